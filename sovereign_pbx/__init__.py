@@ -1,0 +1,3 @@
+"""Sovereign PBX: an AI voice assistant on one's own PBX."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,133 @@
+"""Everything a conversation can ask of its shell. Frozen, slotted, final: do not subclass.
+
+The shell performs them in order, without letting another event in between.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sovereign_pbx.core.values import EndReason, Message, SpeechKind, ToolCall, TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Synthesise `text` and queue it for playout behind what is queued already."""
+
+    segment: int
+    text: str
+    kind: SpeechKind
+    reply: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Stop playout at once and forget what is queued; answer with a `PlayoutFlushed` for each open segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Hold playout where it is (frames go on as comfort noise), keeping the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on where `Pause` held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """Ask the model for reply number `reply` to `messages` (system messages included)."""
+
+    reply: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropReply:
+    """The reply is no longer wanted: close its stream and its unspoken speech."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTurn:
+    """Ask the turn model about the speech that fell silent at `speech_ended_at`."""
+
+    speech_ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeHearing:
+    """Ask the recogniser for its final text now."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseTool:
+    """Run a tool; answer with `ToolFinished`."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """This message is now part of the history."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTurn:
+    """A turn is complete; file its record."""
+
+    turn: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the call: everything that had to be heard has been."""
+
+    reason: EndReason
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give the caller back to the dialplan: to `destination`, or to its fallback when empty."""
+
+    destination: str
+    reason: EndReason
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Send DTMF to the far end."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth observing that asks nothing of the shell (a log line, a counter)."""
+
+    name: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+Command = (
+    Speak
+    | Flush
+    | Pause
+    | Resume
+    | Think
+    | DropReply
+    | ScoreTurn
+    | FinalizeHearing
+    | UseTool
+    | Remember
+    | CloseTurn
+    | HangUp
+    | HandOver
+    | SendDigits
+    | Note
+)

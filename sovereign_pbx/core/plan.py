@@ -1,0 +1,59 @@
+"""What a conversation is to do: the assistant's settings, reduced to what the turn machine needs.
+
+Seconds everywhere. Defaults are the contract's (§4.5, §15) where it has one; otherwise the reason is given.
+"""
+
+from dataclasses import dataclass
+
+from sovereign_pbx.core.values import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnTaking:
+    """When a turn ends and what may interrupt the assistant (contract §4.5 `speech_config.turn_taking`)."""
+
+    endpointing_min_delay: float = 0.4
+    endpointing_max_delay: float = 2.0
+    interruption_min_duration: float = 0.3
+    interruption_min_words: int = 0
+    false_interruption_timeout: float | None = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilencePlan:
+    """What to do when the caller says nothing (contract §15.2). Used when `autonomous_silence_handling` is on."""
+
+    first_check: float = 3.0
+    interval: float = 12.0
+    max_attempts: int = 3
+    messages: tuple[str, ...] = ()
+    final_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrases:
+    """Sentences spoken without the model; rendered to the phrase cache before the call is answered."""
+
+    filler: str = "One moment, please."
+    apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
+    unwell: str = "I'm sorry, I can't help you right now. I'll put you through."
+    goodbye: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One conversation's settings."""
+
+    first_message: str = ""
+    messages: tuple[Message, ...] = ()
+    language: str = "en"
+    turn_taking: TurnTaking = TurnTaking()
+    silence: SilencePlan | None = None
+    phrases: Phrases = Phrases()
+    end_call_phrases: tuple[str, ...] = ()
+    max_duration: float | None = None
+    tool_filler_after: float = 1.5  # a tool slower than this is covered by `phrases.filler`
+    reply_filler_after: float = 3.0  # so is a model without a first clause
+    stt_final_timeout: float = 1.0  # decided turn, no final text yet: go on with the interim
+    max_tool_rounds: int = 5
+    failures_before_handover: int = 2  # provider failures in a row before the dialplan's fallback gets the caller

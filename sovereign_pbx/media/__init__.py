@@ -1,0 +1,1 @@
+"""One clock for all calls, and everything that touches samples. May import core and wire."""

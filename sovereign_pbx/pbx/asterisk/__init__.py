@@ -1,0 +1,1 @@
+"""Asterisk: FastAGI for the decision, AudioSocket for the media, AMI beside them."""

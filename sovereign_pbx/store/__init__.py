@@ -1,0 +1,101 @@
+"""What must not be lost: calls, messages, turns, events and the webhook outbox, behind one interface.
+
+Every write is one transaction; what is to be told to a webhook is written in the transaction of the state it tells of.
+Times are ISO 8601 UTC text with milliseconds (`2026-11-20T07:32:00.123Z`), made by the caller. May import core and assistants.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sovereign_pbx.core.values import Message, TurnRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One webhook to be delivered at least once, in order per call. `body` is exact: it is what gets signed."""
+
+    webhook_id: str  # stays the same over retries
+    call_id: str
+    event: str  # status-update | end-of-call-report
+    url: str
+    body: bytes
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """An `Outgoing` whose turn has come, with how often it was tried."""
+
+    outgoing: Outgoing
+    attempts: int
+    created_at: str
+
+
+@dataclass(slots=True, kw_only=True)
+class CallRow:
+    """A call as stored: the contract's call object (§5.3) and what the administrator wants to see beside it."""
+
+    id: str
+    direction: str = "inbound"
+    status: str = "connecting"  # connecting | in-progress | ended | failed
+    caller_phone: str | None = None
+    assistant_phone: str | None = None
+    number_id: str | None = None
+    assistant_id: str | None = None
+    assistant_name: str | None = None
+    business_name: str | None = None
+    created_at: str = ""
+    started_at: str | None = None  # answered
+    ended_at: str | None = None
+    duration_seconds: int | None = None
+    end_reason: str | None = None
+    error: str | None = None
+    summary: str | None = None
+    analysis_result: dict[str, Any] | None = None
+    recording_path: str | None = None
+    assistant: dict[str, Any] = field(default_factory=dict)  # resolved configuration, extra keys kept, secrets not
+    statistics: dict[str, Any] = field(default_factory=dict)
+    updated_at: str = ""
+
+
+class Store(Protocol):
+    """The store. Every method may be awaited from any task; writes are serialised."""
+
+    async def create_call(self, call: CallRow, outgoing: Sequence[Outgoing] = ()) -> None: ...
+
+    async def change_call(self, call_id: str, changes: Mapping[str, Any], outgoing: Sequence[Outgoing] = ()) -> None:
+        """Set CallRow fields by name (and `updated_at`), enqueueing `outgoing` in the same transaction."""
+
+    async def add_message(self, call_id: str, message: Message, at: str) -> None: ...
+
+    async def add_turn(self, call_id: str, turn: TurnRecord) -> None: ...
+
+    async def add_event(self, call_id: str, name: str, values: Mapping[str, Any], at: str) -> None: ...
+
+    async def call(self, call_id: str) -> CallRow | None: ...
+
+    async def calls(self, *, limit: int = 50, offset: int = 0, status: str | None = None) -> list[CallRow]:
+        """Newest first."""
+
+    async def messages(self, call_id: str) -> list[Message]: ...
+
+    async def turns(self, call_id: str) -> list[TurnRecord]: ...
+
+    async def events(self, call_id: str) -> list[tuple[str, str, dict[str, Any]]]:
+        """(at, name, values), oldest first."""
+
+    async def unfinished(self) -> list[CallRow]:
+        """Calls without an end: what a daemon that was killed left behind."""
+
+    async def due(self, now: str, limit: int = 64) -> list[Due]:
+        """Webhooks to deliver now: at most one a call (the oldest undelivered), none that waits for its back-off."""
+
+    async def delivered(self, webhook_id: str, at: str) -> None: ...
+
+    async def postpone(self, webhook_id: str, until: str, error: str) -> None: ...
+
+    async def bury(self, webhook_id: str, at: str, error: str) -> None:
+        """Give up (dead letter); later webhooks of the call may go."""
+
+    async def close(self) -> None: ...

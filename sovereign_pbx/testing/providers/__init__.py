@@ -1,0 +1,1 @@
+"""Scripted providers: servers that speak the vendors' wire protocols, strictly, with faults on demand."""

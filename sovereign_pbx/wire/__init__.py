@@ -1,0 +1,1 @@
+"""Codecs, pure. Standard library and numpy only."""
