@@ -1,7 +1,8 @@
 """What must not be lost: calls, messages, turns, events and the webhook outbox, behind one interface.
 
 Every write is one transaction; what is to be told to a webhook is written in the transaction of the state it tells of.
-Times are ISO 8601 UTC text with milliseconds (`2026-11-20T07:32:00.123Z`), made by the caller. May import core and assistants.
+Times are ISO 8601 UTC text with milliseconds (`2026-11-20T07:32:00.123Z`), made by the
+caller. May import core and assistants.
 """
 
 from collections.abc import Mapping, Sequence

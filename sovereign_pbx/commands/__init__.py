@@ -1,0 +1,1 @@
+"""The subcommands of `sovereign-pbx`, one file each. Composition only: may import everything."""
