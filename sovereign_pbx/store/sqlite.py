@@ -1,0 +1,225 @@
+"""The store in one SQLite file: write-ahead log, one thread that writes, one that reads.
+
+`synchronous=FULL` is the default: in WAL mode NORMAL may lose the last commits at a power cut, and a commit here is a
+promise. What the difference costs is in docs/operations.md.
+"""
+
+import asyncio
+import functools
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+
+from sovereign_pbx.core.values import Message, TurnRecord
+from sovereign_pbx.store import CallRow, Due, Outgoing, reading, rows, schema
+from sovereign_pbx.store.failure import StoreError
+from sovereign_pbx.store.reading import OutboxCounts
+from sovereign_pbx.store.writer import Statement, Writer
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_ENQUEUE = (
+    "INSERT INTO outbox (webhook_id, call_id, event, url, origin, body, secret, state, attempts, created_at, due_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, '')"  # due at once, whatever the clock does
+)
+# A secret is kept no longer than it can be needed: a buried webhook may still be sent again by hand.
+_DELIVERED = (
+    "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, done_at = ?, secret = '', last_error = NULL"
+    " WHERE webhook_id = ? AND state = 'pending'"
+)
+_POSTPONE = (
+    "UPDATE outbox SET attempts = attempts + 1, due_at = ?, last_error = ? WHERE webhook_id = ? AND state = 'pending'"
+)
+_BURY = (
+    "UPDATE outbox SET state = 'dead', attempts = attempts + 1, done_at = ?, last_error = ?"
+    " WHERE webhook_id = ? AND state = 'pending'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """`degraded`: writes are kept and retried. `down`: can't be read either. `pending`: writes not yet on disk."""
+
+    status: Literal["ok", "degraded", "down"]
+    latency_ms: float
+    pending: int
+    last_commit_ms: float
+    error: str = ""
+
+
+class SqliteStore:
+    """`store.Store` on SQLite. Make it with `open`; every method may raise StoreError."""
+
+    def __init__(self, path: Path, writer: Writer, *, read_s: float) -> None:
+        self.path = path
+        self._writer = writer
+        self._read_s = read_s
+        self._reads = asyncio.Semaphore(64)  # bounds the executor's queue; whoever comes later waits his turn
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._connection: sqlite3.Connection | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | Path,
+        *,
+        synchronous: schema.Synchronous = "full",
+        queue_limit: int = 4096,
+        read_s: float = 5.0,
+    ) -> Self:
+        """Open, creating and migrating as needed. ConfigError if the file can't serve, saying why and the remedy."""
+        file = Path(path)
+        writer = Writer(functools.partial(schema.connect_writer, file, synchronous), limit=queue_limit)
+        await asyncio.to_thread(writer.start)
+        return cls(file, writer, read_s=read_s)
+
+    def __repr__(self) -> str:
+        return f"<SqliteStore {self.path} {self._writer.state}>"
+
+    # --- writing
+
+    async def create_call(self, call: CallRow, outgoing: Sequence[Outgoing] = ()) -> None:
+        created_at = call.created_at or _now()
+        row = rows.call_values({name: getattr(call, name) for name in rows.CALL_COLUMNS})
+        row |= {"created_at": created_at, "updated_at": call.updated_at or created_at}
+        insert = f"INSERT INTO calls ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+        await self._write("create_call", Statement(insert, tuple(row.values())), *_enqueue(outgoing))
+
+    async def change_call(self, call_id: str, changes: Mapping[str, Any], outgoing: Sequence[Outgoing] = ()) -> None:
+        unknown = set(changes) - set(rows.CALL_COLUMNS[1:])
+        if unknown:
+            raise StoreError(f"change_call: a call has no such field: {', '.join(sorted(unknown))}")
+        row = rows.call_values({"updated_at": _now(), **changes})
+        assignments = ", ".join(f"{name} = ?" for name in row)
+        update = Statement(
+            f"UPDATE calls SET {assignments} WHERE id = ?", (*row.values(), call_id), f"there is no call {call_id}"
+        )
+        await self._write("change_call", update, *_enqueue(outgoing))
+
+    async def add_message(self, call_id: str, message: Message, at: str) -> None:
+        columns = ", ".join(rows.MESSAGE_COLUMNS)
+        insert = f"INSERT INTO messages (call_id, at, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        await self._write("add_message", Statement(insert, (call_id, at, *rows.message_values(message))))
+
+    async def add_turn(self, call_id: str, turn: TurnRecord) -> None:
+        columns = rows.TURN_COLUMNS
+        insert = f"INSERT INTO turns (call_id, {', '.join(columns)}) VALUES (?{', ?' * len(columns)})"
+        await self._write("add_turn", Statement(insert, (call_id, *rows.turn_values(turn))))
+
+    async def add_event(self, call_id: str, name: str, values: Mapping[str, Any], at: str) -> None:
+        insert = 'INSERT INTO events (call_id, at, name, "values") VALUES (?, ?, ?, ?)'
+        await self._write("add_event", Statement(insert, (call_id, at, name, rows.to_json(dict(values)))))
+
+    async def delivered(self, webhook_id: str, at: str) -> None:
+        await self._settle("delivered", _DELIVERED, (at, webhook_id))
+
+    async def postpone(self, webhook_id: str, until: str, error: str) -> None:
+        await self._settle("postpone", _POSTPONE, (until, rows.clean(error), webhook_id))
+
+    async def bury(self, webhook_id: str, at: str, error: str) -> None:
+        await self._settle("bury", _BURY, (at, rows.clean(error), webhook_id))
+
+    async def _settle(self, name: str, sql: str, values: tuple[str, ...]) -> None:
+        await self._write(name, Statement(sql, values, f"no webhook {values[-1]} is waiting"))
+
+    async def _write(self, name: str, *statements: Statement) -> None:
+        await self._writer.write(name, statements)
+
+    # --- reading
+
+    async def call(self, call_id: str) -> CallRow | None:
+        return await self._read(reading.call, call_id)
+
+    async def calls(self, *, limit: int = 50, offset: int = 0, status: str | None = None) -> list[CallRow]:
+        return await self._read(reading.calls, limit, offset, status)
+
+    async def messages(self, call_id: str) -> list[Message]:
+        return await self._read(reading.messages, call_id)
+
+    async def turns(self, call_id: str) -> list[TurnRecord]:
+        return await self._read(reading.turns, call_id)
+
+    async def events(self, call_id: str) -> list[tuple[str, str, dict[str, Any]]]:
+        return await self._read(reading.events, call_id)
+
+    async def unfinished(self) -> list[CallRow]:
+        return await self._read(reading.unfinished)
+
+    async def due(self, now: str, limit: int = 64) -> list[Due]:
+        return await self._read(reading.due, now, limit)
+
+    async def deliveries(self, call_id: str) -> list[reading.Delivery]:
+        """How far each webhook of a call has come, in order."""
+        return await self._read(reading.deliveries, call_id)
+
+    async def outbox(self) -> OutboxCounts:
+        """How many webhooks wait and how many were given up."""
+        return await self._read(reading.outbox_counts)
+
+    async def health(self) -> StoreHealth:
+        """Never raises."""
+        began, error = time.perf_counter(), ""
+        try:
+            await self._read(reading.call, "")
+        except StoreError as exc:
+            error = str(exc)
+        latency_ms = (time.perf_counter() - began) * 1000
+        state = self._writer.state
+        status: Literal["ok", "degraded", "down"] = "down" if error else "ok" if state.status == "ok" else "degraded"
+        return StoreHealth(status, latency_ms, state.pending, state.last_commit_ms, error or state.error)
+
+    async def _read(
+        self, query: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        loop = asyncio.get_running_loop()
+        work = functools.partial(self._query, query, *args, **kwargs)
+        try:
+            async with asyncio.timeout(self._read_s), self._reads:
+                return await loop.run_in_executor(self._reader, work)
+        except TimeoutError:
+            raise StoreError(f"reading took longer than {self._read_s:g} s") from None
+        except (sqlite3.Error, OSError, RuntimeError) as exc:
+            raise StoreError(f"reading failed: {exc}") from exc
+
+    def _query(self, query: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        """In the reader thread, which alone touches its connection; a failed one is opened anew next time."""
+        if self._connection is None:
+            self._connection = schema.connect_reader(self.path)
+        try:
+            return query(self._connection, *args, **kwargs)
+        except sqlite3.Error:
+            self._connection.close()
+            self._connection = None
+            raise
+
+    async def close(self, patience_s: float = 5.0) -> None:
+        """Write what is queued and let go of the file. A refusing disk is retried for `patience_s`, then logged."""
+        await asyncio.to_thread(self._writer.close, patience_s)
+        await asyncio.to_thread(self._close_reader)
+
+    def _close_reader(self) -> None:
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _enqueue(outgoing: Sequence[Outgoing]) -> list[Statement]:
+    now = _now()
+    return [
+        Statement(
+            _ENQUEUE,
+            (one.webhook_id, one.call_id, one.event, one.url, rows.origin_of(one.url), one.body, one.secret, now),
+        )
+        for one in outgoing
+    ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

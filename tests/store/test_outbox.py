@@ -1,0 +1,100 @@
+"""Which webhooks are due: in order per call, after their back-off, and a fair share for each receiver."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sovereign_pbx.store import CallRow
+from sovereign_pbx.store.failure import StoreError
+from sovereign_pbx.store.sqlite import SqliteStore
+from tests.store.calls import outgoing
+from tests.store.test_sqlite import with_store
+
+EIGHT = "2026-11-20T08:00:00.000Z"
+NINE = "2026-11-20T09:00:00.000Z"
+
+
+async def due_ids(store: SqliteStore, now: str = EIGHT, limit: int = 64) -> list[str]:
+    return [due.outgoing.webhook_id for due in await store.due(now, limit)]
+
+
+def test_only_the_oldest_undelivered_webhook_of_a_call_is_due(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        await store.create_call(CallRow(id="c1"), [outgoing("w1"), outgoing("w2")])
+        await store.create_call(CallRow(id="c2"), [outgoing("w3", "c2")])
+        assert await due_ids(store) == ["w1", "w3"]
+        await store.delivered("w1", EIGHT)
+        assert await due_ids(store) == ["w2", "w3"]
+
+    with_store(tmp_path, use)
+
+
+def test_a_postponed_webhook_waits_and_holds_back_the_later_ones_of_its_call(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        await store.create_call(CallRow(id="c1"), [outgoing("w1"), outgoing("w2")])
+        await store.postpone("w1", NINE, "status 500")
+        assert await due_ids(store, EIGHT) == []
+        assert await due_ids(store, NINE) == ["w1"]
+        assert [due.attempts for due in await store.due(NINE)] == [1]
+
+    with_store(tmp_path, use)
+
+
+def test_a_buried_webhook_lets_the_next_one_go_and_is_counted(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        await store.create_call(CallRow(id="c1"), [outgoing("w1"), outgoing("w2")])
+        await store.bury("w1", EIGHT, "refused for 24 h")
+        assert await due_ids(store) == ["w2"]
+        counts = await store.outbox()
+        assert (counts.pending, counts.dead) == (1, 1)
+        first = (await store.deliveries("c1"))[0]
+        assert (first.state, first.attempts, first.done_at, first.last_error) == ("dead", 1, EIGHT, "refused for 24 h")
+
+    with_store(tmp_path, use)
+
+
+def test_a_webhook_is_settled_only_once(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        await store.create_call(CallRow(id="c1"), [outgoing("w1")])
+        await store.delivered("w1", EIGHT)
+        for again in (store.delivered("w1", NINE), store.postpone("w1", NINE, "late"), store.bury("w1", NINE, "late")):
+            with pytest.raises(StoreError, match="no webhook w1 is waiting"):
+                await again
+
+    with_store(tmp_path, use)
+
+
+def test_many_webhooks_for_one_receiver_do_not_hide_another_receivers(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        for n in range(200):
+            url = f"https://dead.example/hook/{n}"
+            await store.create_call(CallRow(id=f"c{n}"), [outgoing(f"w{n}", f"c{n}", url)])
+        await store.create_call(CallRow(id="last"), [outgoing("mine", "last", "https://alive.example/hook")])
+        assert "mine" in await due_ids(store, limit=2)
+
+    with_store(tmp_path, use)
+
+
+def test_the_secret_is_forgotten_once_it_is_delivered(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        await store.create_call(CallRow(id="c1"), [outgoing("w1"), outgoing("w2")])
+        await store.delivered("w1", EIGHT)
+        with sqlite3.connect(store.path) as connection:
+            secrets = connection.execute("SELECT secret FROM outbox ORDER BY seq").fetchall()
+        connection.close()
+        assert secrets == [("",), ("s3cret",)]
+
+    with_store(tmp_path, use)
+
+
+def test_a_call_with_webhooks_cannot_be_deleted(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        await store.create_call(CallRow(id="c1"), [outgoing("w1")])
+        connection = sqlite3.connect(store.path)
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("DELETE FROM calls")
+        connection.close()
+
+    with_store(tmp_path, use)
