@@ -79,16 +79,12 @@ def digit(payload: bytes) -> str:
 
 
 class Parser:
-    """Cuts a byte stream into frames, whatever the network did to its packet borders.
+    """Cuts a byte stream into frames, whatever the network did to its packet borders."""
 
-    `max_payload` may be changed between frames: keep it at 16 until the UUID has come, so that a stranger can't
-    make the daemon hold more than 19 bytes.
-    """
-
-    __slots__ = ("_buffer", "max_payload")
+    __slots__ = ("_buffer", "_max_payload")
 
     def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
-        self.max_payload = max_payload
+        self._max_payload = max_payload
         self._buffer = b""
 
     @property
@@ -107,8 +103,8 @@ class Parser:
         at, size = 0, len(buffer)
         while size - at >= 3:
             length = buffer[at + 1] << 8 | buffer[at + 2]
-            if length > self.max_payload:
-                raise Malformed(f"an AudioSocket frame of {length} bytes is over the limit of {self.max_payload}")
+            if length > self._max_payload:
+                raise Malformed(f"an AudioSocket frame of {length} bytes is over the limit of {self._max_payload}")
             end = at + 3 + length
             if end > size:
                 break
