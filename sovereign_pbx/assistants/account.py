@@ -1,0 +1,69 @@
+"""The account's webhook: the one that is asked where neither tool nor assistant has its own (contract §8.1)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from sovereign_pbx.assistants.dialect import Dialect
+from sovereign_pbx.assistants.model import EVENTS, Assistant
+from sovereign_pbx.assistants.secret import NO_SECRET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """`[webhook]` of the configuration, as far as it says who is told what."""
+
+    url: str = ""
+    secret: str = NO_SECRET
+    events: tuple[str, ...] = EVENTS
+    dialect: Dialect = "snake"
+
+
+class Asked(Protocol):
+    """As much of the account as the decision needs."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def events(self) -> Collection[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an event goes, what signs it, and how it is spelt."""
+
+    url: str
+    secret: str = NO_SECRET
+    dialect: Dialect = "snake"
+
+
+def target_for(event: str, assistant: Assistant | None, account: Account) -> Target | None:
+    """Where `event` goes: the assistant's own webhook, else the account's, else nowhere.
+
+    Whether it is wanted is said by the assistant's `webhook_events`; where that is left out the account's `events`
+    decide for the account's webhook and the usual ones for the assistant's own.
+    """
+    if assistant is None:
+        return _target(account.url, account.secret, account.dialect) if event in account.events else None
+    dialect = assistant.webhook_dialect or account.dialect
+    if assistant.webhook_url:
+        wanted = assistant.wants(event)
+        return _target(assistant.webhook_url, assistant.webhook_secret, dialect) if wanted else None
+    wanted = event in (account.events if assistant.webhook_events is None else assistant.webhook_events)
+    return _target(account.url, account.secret, dialect) if wanted else None
+
+
+def asks(assistant: Assistant | None, account: Asked) -> bool:
+    """Is `assistant-request` sent before this call is answered?
+
+    An assistant must ask for it by name, since it lengthens the ringing; for a number without one, the account's
+    webhook is the only hope.
+    """
+    if assistant is None:
+        return bool(account.url) and "assistant-request" in account.events
+    return "assistant-request" in (assistant.webhook_events or ()) and bool(assistant.webhook_url or account.url)
+
+
+def _target(url: str, secret: str, dialect: Dialect) -> Target | None:
+    return Target(url, secret, dialect) if url else None

@@ -1,0 +1,189 @@
+"""The nested blocks of an assistant: names, ranges and defaults of contract §4.2 to §4.5, §11 and §12.
+
+Provider blocks are open, since every vendor has settings of its own; everything else is closed, so that a
+misspelt key is found. Whether a provider knows a model or a voice is the business of `speech/`.
+"""
+
+from sovereign_pbx.assistants.shape import Choice, Flag, Nullable, Opaque, Real, Text, Url, Whole
+from sovereign_pbx.assistants.table import ANY, Key, ListOf, Table
+
+PHRASE = Text(0, 300)
+SECONDS_OR_OFF = Nullable(Real(0.2, 5))
+
+TURN_TAKING = Table(
+    Key("endpointing_min_delay", Real(0.1, 5), "Seconds of silence after a sentence that sounds complete.", 0.4),
+    Key("endpointing_max_delay", Real(0.1, 5), "Seconds of silence after which a turn ends in any case.", 2.0),
+    Key("interruption_min_duration", Real(0.05, 2), "Seconds the caller must speak to interrupt.", 0.3),
+    Key("interruption_min_words", Whole(0, 10), "Words the caller must say to interrupt; 0 counts none.", 0),
+    Key("false_interruption_timeout", SECONDS_OR_OFF, "Seconds after which a cough is forgiven; null: never.", 1.5),
+)
+
+SILENCE = Table(
+    Key(
+        "messages",
+        ListOf(Text(1, 300), most=5),
+        "What to say when the caller is silent, in turn; empty: the model asks.",
+    ),
+    Key("final_message", PHRASE, "Last words before hanging up on a silent caller."),
+    Key("first_check_seconds", Real(1, 60), "Seconds of silence before the first question.", 3.0),
+    Key("interval_seconds", Real(3, 120), "Seconds between questions.", 12.0),
+    Key("max_attempts", Whole(1, 10), "Questions before the assistant hangs up.", 3),
+)
+
+SPEECH_CONFIG = Table(
+    Key("turn_taking", TURN_TAKING, "When a turn ends and what may interrupt the assistant."),
+    Key(
+        "pronunciation",
+        ListOf(Table(Key("from", Text(1, 64), required=True), Key("to", Text(0, 128), required=True)), most=50),
+        "Words that the voice gets wrong, and how to write them for it.",
+        example=[{"from": "SIP", "to": "sip"}],
+    ),
+    Key(
+        "background_audio",
+        Table(
+            Key("enabled", Flag(), "Play a room behind the assistant's voice.", False),
+            Key("clip", Choice(("office", "city", "forest", "crowded_room")), "Which room.", "office"),
+            Key("volume", Real(0.05, 1), "How loud.", 0.3),
+        ),
+        "A quiet background.",
+    ),
+    Key("silence", SILENCE, "What to do when the caller says nothing (with autonomous_silence_handling)."),
+    Key("end_call_message", PHRASE, "Last words when the assistant hangs up."),
+    Key("first_message_outbound", PHRASE, "Greeting of outbound calls; without it first_message is used."),
+    Key(
+        "end_call_phrases",
+        ListOf(Text(2, 100, pattern=r"(?:.*?\w){2}.*", what="text with two letters or digits"), most=5),
+        "Words of the assistant after which it hangs up.",
+    ),
+)
+
+PHRASES = Table(
+    Key("filler", PHRASE, "Said when a tool or the model is slow."),
+    Key("apology", PHRASE, "Said when a provider failed and the caller should repeat."),
+    Key("unwell", PHRASE, "Said before the caller is handed to the dialplan's fallback."),
+    Key("tool_filler_after", Real(0.5, 30), "Seconds a tool may take before the filler is said.", 1.5),
+    Key("reply_filler_after", Real(0.5, 30), "Seconds the model may take before the filler is said.", 3.0),
+)
+
+STT_CONFIG = Table(
+    Key("provider", Text(1, 64), "Who recognises speech.", example="deepgram"),
+    Key("model", Text(1, 200), "The provider's model; without it the provider's default.", example="nova-3"),
+    Key("language", Text(2, 35), 'Spoken language as a BCP 47 tag, or "multi".', example="en"),
+    Key("keyterms", ListOf(Text(1, 200), most=100), "Names and terms to listen for.", example=["Asterisk"]),
+    Key("tag_audio_events", Flag(), "ElevenLabs: mark laughter and noises."),
+    Key("include_timestamps", Flag(), "ElevenLabs: word times."),
+    Key("sample_rate", Whole(8000, 48000), "Rate to send, where the provider takes several."),
+    Key("languages", ListOf(Text(2, 35), most=100), "Gladia: languages to expect."),
+    Key("code_switching", Flag(), "Gladia: several languages in one call."),
+    Key("region", Text(1, 64), "Gladia: eu-west or us-west."),
+    Key("endpointing", ANY, "The provider's own end-of-utterance setting."),
+    Key("custom_vocabulary", ListOf(ANY, most=1000), "Gladia: words with weights."),
+    Key("translation_enabled", Flag(), "Gladia: translate."),
+    Key("translation_target_languages", ListOf(Text(2, 35), most=100), "Gladia: languages to translate to."),
+    open=True,
+)
+
+MESSAGE = Table(
+    Key("role", Choice(("system", "user", "assistant")), "Who says it.", required=True),
+    Key("content", Text(), "The text.", required=True),
+)
+
+DESTINATION = Table(
+    Key("type", Choice(("number",)), 'Only "number".', "number"),
+    Key("number", Text(1, 256), "Number to dial; [dialling] must allow it.", required=True),
+    Key("description", Text(), "When the model should choose it.", required=True),
+    Key("message", Text(), "Said to the caller before the transfer."),
+)
+
+TOOL_TYPES = Choice(
+    ("function", "webhook", "end_call", "transfer_call", "mcp"),
+    {"end_call": "endCall", "transfer_call": "transferCall"},
+)
+
+TOOL = Table(
+    Key("type", TOOL_TYPES, "Kind of tool; without it a webhook."),
+    Key("name", Text(1, 64), "Name the model calls it by."),
+    Key("description", Text(), "When the model should use it."),
+    Key("parameters", Opaque(), "Arguments as JSON Schema."),
+    Key("url", Url(), "Where this tool is asked; without it the assistant's webhook."),
+    Key("async", Flag(), "Do not wait for the answer.", False),
+    Key("message", Text(), "Said while the tool runs (or instead of a result, if async)."),
+    Key("async_response", Text(), "Older name of message for async tools."),
+    Key(
+        "server",
+        Table(Key("url", Url()), Key("secret", Text(secret=True))),
+        "Older place of url, and the signing secret.",
+    ),
+    Key(
+        "function",
+        Table(Key("name", Text(1, 64)), Key("description", Text()), Key("parameters", Opaque()), Key("strict", Flag())),
+        "OpenAI's shape of name, description and parameters.",
+    ),
+    Key("destinations", ListOf(DESTINATION, most=50), "transfer_call: where to."),
+    Key("mcp_server_id", Text(1, 64), "mcp: which server."),
+    Key("allowed_tools", ListOf(Text(1, 128), most=25), "mcp: tools the model may use."),
+    Key("required", Flag(), "mcp: refuse the call when the server can't be reached.", True),
+)
+
+TURN_DETECTION = Table(
+    Key("threshold", Real(0, 1, clamp=True), "How sure the provider must be of speech.", 0.5),
+    Key("prefix_padding_ms", Real(0, 2000, clamp=True), "Audio kept before speech.", 300),
+    Key("silence_duration_ms", Real(100, 2000, clamp=True), "Silence that ends a turn.", 200),
+    Key("idle_timeout_ms", Real(0, 30000, clamp=True), "Silence after which the model speaks; 0: never.", 0),
+    open=True,
+)
+
+LLM_CONFIG = Table(
+    Key("provider", Text(1, 64), "Whose language model.", example="openai"),
+    Key("model", Text(1, 200), "The provider's model; without it the provider's default.", example="gpt-5.4"),
+    Key("temperature", Real(0, 2), "How freely the model answers.", 0.7),
+    Key("messages", ListOf(MESSAGE, most=500), "Instructions, and a conversation to start from."),
+    Key("tools", ListOf(TOOL, most=128), "What the assistant may do."),
+    Key("max_completion_tokens", Whole(1, 32768), "Longest answer in tokens."),
+    Key("max_output_tokens", Whole(1, 32768), "google_realtime: longest answer in tokens."),
+    Key("reasoning_effort", Text(1, 32), "How long the model may think, where it can."),
+    Key("voice", Text(1, 200), "Realtime models: the voice."),
+    Key("speed", Real(0.7, 1.5), "Realtime models: speed of the voice."),
+    Key("vertexai", Flag(), "google_realtime: through Vertex AI."),
+    Key("location", Text(1, 64), "google_realtime: region of Vertex AI."),
+    Key("delegation", Opaque(), "openai_live: model and instructions for delegated work."),
+    Key("turn_detection", TURN_DETECTION, "xai_realtime: its own turn taking; values outside are clamped."),
+    open=True,
+)
+
+TTS_CONFIG = Table(
+    Key("provider", Text(1, 64, aliases={"11labs": "elevenlabs"}), "Whose voice.", example="elevenlabs"),
+    Key("voice_id", Text(1, 200), "The voice.", example="21m00Tcm4TlvDq8ikWAM"),
+    Key("model", Text(1, 200), "The provider's model; without it the provider's default.", example="eleven_flash_v2_5"),
+    Key("language", Text(2, 35), "Language of the voice where it speaks several.", example="en"),
+    Key("stability", Real(0, 1), "ElevenLabs: evenness.", 0.5),
+    Key("similarity_boost", Real(0, 1), "ElevenLabs: closeness to the original.", 0.75),
+    Key("use_speaker_boost", Flag(), "ElevenLabs: more presence."),
+    Key("speed", Real(0.5, 2), "Speed of speech.", 1.0),
+    Key("style", Real(0, 1), "ElevenLabs: exaggeration."),
+    Key("speaking_rate", Real(0.25, 2), "Google: speed of speech.", 1.0),
+    open=True,
+)
+
+ANALYSIS_PLAN = Table(
+    Key(
+        "structured_data_plan",
+        Table(
+            Key("enabled", Flag(), "Extract data after the call.", False),
+            Key("schema", Opaque(), "JSON Schema of what to extract."),
+            Key(
+                "messages",
+                ListOf(MESSAGE, most=50),
+                "Instructions; {{schema}}, {{transcript}} and {{ended_reason}} are filled in.",
+            ),
+            Key("template_id", Text(1, 64), "An analysis template instead."),
+        ),
+        "What to extract from a finished call.",
+    ),
+    Key("min_messages_threshold", Whole(0, 1000), "Calls with fewer messages are not analysed.", 2),
+)
+
+RECORDING_CONSENT = Table(
+    Key("enabled", Flag(), "Ask before the call is processed.", False),
+    Key("message", Text(0, 1000), "The question; the caller presses 1 to agree."),
+)

@@ -1,0 +1,29 @@
+"""What the assistant says without its model, in the caller's language."""
+
+from typing import Final
+
+from sovereign_pbx.core.plan import Phrases
+
+BUILT_IN: Final = {
+    "en": Phrases(),
+    "nl": Phrases(
+        filler="Een ogenblikje, alstublieft.",
+        apology="Sorry, er ging aan mijn kant iets mis. Kunt u dat nog een keer zeggen?",
+        unwell="Sorry, ik kan u op dit moment niet helpen. Ik verbind u door.",
+    ),
+    "de": Phrases(
+        filler="Einen Moment, bitte.",
+        apology="Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das bitte noch einmal sagen?",
+        unwell="Es tut mir leid, ich kann Ihnen gerade nicht helfen. Ich verbinde Sie weiter.",
+    ),
+    "fr": Phrases(
+        filler="Un instant, s'il vous plaît.",
+        apology="Excusez-moi, il y a eu un problème de mon côté. Pouvez-vous répéter, s'il vous plaît ?",
+        unwell="Je suis désolé, je ne peux pas vous aider pour le moment. Je vous mets en relation.",
+    ),
+}
+
+
+def phrases_for(language: str) -> Phrases:
+    """The built-in phrases of a BCP 47 tag, English where the language has none."""
+    return BUILT_IN.get(language.lower().replace("_", "-").partition("-")[0], BUILT_IN["en"])
