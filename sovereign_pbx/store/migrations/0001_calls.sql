@@ -83,4 +83,6 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_by_call ON outbox (call_id, seq);
 CREATE INDEX outbox_pending_by_call ON outbox (call_id, seq) WHERE state = 'pending';
 CREATE INDEX outbox_pending_by_due ON outbox (due_at) WHERE state = 'pending';
+-- Covers what health and metrics ask every few seconds: how many wait, and since when.
+CREATE INDEX outbox_pending_by_age ON outbox (created_at) WHERE state = 'pending';
 CREATE INDEX outbox_dead ON outbox (seq) WHERE state = 'dead';

@@ -1,0 +1,210 @@
+"""Delivers what the outbox holds: at least once, in order per call, without one receiver holding up another's.
+
+Theory of operation: one task asks the store what is due and starts an attempt for each, as far as the receiver's origin
+has a place free; an attempt ends in `delivered`, `postpone` or `bury` and wakes the task. Nothing is remembered here
+that the store does not know: a stopped or killed deliverer simply starts again.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import aiohttp
+import structlog
+
+from sovereign_pbx.core.errors import WebhookError
+from sovereign_pbx.store import Due, Store
+from sovereign_pbx.store.rows import origin_of
+from sovereign_pbx.webhooks import signing
+from sovereign_pbx.webhooks.envelope import utc_text
+from sovereign_pbx.webhooks.post import post, public_url
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How hard to try. Waits double from `first_s` to `longest_s`, each shortened by a random part of up to a half."""
+
+    attempt_s: float = 15.0
+    first_s: float = 5.0
+    longest_s: float = 3600.0
+    give_up_s: float = 86_400.0  # a receiver that is down over a night and a morning loses nothing
+
+    def wait_s(self, attempts: int) -> float:
+        """How long to wait after attempt number `attempts` (from 1) failed."""
+        doubled: float = self.first_s * 2 ** min(attempts - 1, 30)
+        return min(doubled, self.longest_s) * random.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one attempt, for metrics. `dead`: it was the last one. `fault`: the WebhookFault, or ""."""
+
+    event: str
+    outcome: Literal["delivered", "failed", "dead"]
+    fault: str
+    seconds: float
+
+
+class Deliverer:
+    """Owns its tasks: `start` it once, `poke` it when the outbox has grown, `close` it.
+
+    `per_origin`: attempts at once to one receiver (one, while it is failing); `at_once`: to all together; `poll_s`: how
+    often to look without being poked. `now` is the wall clock, for back-off and signatures.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        session: aiohttp.ClientSession,
+        *,
+        user_agent: str = signing.USER_AGENT,
+        patience: Patience = Patience(),
+        per_origin: int = 4,
+        at_once: int = 256,
+        poll_s: float = 2.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        observe: Callable[[Attempt], None] = lambda attempt: None,
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._user_agent = user_agent
+        self._patience = patience
+        self._per_origin = per_origin
+        self._at_once = at_once
+        self._poll_s = poll_s
+        self._now = now
+        self._observe = observe
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._held: set[str] = set()  # webhook ids with an attempt under way
+        self._let_go: set[str] = set()  # those that left `_held` while the store was being asked: its answer is older
+        self._busy: Counter[str] = Counter()  # attempts under way by origin
+        self._failing: set[str] = set()  # origins whose last attempt failed
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Deliverer {len(self._held)} under way, {len(self._failing)} receivers failing>"
+
+    def start(self) -> None:
+        """Begin with what the last run left."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="webhook-delivery")
+
+    def poke(self) -> None:
+        """Something was enqueued: look at once."""
+        self._woken.set()
+
+    async def close(self, grace_s: float = 3.0) -> None:
+        """Stop. Attempts under way have `grace_s` to finish; all else stays in the outbox for the next start."""
+        if self._task is None:
+            return
+        self._stopping = True
+        self._woken.set()
+        await asyncio.wait([self._task], timeout=grace_s)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+
+    # --- which ones
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as attempts:
+            while not self._stopping:
+                self._woken.clear()
+                for due in await self._ready():
+                    self._begin(due, attempts)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll_s):
+                        await self._woken.wait()
+
+    async def _ready(self) -> list[Due]:
+        self._let_go.clear()
+        try:
+            due = await self._store.due(utc_text(self._now()), 64 + len(self._held))
+        except Exception as exc:  # whatever is wrong may pass; ending this task would lose every later webhook
+            log.warning("outbox_unreadable", error=str(exc))
+            return []
+        return [one for one in due if one.outgoing.webhook_id not in self._held | self._let_go]
+
+    def _begin(self, due: Due, attempts: asyncio.TaskGroup) -> None:
+        origin = origin_of(due.outgoing.url)
+        places = 1 if origin in self._failing else self._per_origin
+        if self._busy[origin] >= places or len(self._held) >= self._at_once or self._stopping:
+            return
+        self._busy[origin] += 1
+        self._held.add(due.outgoing.webhook_id)
+        attempts.create_task(self._attempt(due, origin))
+
+    # --- one of them
+
+    async def _attempt(self, due: Due, origin: str) -> None:
+        with structlog.contextvars.bound_contextvars(call_id=due.outgoing.call_id):
+            try:
+                await self._deliver(due, origin)
+            except Exception as exc:  # the store refused; the others must go on
+                log.exception("webhook_not_settled", webhook_id=due.outgoing.webhook_id, error=str(exc))
+                # It is still due: without a pause it would be sent again and again.
+                await asyncio.sleep(self._poll_s)
+            finally:
+                self._busy[origin] -= 1
+                if not self._busy[origin]:
+                    del self._busy[origin]
+                self._held.discard(due.outgoing.webhook_id)
+                self._let_go.add(due.outgoing.webhook_id)
+                self._woken.set()
+
+    async def _deliver(self, due: Due, origin: str) -> None:
+        began = time.monotonic()
+        error = await self._send(due)
+        if error is None:
+            self._failing.discard(origin)
+            await self._store.delivered(due.outgoing.webhook_id, utc_text(self._now()))
+            self._tell(Attempt(due.outgoing.event, "delivered", "", time.monotonic() - began))
+            return
+        self._failing.add(origin)
+        last = await self._put_off(due, str(error))
+        self._tell(Attempt(due.outgoing.event, "dead" if last else "failed", error.kind, time.monotonic() - began))
+
+    async def _send(self, due: Due) -> WebhookError | None:
+        one = due.outgoing
+        headers = signing.headers(
+            one.event,
+            one.body,
+            one.secret,
+            webhook_id=one.webhook_id,
+            unix_s=int(self._now().timestamp()),
+            user_agent=self._user_agent,
+        )
+        try:
+            await post(self._session, one.url, headers, one.body, deadline_s=self._patience.attempt_s, max_bytes=None)
+        except WebhookError as exc:
+            return exc
+        return None
+
+    async def _put_off(self, due: Due, error: str) -> bool:
+        """Postpone, or bury (True) if it has been tried for long enough."""
+        one, now, attempts = due.outgoing, self._now(), due.attempts + 1
+        last_chance = datetime.fromisoformat(due.created_at) + timedelta(seconds=self._patience.give_up_s)
+        what = {"webhook_event": one.event, "url": public_url(one.url), "attempts": attempts, "error": error}
+        if now >= last_chance:
+            log.error("webhook_given_up", **what)
+            await self._store.bury(one.webhook_id, utc_text(now), error)
+            return True
+        until = min(now + timedelta(seconds=self._patience.wait_s(attempts)), last_chance)
+        log.warning("webhook_failed", next_try=utc_text(until), **what)
+        await self._store.postpone(one.webhook_id, utc_text(until), error)
+        return False
+
+    def _tell(self, attempt: Attempt) -> None:
+        try:
+            self._observe(attempt)
+        except Exception:  # an observer must never stop deliveries
+            log.exception("delivery_observer_failed")
