@@ -247,6 +247,36 @@ def test_a_delivered_webhook_is_not_sent_twice_under_load(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
+def test_an_answer_of_the_store_that_is_out_of_date_sends_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        release = asyncio.Event()
+
+        async def when_released(got: Got) -> web.StreamResponse:
+            await release.wait()
+            return web.Response()
+
+        async with listening(Receiver(when_released)) as receiver, bench(tmp_path) as b:
+            await b.enqueue("c1", receiver.url, "status-update")
+            await until(lambda: len(receiver.got) == 1)
+
+            async def late(now: str, limit: int = 64) -> list[Due]:
+                found = await b.look(now, limit)
+                if found:  # still due when it was read; delivered before the answer arrives
+                    release.set()
+                    await until(lambda: len(b.attempts) == 1 and not b.deliverer._held)
+                return found
+
+            monkeypatch.setattr(b.store, "due", late)
+            await until(release.is_set)
+            await b.pass_time(1)
+            await b.pass_time(1)
+            assert len(receiver.got) == 1
+
+    asyncio.run(run())
+
+
 def test_what_a_stopped_deliverer_left_is_delivered_by_the_next(tmp_path: Path) -> None:
     async def run() -> None:
         receiver = Receiver(never)
