@@ -1,0 +1,260 @@
+"""A recogniser's websocket for the length of a call: bounded sending, liveness, reconnecting with replay.
+
+What differs between vendors is a `Dialect`: how to connect, how to read a message, which words mean keep-alive,
+finalise and goodbye. Everything else lives here once.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from sovereign_pbx.core.audio import SAMPLE_BYTES
+from sovereign_pbx.core.errors import ProviderError
+from sovereign_pbx.speech.sockets import Socket
+from sovereign_pbx.speech.stt import Heard, SttEvent
+from sovereign_pbx.speech.stt.ring import AudioRing
+
+log = structlog.get_logger(__name__)
+
+EVENTS_LIMIT = 256
+WATCH_S = 0.1
+FIRST_BACKOFF_S = 0.25
+MAX_BACKOFF_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a recogniser's stream waits for what, in seconds."""
+
+    answer_s: float = 2.0  # speech was sent, the vendor said nothing at all since
+    outage_s: float = 5.0  # reconnecting in vain
+    idle_s: float = 4.0  # no audio sent: keep alive (Deepgram closes after 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one message of the vendor means. Word times are on the connection's clock."""
+
+    events: tuple[SttEvent, ...] = ()
+    alive: bool = False  # the vendor is transcribing what we send
+    settled_s: float | None = None  # the connection's audio before this is final
+
+
+NOTHING = Reading()
+
+
+class Dialect(Protocol):
+    """One vendor's ways."""
+
+    chunk_ms: int
+    farewell: str
+
+    async def connect(self, within_s: float | None = None) -> Socket:
+        """Open a connection and forget the state of the one before."""
+
+    def read(self, message: str | bytes) -> Reading:
+        """Understand one message; raises ProviderError when it says that the stream is over."""
+
+    def finalize(self) -> str | None:
+        """The message that asks for the final text, or None when there is nothing to ask."""
+
+    def keep_alive(self) -> str | None:
+        """The message for a time without audio, or None: silence is sent instead."""
+
+
+class LiveStream:
+    """One call's recogniser over a websocket. Make it with an open socket; `close` ends it."""
+
+    def __init__(self, dialect: Dialect, socket: Socket, rate: int, patience: Patience) -> None:
+        self._dialect = dialect
+        self._socket = socket
+        self._patience = patience
+        self._ring = AudioRing(rate)
+        self._chunk = rate * dialect.chunk_ms // 1000 * SAMPLE_BYTES
+        self._most = rate * SAMPLE_BYTES  # one second a message when catching up
+        self._controls: deque[str] = deque(maxlen=16)  # full: the oldest is outdated by the newer ones
+        self._finalize_asked = False
+        self._wake = asyncio.Event()
+        self._events: asyncio.Queue[SttEvent | ProviderError | None] = asyncio.Queue(EVENTS_LIMIT)
+        self._clock = asyncio.get_running_loop().time
+        self._sent_at = self._clock()
+        self._answer_due: float | None = None
+        self._down_since: float | None = None
+        self._tries = 0
+        self._task = asyncio.create_task(self._run(), name="stt-stream")
+
+    # --- the interface
+
+    def send(self, frame: bytes) -> None:
+        """Take 20 ms of audio. Never blocks."""
+        self._ring.append(frame)
+        if self._ring.unsent >= self._chunk:
+            self._wake.set()
+
+    def speech(self, speaking: bool) -> None:
+        """The caller began or fell silent: from here on the vendor has to show that it listens."""
+        self._expect_answer()
+
+    def finalize(self) -> None:
+        """Ask for the final text of everything sent so far."""
+        self._finalize_asked = True
+        self._expect_answer()
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[SttEvent]:
+        """Events until `close`; ProviderError when the vendor is lost for good."""
+        while True:
+            event = await self._events.get()
+            if event is None:
+                return
+            if isinstance(event, ProviderError):
+                raise event
+            yield event
+
+    async def close(self) -> None:
+        """End the stream and the vendor's connection; `__aiter__` finishes."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._socket.close()  # a task cancelled before its first step has closed nothing
+        while self._events.full():
+            self._events.get_nowait()
+        self._events.put_nowait(None)
+
+    # --- one connection after the other
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                fault = await self._converse(self._socket)
+                log.warning("stt connection lost", provider=fault.provider, kind=fault.kind, detail=fault.detail)
+                self._socket = await self._reconnect(fault)
+        except ProviderError as exc:
+            await self._events.put(exc)
+        except Exception as exc:  # a fault of ours must not leave the call waiting for words that never come
+            log.exception("stt stream failed")
+            await self._events.put(self._socket.fault("garbled", type(exc).__name__))
+
+    async def _converse(self, socket: Socket) -> ProviderError:
+        """Use one connection until it fails; returns why."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(socket))
+                tasks.create_task(self._write(socket))
+                tasks.create_task(self._watch(socket))
+        except* ProviderError as group:
+            fault = _first(group)
+        finally:
+            await socket.close(self._dialect.farewell)
+        return fault
+
+    async def _reconnect(self, fault: ProviderError) -> Socket:
+        """A new connection with the un-finalised audio queued for replay, or ProviderError after the outage limit."""
+        owed_answer = self._answer_due is not None
+        now = self._clock()
+        self._down_since = self._down_since or now
+        while fault.kind != "denied":
+            left_s = self._down_since + self._patience.outage_s - self._clock()
+            pause_s = self._backoff()
+            if left_s <= pause_s:
+                break
+            await asyncio.sleep(pause_s)
+            try:
+                socket = await self._dialect.connect(within_s=left_s - pause_s)
+            except ProviderError as exc:
+                fault = exc
+                continue
+            self._ring.rewind()
+            self._answer_due = None
+            if owed_answer:
+                self._expect_answer()
+            self._wake.set()
+            return socket
+        raise fault
+
+    def _backoff(self) -> float:
+        """At once the first time, then 250 ms doubling to 5 s with jitter. Answers of the vendor reset it."""
+        self._tries += 1
+        if self._tries == 1:
+            return 0.0
+        longest = min(FIRST_BACKOFF_S * 2 ** (self._tries - 2), MAX_BACKOFF_S)
+        return random.uniform(longest / 2, longest)
+
+    # --- one connection
+
+    async def _write(self, socket: Socket) -> None:
+        while True:
+            while (message := self._next_message()) is not None:
+                await socket.send(message)
+                self._sent_at = self._clock()
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _next_message(self) -> bytes | str | None:
+        """Audio first, so that a finalise covers everything that was said before it."""
+        unsent = self._ring.unsent
+        whole = min(unsent, self._most) // self._chunk * self._chunk
+        if whole:
+            return self._ring.take(whole)
+        if self._finalize_asked:
+            if unsent:
+                return self._ring.take(unsent)
+            self._finalize_asked = False
+            if (request := self._dialect.finalize()) is not None:
+                return request
+        return self._controls.popleft() if self._controls else None
+
+    async def _read(self, socket: Socket) -> None:
+        while True:
+            reading = self._dialect.read(await socket.receive())
+            origin_s = self._ring.origin_s
+            if reading.alive:
+                self._answer_due = self._down_since = None
+                self._tries = 0
+            if reading.settled_s is not None:
+                self._ring.settle(origin_s + reading.settled_s)
+            for event in reading.events:
+                await self._events.put(_shifted(event, origin_s))
+
+    async def _watch(self, socket: Socket) -> None:
+        """Keep an idle connection alive; notice one that takes audio and answers nothing."""
+        while True:
+            await asyncio.sleep(min(WATCH_S, self._patience.answer_s / 4, self._patience.idle_s / 4))
+            now = self._clock()
+            if self._answer_due is not None and now >= self._answer_due:
+                raise socket.fault("stalled", f"speech was sent, no answer within {self._patience.answer_s:g} s")
+            if now - self._sent_at >= self._patience.idle_s:
+                self._keep_alive(now)
+
+    def _keep_alive(self, now: float) -> None:
+        self._sent_at = now
+        message = self._dialect.keep_alive()
+        if message is None:
+            self._ring.append(bytes(self._chunk))
+        else:
+            self._controls.append(message)
+        self._wake.set()
+
+    def _expect_answer(self) -> None:
+        if self._answer_due is None:
+            self._answer_due = self._clock() + self._patience.answer_s
+
+
+def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
+    found: ProviderError | BaseExceptionGroup[ProviderError] = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _shifted(event: SttEvent, by_s: float) -> SttEvent:
+    """The event with word times moved from the connection's clock to the stream's."""
+    if not by_s or not isinstance(event, Heard) or not event.words:
+        return event
+    return replace(
+        event, words=tuple(replace(word, start=word.start + by_s, end=word.end + by_s) for word in event.words)
+    )
