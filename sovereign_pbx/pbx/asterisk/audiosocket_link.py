@@ -95,7 +95,7 @@ class AudioSocketLink:
         reset, which Asterisk takes for an error and hangs the caller up."""
         if self._ended is None:
             self._transport.write(wire.HANGUP_FRAME)
-            self._transport.write_eof()
+            self._half_close()
             self._end(LinkClosed("closed by the daemon"))
 
     def drop(self, how: LinkEnded) -> None:
@@ -136,8 +136,8 @@ class AudioSocketLink:
         elif kind == wire.DTMF:
             self._digit(wire.digit(payload))
         elif kind == wire.HANGUP:
+            self._half_close()
             self._end(LinkFinished("the PBX sent a hang-up frame"))
-            self._transport.write_eof()
         elif kind in wire.RATE_OF_KIND:
             raise Malformed(f"audio at {wire.RATE_OF_KIND[kind]} Hz on a link of {self.rate} Hz")
         elif kind in (wire.ID, wire.ERROR):
@@ -184,6 +184,12 @@ class AudioSocketLink:
     def _digit(self, digit: str) -> None:
         if self.listener is not None and self.admit_digit(digit):
             self.listener.digit(digit)
+
+    def _half_close(self) -> None:
+        try:
+            self._transport.write_eof()
+        except OSError:
+            pass  # reset by the peer a moment ago; the loop has yet to tell us
 
     def _end(self, how: LinkEnded) -> None:
         if self._ended is not None:

@@ -1,0 +1,201 @@
+"""What the dialplan asks: `/inbound` before the answer, `/next` after the conversation, `/hangup` at the end."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from structlog.contextvars import bind_contextvars
+
+from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
+from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
+from sovereign_pbx.pbx.asterisk.agi_text import call_token, destination, offer_from
+from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
+from sovereign_pbx.pbx.asterisk.lines import AFTER_S, DIALLED_S, Line, Lines
+from sovereign_pbx.pbx.link import Decision, Desk, NextStep, Offer
+
+log = structlog.get_logger(__name__)
+
+CAUSE_BUSY: Final = 17
+CAUSE_REJECTED: Final = 21
+
+# Beyond this a call that is passed on and comes back runs in a circle; the dialplan counts by itself as well.
+MAX_ROUNDS: Final = 20
+
+_FALLBACK: Final = Decision("fallback")
+_FALLBACK_STEP: Final = NextStep("fallback")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long the dialplan is kept waiting, and how long Asterisk may take to bring the audio of an answered call."""
+
+    decide_s: float = 6.0
+    next_s: float = 4.0
+    connect_s: float = 10.0
+
+
+class Reception:
+    """Handlers of the three paths. Whatever goes wrong in one, the dialplan is told `fallback`, or told nothing, which
+    it takes for the same."""
+
+    def __init__(self, desk: Desk, lines: Lines, audiosocket: AudioSocketServer, deadlines: Deadlines) -> None:
+        self._desk = desk
+        self._lines = lines
+        self._audiosocket = audiosocket
+        self._deadlines = deadlines
+
+    async def inbound(self, session: AgiSession) -> None:
+        call_id = str(uuid4())
+        bind_contextvars(call_id=call_id)
+        offer = offer_from(session.request, call_id)
+        line = self._lines.open(call_id, offer.channel, offer.pbx_id)
+        if line is None:
+            await self._write_decision(session, _FALLBACK)
+            return
+        try:
+            decision = await self._decide(session, offer)
+            if decision.action == "answer":
+                await self._await_audio(session, line)
+            await self._write_decision(session, decision)
+        except BaseException:
+            self._drop(line)
+            raise
+        if decision.action != "answer":
+            self._drop(line)
+
+    async def next(self, session: AgiSession) -> None:
+        line = self._line_of(session)
+        if line is None:
+            log.warning("next_for_unknown_call", peer=session.peer)
+            await self._write_step(session, _FALLBACK_STEP)
+            return
+        bind_contextvars(call_id=line.call_id)
+        try:
+            step = await self._step(session, line)
+            if step.step == "talk":
+                await self._talk_again(session, line)
+            await self._write_step(session, step)
+        except BaseException:
+            self._drop(line)
+            raise
+        self._after_step(line, step)
+
+    async def hangup(self, session: AgiSession) -> None:
+        """The `h` extension: the caller has gone. Says so even where there is no AMI."""
+        line = self._line_of(session)
+        if line is not None:
+            arguments = session.request.arguments
+            self._lines.close(line, cause_of(arguments[1] if len(arguments) > 1 else ""))
+
+    # --- before the answer
+
+    async def _decide(self, session: AgiSession, offer: Offer) -> Decision:
+        """Raises LinkEnded when the caller leaves meanwhile; every other failure is a fallback."""
+        try:
+            decision = await session.unless_hung_up(self._desk.offered(offer), self._deadlines.decide_s)
+            return checked(decision)
+        except LinkEnded:
+            log.info("caller_left_while_ringing")
+            raise
+        except TimeoutError:
+            log.warning("decision_too_late", after_s=self._deadlines.decide_s)
+        except BadInput as exc:
+            log.warning("decision_refused", why=str(exc))
+        except Exception:
+            log.exception("decision_failed")
+        return _FALLBACK
+
+    async def _await_audio(self, session: AgiSession, line: Line) -> None:
+        if not self._lines.holds(line):
+            raise LinkFinished("the caller hung up")
+        await session.set_variable("SOVEREIGN_CALL", line.token)
+        self._lines.enter(line, "answering")
+        self._audiosocket.expect(line.token, self._deadlines.connect_s)
+
+    async def _write_decision(self, session: AgiSession, decision: Decision) -> None:
+        """The action goes last: a dialplan that was told half finds none, and goes to its fallback."""
+        if decision.action in ("reject", "busy"):
+            cause = CAUSE_BUSY if decision.action == "busy" else decision.cause or CAUSE_REJECTED
+            await session.set_variable("SOVEREIGN_CAUSE", str(cause))
+        if decision.action == "divert":
+            await session.set_variable("SOVEREIGN_DEST", decision.destination)
+        await session.set_variable("SOVEREIGN_ACTION", decision.action)
+
+    # --- after the conversation
+
+    async def _step(self, session: AgiSession, line: Line) -> NextStep:
+        line.rounds += 1
+        if line.hang_up:
+            return NextStep("hangup")
+        if line.phase == "answering" or line.rounds > MAX_ROUNDS:
+            log.warning("audio_never_came" if line.phase == "answering" else "call_runs_in_a_circle")
+            return _FALLBACK_STEP
+        if line.link is not None and line.link.ended is None:
+            line.link.close()  # the dialplan went on without us: a transfer by somebody else
+        try:
+            step = await session.unless_hung_up(self._desk.next_step(line.call_id), self._deadlines.next_s)
+            return checked_step(step)
+        except LinkEnded:
+            raise
+        except TimeoutError:
+            log.warning("next_step_too_late", after_s=self._deadlines.next_s)
+        except BadInput as exc:
+            log.warning("next_step_refused", why=str(exc))
+        except Exception:
+            log.exception("next_step_failed")
+        return _FALLBACK_STEP
+
+    async def _talk_again(self, session: AgiSession, line: Line) -> None:
+        if self._lines.holds(line):
+            self._lines.retoken(line, str(uuid4()))
+        await self._await_audio(session, line)
+
+    async def _write_step(self, session: AgiSession, step: NextStep) -> None:
+        if step.step == "dial":
+            await session.set_variable("SOVEREIGN_DEST", step.destination)
+        await session.set_variable("SOVEREIGN_NEXT", step.step)
+
+    def _after_step(self, line: Line, step: NextStep) -> None:
+        if step.step == "fallback":
+            self._drop(line)
+        elif step.step == "hangup":
+            self._lines.enter(line, "after", AFTER_S)
+        elif step.step == "dial":
+            self._lines.enter(line, "dialled", DIALLED_S)
+
+    # --- both
+
+    def _line_of(self, session: AgiSession) -> Line | None:
+        arguments = session.request.arguments
+        return self._lines.by_token(call_token(arguments[0])) if arguments else None
+
+    def _drop(self, line: Line) -> None:
+        """The call is no longer ours: gone, or the administrator's."""
+        self._audiosocket.forget(line.token)
+        self._lines.close(line, None)
+
+
+def cause_of(text: str) -> int | None:
+    """A Q.850 cause from a variable or a header; None for what is none (0 is Asterisk's "not known")."""
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 128 else None
+
+
+def checked(decision: Decision) -> Decision:
+    """Raises BadInput for a decision that must not reach the dialplan."""
+    if decision.action == "divert":
+        destination(decision.destination)
+    if decision.cause is not None and not 0 < decision.cause < 128:
+        raise BadInput(f"{decision.cause} is no Q.850 cause (1 to 127)")
+    if decision.action not in ("answer", "reject", "divert", "busy", "fallback"):
+        raise BadInput(f"{decision.action!r} is no decision")
+    return decision
+
+
+def checked_step(step: NextStep) -> NextStep:
+    """Raises BadInput for a step that must not reach the dialplan."""
+    if step.step == "dial":
+        destination(step.destination)
+    if step.step not in ("hangup", "dial", "talk", "fallback"):
+        raise BadInput(f"{step.step!r} is no step")
+    return step

@@ -1,0 +1,71 @@
+"""A desk that does as it is told and remembers what it was told."""
+
+import asyncio
+
+from sovereign_pbx.core.errors import LinkEnded
+from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.pbx.link import Decision, NextStep, Offer
+
+
+class ScriptedDesk:
+    """`decision` and `step` are returned after `delay_s`, or raised when they are exceptions."""
+
+    def __init__(self, decision: Decision | Exception | None = None) -> None:
+        self.decision: Decision | Exception = decision or Decision("answer")
+        self.step: NextStep | Exception = NextStep("hangup")
+        self.delay_s = 0.0
+        self.offers: list[Offer] = []
+        self.cancelled = 0
+        self.links: dict[str, MediaLink] = {}
+        self.asked_next: list[str] = []
+        self.digits: list[str] = []
+        self.holds: list[bool] = []
+        self.gone_calls: list[tuple[str, int | None]] = []
+
+    async def offered(self, offer: Offer) -> Decision:
+        self.offers.append(offer)
+        await self._wait()
+        if isinstance(self.decision, Exception):
+            raise self.decision
+        return self.decision
+
+    def connected(self, call_id: str, link: MediaLink) -> None:
+        link.listener = Ear(self)
+        self.links[call_id] = link
+
+    async def next_step(self, call_id: str) -> NextStep:
+        self.asked_next.append(call_id)
+        await self._wait()
+        if isinstance(self.step, Exception):
+            raise self.step
+        return self.step
+
+    def digit(self, call_id: str, digit: str) -> None:
+        self.digits.append(digit)
+
+    def held(self, call_id: str, held: bool) -> None:
+        self.holds.append(held)
+
+    def gone(self, call_id: str, cause: int | None) -> None:
+        self.gone_calls.append((call_id, cause))
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+class Ear:
+    """The desk's listener on a link."""
+
+    def __init__(self, desk: ScriptedDesk) -> None:
+        self._desk = desk
+        self.ends: list[LinkEnded] = []
+
+    def digit(self, digit: str) -> None:
+        self._desk.digits.append(digit)
+
+    def ended(self, how: LinkEnded) -> None:
+        self.ends.append(how)
