@@ -77,7 +77,8 @@ def calls_changed_since(connection: sqlite3.Connection, moment: str, limit: int)
 
 
 def unfinished(connection: sqlite3.Connection) -> list[CallRow]:
-    query = f"{_CALL} WHERE status NOT IN ('ended', 'failed') ORDER BY created_at"
+    """Calls without an end, and answered ones that ended but were not summed up, so that their report is still owed."""
+    query = f"{_CALL} WHERE ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL) ORDER BY created_at"
     return [rows.call_from(row) for row in connection.execute(query)]
 
 

@@ -38,6 +38,11 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def utc_now() -> str:
+    """This moment, as `utc_text` writes it."""
+    return utc_text(datetime.now(UTC))
+
+
 def assistant_request(facts: CallFacts, at: str) -> bytes:
     """Asked before an inbound call is answered; the one event without `assistant`, which it is to choose."""
     return _encode(facts, "assistant-request", at, "ringing", {})

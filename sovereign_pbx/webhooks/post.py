@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -15,16 +14,15 @@ from sovereign_pbx.webhooks.names import Resolver
 log = structlog.get_logger(__name__)
 
 
-def open_session(ca_file: str | None = None) -> aiohttp.ClientSession:
+def open_session() -> aiohttp.ClientSession:
     """A session for webhooks: open one for questions and one for deliveries, so that calls share nothing with the dead.
 
-    `ca_file`: certificates to trust instead of the system's (a receiver with a certificate of one's own).
     No cookies are kept: receivers must not learn of each other.
     """
-    trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca_file) if ca_file else True
-    connector = aiohttp.TCPConnector(limit=0, resolver=Resolver(), ttl_dns_cache=60, ssl=trust)
     return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+        connector=aiohttp.TCPConnector(limit=0, resolver=Resolver(), ttl_dns_cache=60),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
     )
 
 
@@ -117,7 +115,10 @@ def _fault(exc: Exception) -> tuple[WebhookFault, str]:
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return "refused", "the host name is not known"
     if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "refused", "TLS failed; a certificate of one's own needs [webhook] ca_file"
+        return (
+            "refused",
+            "TLS failed; a private authority's certificate must be in the system's trust store or in SSL_CERT_FILE",
+        )
     if isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | ConnectionResetError):
         return "refused", "the connection was dropped before the answer was complete"
     if isinstance(exc, aiohttp.ClientResponseError):

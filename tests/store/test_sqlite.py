@@ -143,7 +143,19 @@ def test_calls_are_listed_newest_first_and_by_status(tmp_path: Path) -> None:
         assert [call.id for call in await store.calls()] == ["c3", "c2", "c1"]
         assert [call.id for call in await store.calls(limit=1, offset=1)] == ["c2"]
         assert [call.id for call in await store.calls(status="ended")] == ["c3"]
-        assert [call.id for call in await store.unfinished()] == ["c1", "c2"]
+
+    with_store(tmp_path, use)
+
+
+def test_calls_without_an_end_and_answered_ones_without_a_summary_are_unfinished(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        for name in ("ringing", "talking", "refused", "owed", "done"):
+            await store.create_call(CallRow(id=name))
+        await store.change_call("talking", {"started_at": AT})
+        await store.change_call("refused", {"ended_at": AT})
+        await store.change_call("owed", {"started_at": AT, "ended_at": AT})
+        await store.change_call("done", {"started_at": AT, "ended_at": AT, "summary": ""})
+        assert sorted(call.id for call in await store.unfinished()) == ["owed", "ringing", "talking"]
 
     with_store(tmp_path, use)
 

@@ -25,7 +25,8 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_age ON calls (created_at, id);
 CREATE INDEX calls_by_status ON calls (status, created_at);
 -- What a daemon that was killed left behind: a handful of rows among millions.
-CREATE INDEX calls_unfinished ON calls (created_at) WHERE status NOT IN ('ended', 'failed');
+CREATE INDEX calls_unfinished ON calls (created_at)
+    WHERE ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL);
 
 CREATE TABLE messages (
     seq          INTEGER PRIMARY KEY,
