@@ -1,0 +1,141 @@
+"""A phone's mouth: an RTP packet every 20 ms on an absolute schedule: speech, silence, or a digit."""
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+from sovereign_pbx.core.audio import FRAME_S
+from sovereign_pbx.testing.rtp_packet import DIGITS, ENCODE, EVENT, HEADER, RATE, SAMPLES, TELEPHONE_EVENT
+
+END_OF_EVENT = 0x80
+EVENT_VOLUME = 10
+END_REPEATS = 3  # RFC 4733 §2.5.1.4: the last packet of an event is sent three times
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """Something the phone says; times of its first and last sample once they have left."""
+
+    pcm: bytes
+    started_at: float | None = None
+    ended_at: float | None = None
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class RtpMouth:
+    """Sends a packet every 20 ms on an absolute schedule: what is to be said, silence, or a digit."""
+
+    def __init__(self, transport: asyncio.DatagramTransport, payload_type: int = 0) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._target: tuple[str, int] | None = None
+        self._payload_type = payload_type
+        self._sequence = random.randrange(1 << 16)
+        self._timestamp = random.randrange(1 << 31)
+        self._source = random.getrandbits(32)
+        self._speaking: deque[Utterance] = deque()
+        self._digits: deque[_Digit] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self.muted = False
+
+    def start(self, target: tuple[str, int], payload_type: int) -> None:
+        """Begin to send to `target`, or go on to another one."""
+        self._target = target
+        self._payload_type = payload_type
+        if self._timer is None:
+            self._due = self._loop.time()
+            self._tick()
+
+    def say(self, pcm: bytes) -> Utterance:
+        """Queue 8 kHz PCM behind what is being said."""
+        utterance = Utterance(pcm)
+        self._speaking.append(utterance)
+        return utterance
+
+    def hush(self) -> None:
+        """Fall silent at once."""
+        now = self._loop.time()
+        while self._speaking:
+            self._end(self._speaking.popleft(), now)
+
+    def press(self, digits: str, press_s: float, gap_s: float) -> asyncio.Event:
+        """Send `digits` as telephone events; the event is set when the last one has been released."""
+        done = asyncio.Event()
+        ticks, pause = max(1, round(press_s / FRAME_S)), round(gap_s / FRAME_S)
+        for digit in digits:
+            self._digits.append(_Digit(DIGITS.index(digit), ticks, pause))
+        self._digits[-1].done = done
+        return done
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.hush()
+
+    # Private
+
+    def _tick(self) -> None:
+        if not self.muted:
+            self._send_due()
+        self._timestamp = (self._timestamp + SAMPLES) & 0xFFFFFFFF
+        self._due += FRAME_S
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    def _send_due(self) -> None:
+        if self._digits and self._digits[0].ticks >= 0:
+            self._send_digit(self._digits[0])
+            return
+        if self._digits:
+            self._rest_after(self._digits[0])
+        self._send(self._payload_type, ENCODE[self._payload_type](self._next_pcm()), self._timestamp)
+
+    def _next_pcm(self) -> bytes:
+        if not self._speaking:
+            return bytes(SAMPLES * 2)
+        utterance = self._speaking[0]
+        if utterance.started_at is None:
+            utterance.started_at = self._loop.time()
+        pcm, utterance.pcm = utterance.pcm[: SAMPLES * 2], utterance.pcm[SAMPLES * 2 :]
+        if not utterance.pcm:
+            self._end(self._speaking.popleft(), self._loop.time() + len(pcm) / 2 / RATE)
+        return pcm.ljust(SAMPLES * 2, b"\0")
+
+    def _end(self, utterance: Utterance, at: float) -> None:
+        utterance.ended_at = at
+        utterance.finished.set()
+
+    def _send_digit(self, digit: "_Digit") -> None:
+        first = digit.sent == 0
+        if first:
+            digit.timestamp = self._timestamp
+        last = digit.ticks == 0
+        digit.sent += not last
+        event = EVENT.pack(digit.number, EVENT_VOLUME | (END_OF_EVENT if last else 0), digit.sent * SAMPLES)
+        for _ in range(END_REPEATS if last else 1):
+            self._send(TELEPHONE_EVENT, event, digit.timestamp, marker=first)
+        digit.ticks -= 1
+
+    def _rest_after(self, digit: "_Digit") -> None:
+        digit.pause -= 1
+        if digit.pause < 0:
+            self._digits.popleft()
+            if digit.done is not None:
+                digit.done.set()
+
+    def _send(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool = False) -> None:
+        second = payload_type | (0x80 if marker else 0)
+        header = HEADER.pack(0x80, second, self._sequence, timestamp, self._source)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._transport.sendto(header + payload, self._target)
+
+
+@dataclass(slots=True)
+class _Digit:
+    number: int
+    ticks: int  # how many more 20 ms it is held; -1 once it has been released
+    pause: int
+    sent: int = 0
+    timestamp: int = 0
+    done: asyncio.Event | None = None
