@@ -195,7 +195,6 @@ class Opaque:
     """The user's own data: kept as it is, never renamed. `kind` narrows it to an object."""
 
     kind: str = "object"  # object | any
-    references: bool = False  # strings in it may hold ${env:…} (provider tables)
 
     def check(self, value: Any, path: Path, report: Report) -> Any:
         if self.kind == "object" and not isinstance(value, Mapping):

@@ -7,6 +7,7 @@
 import copy
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from typing import Any, TypeVar, cast
@@ -201,6 +202,11 @@ def setting(
         else dataclasses.field(default=default, metadata=key)
     )
     return cast(T, made)
+
+
+def section(cls: type) -> dict[str, Any]:
+    """`metadata` of a dataclass field that is a table of its own, declared by `cls`."""
+    return {"shape": Record(cls), "doc": inspect.getdoc(cls) or ""}
 
 
 def keys_of(cls: type) -> Iterator[Key]:

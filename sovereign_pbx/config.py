@@ -1,0 +1,207 @@
+"""The configuration: read from the administrator's file and the machine-owned ones beside it, checked, and frozen.
+
+`load` gives a `Config` or raises with everything that is wrong; `examine` gives both to whoever wants to print them.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sovereign_pbx.assistants.account import Account
+from sovereign_pbx.assistants.directory import Directory, Number
+from sovereign_pbx.assistants.model import Assistant, identifier_of
+from sovereign_pbx.assistants.problem import Path as KeyPath
+from sovereign_pbx.assistants.problem import Report
+from sovereign_pbx.assistants.secret import Redactor
+from sovereign_pbx.assistants.shape import NOTHING
+from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
+from sovereign_pbx.config_checks import cross_check
+from sovereign_pbx.config_findings import Finding, InvalidConfig, located
+from sovereign_pbx.config_machine import machine_owned
+from sovereign_pbx.config_secrets import Expander, References
+from sovereign_pbx.config_sections import (
+    PROVIDER,
+    Asterisk,
+    Daemon,
+    Dialling,
+    Http,
+    Limits,
+    Log,
+    Recording,
+    Storage,
+    Webhook,
+)
+from sovereign_pbx.config_source import Source, config_path, read_source
+from sovereign_pbx.core.errors import ConfigError
+
+
+class _NamedAssistant(Record):
+    """An assistant under the name of its table, which stands in for a missing `name` and `id`."""
+
+    def __init__(self) -> None:
+        super().__init__(Assistant)
+
+    def check(self, value: Any, path: KeyPath, report: Report) -> Any:
+        key = str(path[-1])
+        given = {"name": key, "id": identifier_of(key), **value} if isinstance(value, Mapping) else value
+        return Assistant.read(given, path, report) or NOTHING
+
+
+class _NumberEntry(Record):
+    """A number, with an id derived from it where none is given."""
+
+    def __init__(self) -> None:
+        super().__init__(Number)
+
+    def check(self, value: Any, path: KeyPath, report: Report) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("number"), str):
+            value = {"id": identifier_of(f"number {value['number']}"), **value}
+        return super().check(value, path, report)
+
+
+class _Later:
+    """A section of DESIGN that this release does not have yet."""
+
+    def check(self, value: Any, path: KeyPath, report: Report) -> Any:
+        report.error(path, f"[{path[-1]}] is not in this release", "remove the section")
+        return NOTHING
+
+    def words(self) -> str:
+        return "nothing: not in this release"
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"not": {}}
+
+
+ROOT = Table(
+    Key("daemon", Record(Daemon)),
+    Key("http", Record(Http)),
+    Key("asterisk", Record(Asterisk)),
+    Key("limits", Record(Limits)),
+    Key("webhook", Record(Webhook)),
+    Key("dialling", Record(Dialling)),
+    Key("recording", Record(Recording)),
+    Key("storage", Record(Storage)),
+    Key("log", Record(Log)),
+    Key("providers", MapOf(PROVIDER)),
+    Key("assistants", MapOf(_NamedAssistant())),
+    Key("numbers", ListOf(_NumberEntry())),
+    Key("freeswitch", _Later()),
+    Key("sip", _Later()),
+)
+"""The whole file, as a shape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The configuration of one daemon. Secrets in it are resolved; `repr` shows none of them."""
+
+    daemon: Daemon = field(default_factory=Daemon)
+    http: Http = field(default_factory=Http)
+    asterisk: Asterisk = field(default_factory=Asterisk)
+    limits: Limits = field(default_factory=Limits)
+    webhook: Webhook = field(default_factory=Webhook)
+    dialling: Dialling = field(default_factory=Dialling)
+    recording: Recording = field(default_factory=Recording)
+    storage: Storage = field(default_factory=Storage)
+    log: Log = field(default_factory=Log)
+    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    assistants: Mapping[str, Assistant] = field(default_factory=dict)  # by the name of the table; API-made ones by id
+    numbers: tuple[Number, ...] = ()
+
+    path: Path = Path()
+    warnings: tuple[Finding, ...] = ()
+    redactor: Redactor = field(default_factory=Redactor)
+    resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the file with its references expanded
+
+    @property
+    def directory(self) -> Directory:
+        """Numbers and assistants, for `assistants.resolve`."""
+        return Directory(self.assistants, self.numbers)
+
+    @property
+    def account(self) -> Account:
+        """The account's webhook, as far as it says who is told what."""
+        hook = self.webhook
+        return Account(url=hook.url, secret=hook.secret, events=hook.events, dialect=hook.dialect)
+
+    @property
+    def state_dir(self) -> Path:
+        """The daemon's own folder; a relative one starts at the folder of the configuration file."""
+        return self.path.parent / self.daemon.state_dir
+
+    @property
+    def database(self) -> Path:
+        return self.state_dir / (self.storage.path or "sovereign.sqlite")
+
+    @property
+    def recordings(self) -> Path | None:
+        """Folder of recordings, None when calls are not recorded."""
+        return self.state_dir / (self.recording.dir or "recordings") if self.recording.enabled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A file that was read: `config` is None when there are errors among the findings."""
+
+    path: Path
+    config: Config | None
+    findings: tuple[Finding, ...]
+
+
+def load(path: str | Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration at `path`, else $SOVEREIGN_PBX_CONFIG, else /etc/sovereign-pbx/config.toml.
+
+    Raises ConfigError, naming every error in the file with line and column. What is only doubtful is in `warnings`.
+    """
+    examined = examine(path, environ=environ)
+    if examined.config is not None:
+        return examined.config
+    errors = tuple(finding for finding in examined.findings if finding.severity == "error")
+    raise InvalidConfig(f"{examined.path} has {len(errors)} error{'s' * (len(errors) > 1)}:", findings=errors)
+
+
+def examine(path: str | Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Examined:
+    """Read and check everything, raising nothing."""
+    file = config_path(path, environ)
+    try:
+        return _examined(read_source(file), environ)
+    except ConfigError as error:
+        return Examined(file, None, (_finding(error),))
+    except RecursionError:
+        return Examined(file, None, (Finding(message="tables or lists are nested too deeply", file=str(file)),))
+
+
+def _examined(source: Source, environ: Mapping[str, str]) -> Examined:
+    report = Report(strict=True)
+    expander = Expander(References(source.path.parent, environ), report)
+    resolved = expander.expand(ROOT, source.data)
+    parts = ROOT.check(resolved, (), report)
+    _warn_of_plain_secrets(expander, source, report)
+    config = Config(**_sections(parts), path=source.path.absolute(), redactor=expander.redactor, resolved=resolved)
+    made, made_findings = machine_owned(config.state_dir / "assistants.d")
+    config = dataclasses.replace(config, assistants={**made, **config.assistants})
+    cross_check(config, report)
+    findings = (*located(report.problems, str(source.path), source.positions), *made_findings)
+    if any(finding.severity == "error" for finding in findings):
+        return Examined(source.path, None, findings)
+    return Examined(source.path, dataclasses.replace(config, warnings=findings), findings)
+
+
+def _sections(parts: Mapping[str, Any]) -> dict[str, Any]:
+    known = {part.name for part in dataclasses.fields(Config)}
+    return {name: value for name, value in parts.items() if name in known}
+
+
+def _warn_of_plain_secrets(expander: Expander, source: Source, report: Report) -> None:
+    if source.world_readable:
+        for path in expander.plain:
+            remedy = f"use ${{env:…}}, ${{file:…}} or ${{credential:…}}, or chmod 640 {source.path}"
+            report.warn(path, "is a secret in a file that everybody on this machine can read", remedy)
+
+
+def _finding(error: ConfigError) -> Finding:
+    return Finding(message=error.message, file=error.file, line=error.line, column=error.column, remedy=error.remedy)

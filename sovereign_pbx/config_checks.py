@@ -1,0 +1,119 @@
+"""What no single key shows: names that lead nowhere, doubled numbers, webhooks nobody can trust."""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.problem import Path, Report, nearest
+
+if TYPE_CHECKING:
+    from sovereign_pbx.config import Config
+
+UNSIGNED = "without a secret its receiver can't tell our events from anybody else's"
+
+
+def cross_check(config: "Config", report: Report) -> None:
+    """Report what is wrong between the parts of an otherwise readable configuration."""
+    _check_numbers(config, report)
+    _check_identifiers(config, report)
+    _check_account(config, report)
+    _check_listeners(config, report)
+    for name, assistant in config.assistants.items():
+        _check_assistant(("assistants", name), assistant, config, report)
+
+
+def listeners(config: "Config") -> Iterator[tuple[Path, str, int]]:
+    """Every address the daemon will listen on: the table it stands in, host, port."""
+    if config.http.enabled:
+        yield ("http",), config.http.host, config.http.port
+    if config.asterisk.enabled:
+        yield ("asterisk", "agi"), config.asterisk.agi.host, config.asterisk.agi.port
+        yield ("asterisk", "audiosocket"), config.asterisk.audiosocket.host, config.asterisk.audiosocket.port
+
+
+def is_loopback(host: str) -> bool:
+    """Does this address stay on the machine? A name other than localhost is taken for one that does not."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_numbers(config: "Config", report: Report) -> None:
+    seen: dict[str, int] = {}
+    directory, written = config.directory, _written(config)
+    for index, entry in enumerate(config.numbers):
+        first = seen.setdefault(normal(entry.number), index)
+        if first != index:
+            report.error(("numbers", index, "number"), f"{entry.number} has an entry already", "remove one of them")
+        if entry.assistant and entry.assistant not in written and directory.assistant(entry.assistant) is None:
+            report.error(("numbers", index, "assistant"), *_unknown_assistant(entry.assistant, config))
+        elif not entry.assistant and not config.webhook.url:
+            remedy = "name an assistant, or set [webhook] url"
+            report.warn(("numbers", index), f"{entry.number} has no assistant and no webhook to ask", remedy)
+    if not written and not config.webhook.url:
+        report.warn((), "nobody answers: there is no assistant and no webhook", "add an [assistants.NAME] table")
+    elif not config.resolved.get("numbers") and not config.webhook.url:
+        remedy = f'add [[numbers]] with number = "{ANY_NUMBER}" and the name of the assistant'
+        report.warn((), "nobody answers: no number leads to an assistant", remedy)
+
+
+def _written(config: "Config") -> set[str]:
+    """Names of all assistants, also of those that have errors of their own: one error for them is enough."""
+    tables = config.resolved.get("assistants")
+    return {*config.assistants, *(tables if isinstance(tables, dict) else ())}
+
+
+def _unknown_assistant(name: str, config: "Config") -> tuple[str, str]:
+    written = _written(config)
+    guess = nearest(name, written)
+    known = f"known: {', '.join(sorted(written))}" if written else "there are no assistants"
+    return f'there is no assistant "{name}"', f'did you mean "{guess}"?' if guess else known
+
+
+def _check_identifiers(config: "Config", report: Report) -> None:
+    owners: dict[str, str] = {}
+    for name, assistant in config.assistants.items():
+        first = owners.setdefault(assistant.id, name)
+        if first != name:
+            report.error(("assistants", name, "id"), f'has the id of "{first}"', "give each assistant an id of its own")
+
+
+def _check_account(config: "Config", report: Report) -> None:
+    if config.webhook.url and not config.webhook.secret:
+        report.warn(("webhook",), "[webhook] has no secret", UNSIGNED)
+    if config.asterisk.enabled and not config.asterisk.ami.secret:
+        remedy = "set [asterisk.ami] secret to that of a user in Asterisk's manager.conf"
+        report.warn(("asterisk", "ami"), "no manager secret: hang-ups, digits and transfers will not work", remedy)
+
+
+def _check_listeners(config: "Config", report: Report) -> None:
+    seen: dict[tuple[str, int], Path] = {}
+    permits = {"agi": config.asterisk.agi.permit, "audiosocket": config.asterisk.audiosocket.permit}
+    for table, host, port in listeners(config):
+        name = ".".join(map(str, table))
+        first = seen.setdefault((host, port), table)
+        if first != table:
+            report.error((*table, "port"), f"[{name}] and [{'.'.join(map(str, first))}] want the same port {port}")
+        if not is_loopback(host) and not permits.get(str(table[-1])):
+            remedy = "set permit" if str(table[-1]) in permits else "put a proxy with TLS in front, or a firewall"
+            report.warn((*table, "host"), f"[{name}] listens beyond this machine, to anybody", remedy)
+
+
+def _check_assistant(path: Path, assistant: Assistant, config: "Config", report: Report) -> None:
+    if assistant.webhook_url and not assistant.webhook_secret:
+        report.warn((*path, "webhook_url"), "has no webhook_secret", UNSIGNED)
+    if "assistant-request" in (assistant.webhook_events or ()) and not (assistant.webhook_url or config.webhook.url):
+        report.warn((*path, "webhook_events"), "there is no webhook_url and no [webhook] url to send events to")
+    if (assistant.recording_consent or {}).get("enabled"):
+        report.warn((*path, "recording_consent"), "asking for consent is not in this release", "calls are not recorded")
+    for tool in assistant.tools:
+        for destination in tool.destinations:
+            if not config.dialling.permits(destination.number):
+                remedy = "add it to [dialling] allow"
+                report.warn((*path, "llm_config", "tools"), f"[dialling] does not allow {destination.number}", remedy)
+        if tool.kind == "webhook" and not (tool.url or assistant.webhook_url or config.webhook.url):
+            remedy = "give it a url, or set webhook_url"
+            report.warn((*path, "llm_config", "tools"), f'tool "{tool.name}" has nowhere to be asked', remedy)

@@ -1,0 +1,229 @@
+"""The sections of the configuration, each key with its default, its range and one sentence.
+
+The example file, the reference in docs and the JSON Schema are all drawn from here.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sovereign_pbx.assistants.model import EVENTS
+from sovereign_pbx.assistants.secret import NO_SECRET
+from sovereign_pbx.assistants.shape import Choice, Flag, Real, Text, Url, Whole
+from sovereign_pbx.assistants.table import Key, ListOf, Table, section, setting
+
+HOST = Text(1, 253, pattern=r"[A-Za-z0-9._:%\[\]-]+", what="a host name or address")
+PORT = Whole(1, 65535)
+FOLDER = Text(1, 4096, what="a path")
+NETWORKS = ListOf(Text(1, 64, pattern=r"[0-9A-Fa-f.:/]+", what="an address or a network"), most=256)
+NUMBER_PATTERN = Text(
+    1, 64, pattern=r"[+0-9A-Za-z ()./-]*\*?", what='a number, or the beginning of one followed by "*"'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """The process itself."""
+
+    state_dir: str = setting(
+        "/var/lib/sovereign-pbx",
+        FOLDER,
+        "Folder of everything the daemon writes: database, recordings, API-made assistants.",
+    )
+    drain_seconds: float = setting(
+        30.0, Real(0, 3600), "How long calls may go on after a stop was asked for; then they return to the dialplan."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """Health, metrics and the REST API."""
+
+    enabled: bool = setting(True, Flag(), "Listen at all.")
+    host: str = setting("127.0.0.1", HOST, "Address to listen on; beyond loopback, put a TLS proxy in front.")
+    port: int = setting(8090, PORT, "TCP port.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ami:
+    """Asterisk's manager interface: hang-ups, digits, transfers, and what the dialplan does not tell."""
+
+    host: str = setting("127.0.0.1", HOST, "Where Asterisk's manager listens.")
+    port: int = setting(5038, PORT, "TCP port of the manager.")
+    username: str = setting("sovereign", Text(1, 128), "Manager user (manager.conf).")
+    secret: str = setting(
+        NO_SECRET,
+        Text(0, 512, secret=True),
+        "Its secret; empty: the manager is not used.",
+        example="${credential:ami-secret}",
+    )
+    timeout_seconds: float = setting(5.0, Real(0.5, 60), "How long an action may take.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agi:
+    """FastAGI: the dialplan asks who answers, before the call is answered."""
+
+    host: str = setting("127.0.0.1", HOST, "Address to listen on.")
+    port: int = setting(4573, PORT, "TCP port.")
+    permit: tuple[str, ...] = setting((), NETWORKS, "Addresses that may connect; empty: any that reach the port.")
+    decide_timeout_seconds: float = setting(
+        8.0, Real(1, 60), "Longest time a caller rings before the decision: webhook, providers and greeting together."
+    )
+    header_timeout_seconds: float = setting(5.0, Real(0.5, 60), "How long a connection may take to say what it wants.")
+    command_timeout_seconds: float = setting(2.0, Real(0.5, 60), "How long Asterisk may take to answer a command.")
+    max_connections: int = setting(256, Whole(1, 65535), "Connections at once; more are closed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioSocket:
+    """AudioSocket: the sound of answered calls."""
+
+    host: str = setting("127.0.0.1", HOST, "Address to listen on.")
+    port: int = setting(9092, PORT, "TCP port.")
+    permit: tuple[str, ...] = setting((), NETWORKS, "Addresses that may connect; empty: any that reach the port.")
+    handshake_timeout_seconds: float = setting(2.0, Real(0.1, 30), "How long a connection may take to name its call.")
+    expect_seconds: float = setting(15.0, Real(1, 300), "How long after the decision the sound may take to arrive.")
+    idle_timeout_seconds: float = setting(
+        900.0, Real(5, 86400), "Silence on the wire after which a connection is dead."
+    )
+    max_connections: int = setting(512, Whole(1, 65535), "Connections at once; more are closed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asterisk:
+    """The link to Asterisk."""
+
+    enabled: bool = setting(True, Flag(), "Take calls from Asterisk.")
+    advertise_host: str = setting(
+        "",
+        Text(0, 253),
+        "Address under which Asterisk finds this machine, for the printed dialplan; empty: the listeners' own.",
+    )
+    ami: Ami = field(default_factory=Ami, metadata=section(Ami))
+    agi: Agi = field(default_factory=Agi, metadata=section(Agi))
+    audiosocket: AudioSocket = field(default_factory=AudioSocket, metadata=section(AudioSocket))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the machine takes on."""
+
+    max_calls: int = setting(100, Whole(1, 10000), "Calls at once; further ones go to the dialplan's fallback.")
+    max_calls_per_assistant: int = setting(0, Whole(0, 10000), "The same for each assistant; 0: no limit of its own.")
+    max_call_seconds: int = setting(
+        7200, Whole(10, 86400), "Longest call of an assistant that sets no max_duration_seconds."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """The account's webhook: for assistants without their own, and for numbers without an assistant."""
+
+    url: str = setting("", Url(empty=True), "Where events go; empty: nowhere.", example="https://example.com/sovereign")
+    secret: str = setting(
+        NO_SECRET,
+        Text(0, 512, secret=True),
+        "Signs what is sent there; empty: unsigned.",
+        example="${credential:webhook-secret}",
+    )
+    events: tuple[str, ...] = setting(EVENTS, ListOf(Choice(EVENTS), most=16), "Events to send there.")
+    dialect: Literal["snake", "camel"] = setting(
+        "snake", Choice(("snake", "camel")), "Spelling of bodies; camel for receivers of the older generation."
+    )
+    request_timeout_seconds: float = setting(
+        5.0, Real(0.5, 30), "What assistant-request may take while the caller hears ringing."
+    )
+    tool_timeout_seconds: float = setting(10.0, Real(0.5, 120), "What a tool may take.")
+    delivery_timeout_seconds: float = setting(10.0, Real(0.5, 120), "What one delivery of an event may take.")
+    retry_hours: float = setting(24.0, Real(0, 720), "How long a failed delivery is repeated.")
+    max_answer_bytes: int = setting(1_000_000, Whole(1000, 100_000_000), "Longer answers are refused.")
+    user_agent: str = setting(
+        "HMS-Sovereign/1.0",
+        Text(1, 200, pattern=r"[\x20-\x7e]+", what="printable ASCII"),
+        "How the daemon calls itself; receivers of the hosted platform may look for its name.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialling:
+    """Where calls may be sent to. Nothing a model or a webhook says goes beyond it."""
+
+    allow: tuple[str, ...] = setting(
+        (),
+        ListOf(NUMBER_PATTERN, most=1000),
+        'Numbers that may be dialled; "+31*" allows all that begin so. Empty: none.',
+        example=["+31*", "200"],
+    )
+    deny: tuple[str, ...] = setting(
+        (), ListOf(NUMBER_PATTERN, most=1000), "Numbers that may not, though allowed above.", example=["+31900*"]
+    )
+
+    def permits(self, number: str) -> bool:
+        """May `number` be dialled? A refusal wins over a permission."""
+        return _matches(self.allow, number) and not _matches(self.deny, number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Recordings: stereo, the caller left, the assistant right."""
+
+    enabled: bool = setting(False, Flag(), "Record calls. Tell the callers: most countries ask for it.")
+    dir: str = setting("", Text(0, 4096, what="a path"), "Folder of recordings; empty: recordings in state_dir.")
+    retention_days: int = setting(30, Whole(0, 36500), "Days until a recording is removed; 0: never.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """Calls, transcripts and undelivered webhooks."""
+
+    path: str = setting("", Text(0, 4096, what="a path"), "SQLite file; empty: sovereign.sqlite in state_dir.")
+    synchronous: Literal["full", "normal"] = setting(
+        "full", Choice(("full", "normal")), "full survives a power cut, normal only a crash of the daemon."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """Logs, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", Choice(("debug", "info", "warning", "error")), "Least important lines that are written."
+    )
+    format: Literal["auto", "json", "console"] = setting(
+        "auto",
+        Choice(("auto", "json", "console")),
+        "json for machines, console for people; auto: by whether a person looks.",
+    )
+
+
+PROVIDER = Table(
+    Key("api_key", Text(0, 4096, secret=True), "Key of the account there.", example="${env:OPENAI_API_KEY}"),
+    Key(
+        "base_url",
+        Url(("http", "https", "ws", "wss")),
+        "Address of the service, for self-hosted and compatible ones.",
+        example="https://api.openai.com/v1",
+    ),
+    open=True,
+)
+"""`[providers.NAME]`; each vendor may have further keys (docs/configuration.md)."""
+
+
+_PUNCTUATION = str.maketrans("", "", " -./()\u00a0")
+
+
+def _matches(patterns: tuple[str, ...], number: str) -> bool:
+    wanted = _dialled(number)
+    # anything else could be read by the dialplan as a technology, a context or a second destination
+    return re.fullmatch(r"\+?[0-9A-Za-z]+", wanted) is not None and any(_fits(pattern, wanted) for pattern in patterns)
+
+
+def _fits(pattern: str, wanted: str) -> bool:
+    return wanted.startswith(_dialled(pattern[:-1])) if pattern.endswith("*") else wanted == _dialled(pattern)
+
+
+def _dialled(number: str) -> str:
+    """Without punctuation, `00` in front as `+`. An extension 3112 is not the beginning of +31 12."""
+    plain = number.translate(_PUNCTUATION)
+    return "+" + plain[2:] if plain.startswith("00") and len(plain) > 4 else plain
