@@ -50,6 +50,12 @@ class RecordingWriter:
         self._sealing: deque[tuple[Savable, Deliver]] = deque()  # bounded by the number of calls
         self._thread: threading.Thread | None = None
 
+    @property
+    def running(self) -> bool:
+        """The thread is alive."""
+        with self._changed:
+            return self._thread is not None
+
     def register(self, recording: Savable) -> None:
         """Flush `recording` regularly from now on."""
         with self._changed:

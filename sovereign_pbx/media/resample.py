@@ -60,9 +60,9 @@ class Resampler:
         common = gcd(src, dst)
         self._up, self._down = dst // common, src // common
         self._bank = filter_bank(src, dst)
-        self._taps = self._bank.shape[1]
-        self.delay_ms = 0.0 if src == dst else (self._taps - 1) / 2 / src * 1000
-        self._history = np.zeros(self._taps - 1)
+        self.taps = self._bank.shape[1]
+        self.delay_ms = 0.0 if src == dst else (self.taps - 1) / 2 / src * 1000
+        self._history = np.zeros(self.taps - 1)
         self._next = 0  # the next output's place on the grid of src * up Hz, counted from the next chunk's start
         self._half = b""  # the odd byte of a chunk that ended within a sample
 
@@ -80,16 +80,26 @@ class Resampler:
         self._history = stretch[fresh.size :]
         return self._filtered(stretch, fresh.size)
 
+    def skip_delay(self) -> None:
+        """Leave out the first `delay_ms` of output. Before the first `process` only."""
+        self._next = (self.taps - 1) // 2 * self._up
+
     def _filtered(self, stretch: NDArray[np.float64], fresh: int) -> bytes:
-        windows = sliding_window_view(stretch, self._taps)
-        if self._down == 1:
-            out = (windows @ self._bank.T).reshape(-1)
+        windows = sliding_window_view(stretch, self.taps)
+        first, end = self._next, fresh * self._up
+        outputs = max(0, -(-(end - first) // self._down))
+        self._next = first + outputs * self._down - end
+        # einsum, not a matrix product: BLAS would wake a thread on every core for these few thousand sums.
+        out: NDArray[np.float64]
+        if self._up == 1:
+            out = np.einsum("ij,j->i", windows[first :: self._down], self._bank[0])
+        elif self._down == 1:
+            out = np.einsum("ij,pj->ip", windows, self._bank).reshape(-1)[first:]
         else:
-            grid = np.arange(self._next, fresh * self._up, self._down)
-            self._next = int(grid[-1]) + self._down - fresh * self._up if grid.size else self._next - fresh * self._up
-            at, phase = np.divmod(grid, self._up)
-            out = np.einsum("ij,ij->i", windows[at], self._bank[phase]) if self._up > 1 else windows[at] @ self._bank[0]
-        return np.clip(np.rint(out), -32768, 32767).astype("<i2").tobytes()
+            at, phase = np.divmod(np.arange(first, end, self._down), self._up)
+            out = np.einsum("ij,ij->i", windows[at], self._bank[phase])
+        pcm: bytes = np.clip(np.rint(out), -32768, 32767).astype("<i2").tobytes()
+        return pcm
 
 
 def resample(pcm: bytes, src: int, dst: int) -> bytes:
@@ -97,8 +107,7 @@ def resample(pcm: bytes, src: int, dst: int) -> bytes:
     if _checked(src) == _checked(dst) or not pcm:
         return pcm
     converter = Resampler(src, dst)
-    lag = round(converter.delay_ms * dst / 1000)
-    tail = b"\0\0" * (converter._taps)
-    out = converter.process(pcm + tail)
+    converter.skip_delay()
+    out = converter.process(pcm + bytes(2 * SAMPLE_BYTES * converter.taps))
     wanted = len(pcm) // SAMPLE_BYTES * dst // src
-    return out[lag * SAMPLE_BYTES : (lag + wanted) * SAMPLE_BYTES]
+    return out[: wanted * SAMPLE_BYTES]
