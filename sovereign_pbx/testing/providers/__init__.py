@@ -5,7 +5,8 @@ sovereign_pbx.testing.providers` runs all three in a process of their own, for l
 """
 
 from sovereign_pbx.testing.providers.deepgram import ScriptedDeepgram, Utterance
+from sovereign_pbx.testing.providers.elevenlabs import ScriptedElevenLabs
 from sovereign_pbx.testing.providers.faults import Fault, Faults
 from sovereign_pbx.testing.providers.openai import Answer, ScriptedOpenAI
 
-__all__ = ["Answer", "Fault", "Faults", "ScriptedDeepgram", "ScriptedOpenAI", "Utterance"]
+__all__ = ["Answer", "Fault", "Faults", "ScriptedDeepgram", "ScriptedElevenLabs", "ScriptedOpenAI", "Utterance"]

@@ -91,7 +91,7 @@ class ScriptedDeepgram(ScriptedServer):
             return _refusal(400, wrong)
         seen = Received(request.path, query)
         self.connections.append(seen)
-        talk = Talk(request, fault)
+        talk = Talk(request, fault, self.faults)
         vendor = (NovaTalk if request.path == "/v1/listen" else FluxTalk)(self, talk, seen)
         idle = asyncio.create_task(vendor.watch_idle())
         try:

@@ -1,5 +1,6 @@
 """What goes wrong on demand, and where in a request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -8,6 +9,7 @@ Moment = Literal[
     "connect",  # instead of the handshake or the response's head
     "first",  # accepted, before the first result
     "middle",  # after the first result
+    "now",  # on sockets open already, at their next message; on requests as "first"
 ]
 
 
@@ -50,12 +52,19 @@ class Faults:
 
     def take(self) -> Fault | None:
         """The fault for a request that has just arrived."""
-        if not self.armed:
+        return self._take(lambda fault: fault.at != "now")
+
+    def take_now(self) -> Fault | None:
+        """The fault for a connection that has been well so far."""
+        return self._take(lambda fault: fault.at == "now")
+
+    def _take(self, fits: Callable[[Fault], bool]) -> Fault | None:
+        fault = next(filter(fits, self.armed), None)
+        if fault is None:
             return None
-        fault = self.armed[0]
         self.happened += 1
         if fault.times is not None:
             fault.times -= 1
             if fault.times <= 0:
-                self.armed.pop(0)
+                self.armed.remove(fault)
         return fault

@@ -106,6 +106,7 @@ class ScriptedOpenAI(ScriptedServer):
             body = None
         if (refused := refusal(flavour, body)) is not None:
             return web.json_response(refused.body, status=refused.status)
+        fault = fault or self.faults.take_now()
         self.requests.append(body)
         answer = self._answer(body)
         try:
@@ -132,7 +133,7 @@ class ScriptedOpenAI(ScriptedServer):
         await response.prepare(request)
         told = 0
         async for chunk in self._chunks(body, flavour, answer):
-            if fault is not None and told == (1 if fault.at == "first" else 2):
+            if fault is not None and told == (2 if fault.at == "middle" else 1):
                 await self._misbehave(request, response, fault)
             await response.write(chunk)
             told += 1

@@ -111,8 +111,9 @@ def cut(request: web.Request) -> None:
 class Talk:
     """One websocket: what the vendor has to say goes through `say`, in order, from timers as well."""
 
-    def __init__(self, request: web.Request, fault: Fault | None) -> None:
+    def __init__(self, request: web.Request, fault: Fault | None, faults: Faults) -> None:
         self.request = request
+        self._faults = faults
         self.ws = web.WebSocketResponse(compress=False, heartbeat=None, timeout=0.5)
         self.fault = fault
         self.close_code: int | None = None
@@ -158,7 +159,8 @@ class Talk:
                 code, reason = item
                 await self.ws.close(code=code, message=reason.encode())
                 return
-            if self.fault is not None and self._said >= (0 if self.fault.at == "first" else 1):
+            self.fault = self.fault or self._faults.take_now()
+            if self.fault is not None and self._said >= (1 if self.fault.at == "middle" else 0):
                 await self._misbehave(self.fault)
                 return
             self._said += 1
