@@ -38,6 +38,7 @@ class Phrases:
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
     unwell: str = "I'm sorry, I can't help you right now. I'll put you through."
     goodbye: str = ""
+    unheard: str = "Sorry, I didn't catch that. Could you say it again?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,4 +57,5 @@ class Plan:
     reply_filler_after: float = 3.0  # so is a model without a first clause
     stt_final_timeout: float = 1.0  # decided turn, no final text yet: go on with the interim
     max_tool_rounds: int = 5
+    digits_idle: float = 2.0  # digits without `#` are complete after this pause
     failures_before_handover: int = 2  # provider failures in a row before the dialplan's fallback gets the caller

@@ -1,0 +1,128 @@
+"""What has been heard of the caller since his last turn: speech by the voice detector, words by the recogniser.
+
+The two disagree often (words without speech, speech without words, words that come late), so both are kept apart
+and nothing is thrown away until a turn takes it.
+"""
+
+import re
+from typing import Final
+
+LATE_WORDS_S: Final = 0.8  # words that come later than this after the speech were not in that speech
+OVERDUE_S: Final = 3.0  # final text that comes later than this belongs to other words
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two transcripts differ in nothing but case, punctuation and spacing."""
+    return _bare(one) == _bare(other)
+
+
+class Ear:
+    """The caller's unfinished turn. Times in seconds, `at` in audio time."""
+
+    __slots__ = (
+        "_finals",
+        "_mark",
+        "began_at",
+        "ended_at",
+        "interim",
+        "listened_at",
+        "onset",
+        "speaking",
+        "streams",
+        "took",
+        "took_until",
+    )
+
+    def __init__(self) -> None:
+        self._finals: list[str] = []
+        self._mark = 0
+        self.interim = ""
+        self.speaking = False
+        self.began_at: float | None = None  # first onset of this turn
+        self.onset = 0.0  # onset of the speech that is going on
+        self.ended_at: float | None = None  # last speech sample; None while nothing has ended
+        self.listened_at: float | None = None  # when the recogniser last said that something is final
+        self.streams = False  # interims have been seen: its silence means no words
+        self.took = ""  # a turn went ahead with these unfinished words; their final text may still come
+        self.took_until = 0.0
+
+    # what is known
+
+    @property
+    def text(self) -> str:
+        return " ".join([*self._finals, self.interim] if self.interim else self._finals)
+
+    @property
+    def settled(self) -> bool:
+        """The recogniser has finished with all that was said up to the last speech sample."""
+        if self.interim or self.listened_at is None:
+            return False
+        return self.ended_at is None or self.listened_at >= self.ended_at
+
+    @property
+    def new_words(self) -> int:
+        """Words since `mark`."""
+        return len(" ".join([*self._finals[self._mark :], self.interim]).split())
+
+    # what happens
+
+    def begin(self, at: float) -> None:
+        self.speaking = True
+        self.onset = at
+        if self.began_at is None:
+            self.began_at = at
+
+    def stop(self, at: float) -> None:
+        self.speaking = False
+        self.ended_at = at
+
+    def hear_interim(self, text: str, now: float) -> None:
+        self.streams = True
+        self.interim = text.strip()
+        self._words_at(now)
+
+    def hear_final(self, text: str, now: float) -> None:
+        self.interim = ""
+        self.add(text)
+        self.listened_at = now
+        self._words_at(now)
+
+    def add(self, text: str) -> None:
+        if text.strip():
+            self._finals.append(text.strip())
+
+    def mark(self) -> None:
+        """Count words from here."""
+        self._mark = len(self._finals)
+
+    def take(self, now: float) -> str:
+        """The turn's text; the ear is empty afterwards, but still knows whether the caller speaks."""
+        text, self.took = self.text, self.interim
+        self.took_until = now + OVERDUE_S
+        self.forget()
+        return text
+
+    def forget(self) -> None:
+        self._finals = []
+        self._mark = 0
+        self.interim = ""
+        self.began_at = None
+        self.ended_at = None
+        self.listened_at = None
+
+    def shift(self, seconds: float) -> None:
+        """The line was on hold for `seconds`: that was not silence."""
+        if self.ended_at is not None:
+            self.ended_at += seconds
+
+    def _words_at(self, now: float) -> None:
+        """Words that the voice detector cannot have heard move the end of speech to their own time."""
+        if self.began_at is None:
+            self.began_at = now
+        if not self.speaking and (self.ended_at is None or now - self.ended_at > LATE_WORDS_S):
+            self.ended_at = now
+
+
+def _bare(text: str) -> str:
+    return _NOT_WORD.sub(" ", text).strip().casefold()

@@ -1,0 +1,189 @@
+"""Who has the floor next: how the caller's turn ends, and what the assistant's side does when it is free to.
+
+Every function returns the state that follows. They call one another in one direction only:
+`silence_falls` → `reconsider` → `decide` → `commit` or `nothing_understood` → `answer` → `rest` → `free`.
+"""
+
+import re
+from typing import Final
+
+from sovereign_pbx.core.alarms import Alarm
+from sovereign_pbx.core.commands import FinalizeHearing, HangUp, ScoreTurn
+from sovereign_pbx.core.ear import LATE_WORDS_S
+from sovereign_pbx.core.endpointing import delay, next_score, shape
+from sovereign_pbx.core.exchange import Turn
+from sovereign_pbx.core.talk import Talk
+from sovereign_pbx.core.turn import State
+
+UNHEARD_IN_A_ROW: Final = 2  # one cough is not worth a word; after two the caller is told
+CUT_OFF: Final = (
+    "Your last answer was cut off by a sound on the line that held no words. Go on from where the caller stopped"
+    " hearing you, without repeating what was heard."
+)
+STALL_WORDLESS_S: Final = 30.0  # nobody speaks so long without a breath that ends a VAD segment
+STALL_STREAMING_S: Final = 5.0  # a recogniser that sends interims has none for what is no speech
+STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector still hears something
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+def watch_for_stall(talk: Talk) -> None:
+    """Speech is going on; where the recogniser disagrees for long, do not wait for its end."""
+    if talk.ear.text:
+        wait = max(STALL_WORDS_S, 1.5 * talk.plan.turn_taking.endpointing_max_delay)
+    else:
+        wait = STALL_STREAMING_S if talk.ear.streams else STALL_WORDLESS_S
+    talk.alarm(Alarm.STALL, wait)
+
+
+def silence_falls(talk: Talk, ended_at: float, *, ask_model: bool = True) -> State:
+    """The caller fell silent at `ended_at`. `ask_model`: there was speech that the turn model can hear."""
+    talk.ear.stop(ended_at)
+    talk.restart_timeline(ended_at)
+    talk.score = None
+    talk.alarms.clear(Alarm.STALL)
+    talk.out.append(FinalizeHearing())
+    if ask_model:
+        talk.out.append(ScoreTurn(ended_at))
+        score_again(talk)
+    return reconsider(talk)
+
+
+def score_again(talk: Talk) -> None:
+    """Have the turn model hear the longer silence too, as long as it is not sure of the end."""
+    ended_at = talk.ear.ended_at
+    if ended_at is None:
+        return
+    following = next_score(talk.now - ended_at)
+    if following is not None:
+        talk.alarm(Alarm.RESCORE, following, since=ended_at)
+
+
+def reconsider(talk: Talk) -> State:
+    """Is the silence long enough, by all that is known now?"""
+    ear, policy = talk.ear, talk.plan.turn_taking
+    ended_at = ear.ended_at if ear.ended_at is not None else talk.now
+    due = ended_at + delay(policy, ear.text, talk.score, talk.plan.language)
+    if due <= talk.now:
+        return decide(talk)
+    talk.alarms.clear(Alarm.FINAL)
+    talk.alarms.set(Alarm.ENDPOINT, due, talk.now)
+    if talk.turn and talk.turn.timeline:
+        talk.turn.timeline.enter("endpointing", talk.now)
+    return State.ENDPOINTING
+
+
+def decide(talk: Talk) -> State:
+    """The turn is over. Answer it, or wait for the last of its words."""
+    ear = talk.ear
+    talk.alarms.clear(Alarm.ENDPOINT, Alarm.RESCORE, Alarm.STALL)
+    turn = talk.open_turn(talk.now)
+    if turn.timeline:
+        turn.timeline.enter("stt", talk.now)
+    if ear.settled:
+        return commit(talk) if ear.text else nothing_understood(talk)
+    if not talk.alarms.is_set(Alarm.FINAL):
+        talk.alarm(Alarm.FINAL, talk.plan.stt_final_timeout)
+    return State.TRANSCRIBING
+
+
+def commit(talk: Talk) -> State:
+    """The caller's words are the turn's; he is owed an answer."""
+    ear = talk.ear
+    silence = None if ear.ended_at is None else round(talk.now - ear.ended_at, 3)
+    form = shape(ear.text, talk.plan.language)
+    text = ear.take(talk.now)
+    talk.note("turn_decided", silence=silence, score=talk.score, shape=form, unfinished=bool(ear.took))
+    talk.alarms.clear(Alarm.ENDPOINT, Alarm.RESCORE, Alarm.FINAL, Alarm.STALL)
+    turn = talk.open_turn(talk.now)
+    turn.said.append(text)
+    turn.rounds = 0
+    talk.history.add_user(text)
+    talk.silence.reset()
+    talk.unheard = 0
+    talk.aside = ""
+    return answer(talk)
+
+
+def nothing_understood(talk: Talk) -> State:
+    """There was speech, or something like it, and no words."""
+    talk.alarms.clear(Alarm.ENDPOINT, Alarm.RESCORE, Alarm.FINAL, Alarm.STALL)
+    talk.ear.forget()
+    talk.unheard += 1
+    unanswered = talk.turn is not None and bool(talk.turn.said)
+    talk.note("nothing_heard", in_a_row=talk.unheard, unanswered=unanswered)
+    if unanswered or talk.owed:
+        return answer(talk)
+    if talk.unheard >= UNHEARD_IN_A_ROW and talk.plan.phrases.unheard:
+        talk.unheard = 0
+        talk.say(talk.plan.phrases.unheard, "prompt")
+    return rest(talk)
+
+
+def answer(talk: Talk) -> State:
+    """The caller is owed an answer, from the model as soon as no tool is in flight."""
+    talk.owed = True
+    talk.say_waiting()
+    talk.alarm(Alarm.FILLER, talk.plan.tool_filler_after if talk.tools else talk.plan.reply_filler_after)
+    return rest(talk)
+
+
+def rest(talk: Talk) -> State:
+    """What is next when the caller is silent: think, go on thinking or speaking, or leave the floor."""
+    streaming = talk.reply is not None and talk.reply.streaming
+    if talk.owed and not streaming and not talk.tools:
+        talk.think()
+        streaming = True
+    if talk.ledger.queue and talk.turn is not None and talk.turn.audible:
+        return State.SPEAKING
+    if talk.ledger.queue or streaming or talk.tools:
+        return State.THINKING
+    return free(talk)
+
+
+def free(talk: Talk) -> State:
+    """Nothing is owed any more: the exchange is over."""
+    turn = talk.turn
+    talk.reply = None
+    talk.alarms.clear(Alarm.FILLER)
+    if turn is not None and not turn.failed and any(segment.kind == "reply" for segment in turn.segments):
+        talk.failures = 0
+    talk.close_turn()
+    if turn is not None and _says_goodbye(talk, turn):
+        return talk.end(HangUp("assistant_hangup"))
+    if talk.waiting:
+        talk.say_waiting()
+        return State.THINKING
+    ended_at = talk.ear.ended_at
+    if talk.ear.text and ended_at is not None and talk.now - ended_at <= LATE_WORDS_S:
+        talk.note("words_over_the_end")  # "yes" while the question's last word was playing is its answer
+        return silence_falls(talk, ended_at)
+    wait_in_silence(talk)
+    return State.QUIET
+
+
+def wait_in_silence(talk: Talk) -> None:
+    """From here on the caller's silence counts."""
+    if talk.silence.wait is not None:
+        talk.alarm(Alarm.SILENCE, talk.silence.wait)
+
+
+def take_floor(talk: Talk) -> State:
+    """The caller interrupts: the assistant yields and listens."""
+    ear = talk.ear
+    talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT, Alarm.STALL)
+    talk.note("interrupted", audible=talk.turn is not None and talk.turn.audible)
+    talk.cut()
+    talk.open_turn(ear.onset if ear.speaking else ear.began_at or talk.now)
+    if ear.speaking:
+        watch_for_stall(talk)
+        return State.LISTENING
+    return silence_falls(talk, ear.ended_at if ear.ended_at is not None else talk.now)
+
+
+def _says_goodbye(talk: Talk, turn: Turn) -> bool:
+    heard = f" {_plain(turn.heard)} "
+    return any(f" {_plain(phrase)} " in heard for phrase in talk.plan.end_call_phrases if _plain(phrase))
+
+
+def _plain(text: str) -> str:
+    return _NOT_WORD.sub(" ", text).strip().casefold()

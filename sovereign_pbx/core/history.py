@@ -1,0 +1,162 @@
+"""The history of a conversation, and the part of it that may still change.
+
+An entry is pending until it cannot change any more; pending entries leave in order, each exactly once. What keeps
+an entry pending: a user's words while the caller may still go on before anything was answered, an assistant's
+words until they were played or cut, a tool's answer until it is there.
+"""
+
+from dataclasses import dataclass, field
+
+from sovereign_pbx.core.ledger import Segment
+from sovereign_pbx.core.values import Message, Role, ToolCall
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message in the making."""
+
+    role: Role
+    text: str = ""
+    segments: list[Segment] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    call_id: str | None = None
+    pending: bool = True
+    streaming: bool = False  # the model may still add to it
+    cut: bool = False
+
+    @property
+    def content(self) -> str:
+        """The text; for an assistant what was heard, taking open segments for heard."""
+        if self.role != "assistant":
+            return self.text
+        return " ".join(filter(None, (segment.heard for segment in self.segments)))
+
+    @property
+    def empty(self) -> bool:
+        return self.role == "assistant" and not self.calls and not self.content
+
+    def message(self) -> Message:
+        return Message(self.role, self.content, tuple(self.calls), self.call_id, interrupted=self.cut)
+
+
+class History:
+    """Remembered messages, then pending entries."""
+
+    __slots__ = ("_pending", "remembered")
+
+    def __init__(self) -> None:
+        self.remembered: list[Message] = []
+        self._pending: list[Entry] = []
+
+    def messages(self) -> list[Message]:
+        """The history as the model is to see it, in which the assistant never speaks twice in a row."""
+        told: list[Message] = []
+        for message in [*self.remembered, *(entry.message() for entry in self._pending if not entry.empty)]:
+            if told and _joins(told[-1], message):
+                joined = f"{told[-1].content} {message.content}".strip()
+                told[-1] = Message("assistant", joined, message.tool_calls, interrupted=message.interrupted)
+            else:
+                told.append(message)
+        return told
+
+    # adding
+
+    def add_user(self, text: str) -> None:
+        """The caller's turn; it joins the one before when that was never answered."""
+        last = next((entry for entry in reversed(self._pending) if entry.role != "system" and not entry.empty), None)
+        if last is not None and last.role == "user":
+            last.text = f"{last.text} {text}"
+        else:
+            self._pending.append(Entry("user", text))
+
+    def correct_user(self, old: str, new: str) -> bool:
+        """Put the recogniser's final words where its unfinished ones were taken, if that can still be done."""
+        for entry in reversed(self._pending):
+            if entry.role == "user" and entry.text.endswith(old):
+                entry.text = entry.text.removesuffix(old) + new
+                return True
+        return False
+
+    def add_system(self, text: str) -> None:
+        self._pending.append(Entry("system", text, pending=False))
+
+    def add_assistant(self, *, streaming: bool = False) -> Entry:
+        entry = Entry("assistant", streaming=streaming)
+        self._pending.append(entry)
+        return entry
+
+    def add_tool(self, asker: Entry, call: ToolCall) -> Entry:
+        """The place for a tool's answer, right behind the message that asked and its other answers."""
+        place = self._pending.index(asker) + 1 + len(asker.calls)
+        asker.calls.append(call)
+        entry = Entry("tool", call_id=call.id)
+        self._pending.insert(place, entry)
+        self.fix_users(asker)
+        return entry
+
+    def call_ids(self) -> set[str]:
+        """Every tool call id in use."""
+        asked = [call.id for message in self.remembered for call in message.tool_calls]
+        return {*asked, *(call.id for entry in self._pending for call in entry.calls)}
+
+    # settling
+
+    def fix_users_before(self, segment: Segment) -> None:
+        """This segment was heard out: what it answers will not be taken back."""
+        entry = next((entry for entry in self._pending if segment in entry.segments), None)
+        if entry is not None:
+            self.fix_users(entry)
+
+    def mark_cut(self, segment: Segment | None = None) -> None:
+        """The pending messages with open speech (or with this segment) were interrupted."""
+        for entry in self._pending:
+            if segment in entry.segments if segment is not None else any(each.open for each in entry.segments):
+                entry.cut = True
+
+    def fix_users(self, before: Entry) -> None:
+        """The caller's words before this entry were answered: they are a message of their own from now on."""
+        for entry in self._pending:
+            if entry is before:
+                return
+            if entry.role == "user":
+                entry.pending = False
+
+    def fix_all(self) -> None:
+        """The call is over: nothing will change any more."""
+        for entry in self._pending:
+            entry.pending = entry.streaming = False
+
+    def settle(self) -> list[Message]:
+        """Move what cannot change any more to the remembered messages, and return it."""
+        self._close_assistants()
+        settled: list[Message] = []
+        while self._pending and not self._pending[0].pending:
+            entry = self._pending.pop(0)
+            if not entry.empty:
+                settled.append(entry.message())
+        self.remembered.extend(settled)
+        return settled
+
+    def _close_assistants(self) -> None:
+        for entry in list(self._pending):
+            if entry.role != "assistant" or entry.streaming or any(segment.open for segment in entry.segments):
+                continue
+            entry.pending = False
+            if entry.empty:
+                self._remove(entry)
+            else:
+                self.fix_users(entry)
+
+    def _remove(self, entry: Entry) -> None:
+        """Nothing of it was heard; the caller's words around it become one message."""
+        place = self._pending.index(entry)
+        del self._pending[place]
+        before = next((other for other in reversed(self._pending[:place]) if other.role != "system"), None)
+        after = next((other for other in self._pending[place:] if other.role != "system"), None)
+        if before is not None and after is not None and before.role == after.role == "user":
+            before.text = f"{before.text} {after.text}"
+            self._pending.remove(after)
+
+
+def _joins(one: Message, other: Message) -> bool:
+    return one.role == other.role == "assistant" and not one.tool_calls

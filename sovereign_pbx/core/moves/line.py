@@ -1,0 +1,108 @@
+"""Moves of the line: answer, hold, hang-up, digits."""
+
+from sovereign_pbx.core import floor
+from sovereign_pbx.core.alarms import Alarm
+from sovereign_pbx.core.events import Answered, DigitPressed, Final, HoldChanged, HungUp, Interim, Tick
+from sovereign_pbx.core.moves.listening import hear
+from sovereign_pbx.core.moves.overlap import SHORT_DOUBT_S
+from sovereign_pbx.core.talk import Talk
+from sovereign_pbx.core.timeline import Timeline
+from sovereign_pbx.core.turn import State
+
+
+def answered(talk: Talk, _: Answered) -> State:
+    talk.answered_at = talk.now
+    if talk.plan.max_duration is not None:
+        talk.alarm(Alarm.LIMIT, talk.plan.max_duration)
+    if talk.plan.first_message:
+        turn = talk.open_turn(talk.now, greeting=True)
+        turn.timeline = Timeline(talk.now, "tts")
+        talk.say(talk.plan.first_message, "greeting")
+    talk.say_waiting()
+    return floor.rest(talk)
+
+
+def hung_up(talk: Talk, event: HungUp) -> State:
+    talk.note("hung_up", reason=event.reason, cause=event.cause, state=talk.state.name)
+    return talk.end(None)
+
+
+# hold
+
+
+def held(talk: Talk, event: HoldChanged) -> State:
+    if not event.held:
+        return talk.state
+    talk.beneath = talk.state
+    talk.alarms.hold(talk.now)
+    talk.pause()
+    talk.held_at = talk.now
+    return State.HELD
+
+
+def words_on_hold(talk: Talk, event: Interim | Final) -> State:
+    """Of what he said before the hold."""
+    hear(talk, event)
+    return State.HELD
+
+
+def released(talk: Talk, event: HoldChanged) -> State:
+    """Back from hold. The time did not pass; speech that was going on has ended with it."""
+    if event.held:
+        return State.HELD
+    talk.alarms.release(talk.now)
+    if talk.held_at is not None:
+        talk.ear.shift(talk.now - talk.held_at)
+    talk.held_at = None
+    state = talk.beneath
+    if state not in (State.OVERLAP, State.DOUBT):
+        talk.resume()
+    talk.ear.speaking = False
+    if state is State.LISTENING:
+        return floor.silence_falls(talk, talk.now)
+    if state in (State.OVERLAP, State.DOUBT):
+        talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.STALL)
+        talk.alarm(Alarm.DOUBT, SHORT_DOUBT_S)
+        return State.DOUBT
+    return state
+
+
+# digits
+
+
+def digit(talk: Talk, event: DigitPressed) -> State:
+    complete = talk.digits.press(event.digit)
+    if complete is None:
+        talk.note("not_a_digit")
+        return talk.state
+    talk.silence.reset()
+    if complete:
+        return digits_complete(talk, event)
+    talk.alarm(Alarm.DIGITS, talk.plan.digits_idle)
+    if talk.state is State.QUIET:
+        talk.alarms.clear(Alarm.SILENCE)
+    return talk.state
+
+
+def digits_complete(talk: Talk, _: DigitPressed | Tick) -> State:
+    """An entry of digits is a turn of the caller, or part of the one that he is in."""
+    talk.alarms.clear(Alarm.DIGITS)
+    count, text = len(talk.digits), talk.digits.take()
+    talk.note("digits", count=count)
+    talk.ear.add(text)
+    if talk.state in (State.LISTENING, State.ENDPOINTING, State.TRANSCRIBING):
+        return talk.state
+    if talk.state is State.QUIET:
+        talk.alarms.clear(Alarm.SILENCE)
+        talk.open_turn(talk.now)
+        return floor.commit(talk)
+    talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT, Alarm.STALL)
+    talk.cut()
+    talk.open_turn(talk.now)
+    if talk.ear.speaking:
+        floor.watch_for_stall(talk)
+        return State.LISTENING
+    return floor.commit(talk)
+
+
+MOVES = {move.__name__: move for move in (answered, hung_up, held, released, words_on_hold, digit, digits_complete)}

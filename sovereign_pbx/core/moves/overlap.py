@@ -1,0 +1,181 @@
+"""Moves while both want the floor: barge-in in two steps, and the way back from a false one.
+
+Step one holds playout. Step two needs words, because coughs, doors and televisions last as long as words do:
+as long as none have come the assistant can go on where it stopped, with nothing lost. Where the administrator
+has switched that off (`false_interruption_timeout` is None) there is no step one, and speech of
+`interruption_min_duration` cuts for good.
+"""
+
+from typing import Final as Constant
+
+from sovereign_pbx.core import floor
+from sovereign_pbx.core.alarms import Alarm
+from sovereign_pbx.core.commands import FinalizeHearing
+from sovereign_pbx.core.events import (
+    Final,
+    Interim,
+    NothingHeard,
+    PlayoutFinished,
+    PlayoutFlushed,
+    ReplyDone,
+    SpeechStarted,
+    SpeechStopped,
+    Tick,
+)
+from sovereign_pbx.core.moves import listening, speaking, thinking
+from sovereign_pbx.core.talk import Talk
+from sovereign_pbx.core.turn import State
+
+# Two windows of the voice detector (32 ms each): a click fills one, a syllable never less than two. The detector
+# reports an onset later than this, so that in practice playout is held at the very event.
+PAUSE_AFTER_S: Constant = 0.06
+# Words of a sound shorter than an interruption come within this time of its end or not at all: the slowest of the
+# measured streaming recognisers has its final text out after 0.36 s (p95).
+SHORT_DOUBT_S: Constant = 0.6
+
+
+def overlap_begins(talk: Talk, event: SpeechStarted) -> State:
+    talk.ear.begin(event.at)
+    talk.ear.mark()
+    floor.watch_for_stall(talk)
+    policy = talk.plan.turn_taking
+    audible = talk.turn is not None and talk.turn.audible
+    if policy.false_interruption_timeout is None and policy.interruption_min_words == 0:
+        talk.alarm(Alarm.CONFIRM, policy.interruption_min_duration, since=event.at)
+    if not audible:
+        talk.pause()  # nothing audible is lost by it, and the answer must not start over his words
+    elif policy.false_interruption_timeout is not None:
+        _pause_after_a_syllable(talk, event.at)
+    return State.OVERLAP
+
+
+def _pause_after_a_syllable(talk: Talk, onset: float) -> None:
+    if talk.now - onset >= PAUSE_AFTER_S:
+        talk.pause()
+    else:
+        talk.alarm(Alarm.PAUSE, PAUSE_AFTER_S, since=onset)
+
+
+def overlap_again(talk: Talk, event: SpeechStarted) -> State:
+    talk.ear.begin(event.at)
+    talk.alarms.clear(Alarm.DOUBT)
+    floor.watch_for_stall(talk)
+    return State.OVERLAP
+
+
+def pause_due(talk: Talk, _: Tick) -> State:
+    talk.pause()
+    return State.OVERLAP
+
+
+def overlap_ends(talk: Talk, event: SpeechStopped) -> State:
+    talk.ear.stop(event.at)
+    talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.STALL)
+    if not talk.ledger.paused:
+        return go_on(talk)
+    timeout = talk.plan.turn_taking.false_interruption_timeout
+    wait = SHORT_DOUBT_S if timeout is None else timeout
+    if event.at - talk.ear.onset < talk.plan.turn_taking.interruption_min_duration:
+        wait = min(wait, SHORT_DOUBT_S)
+    talk.alarm(Alarm.DOUBT, wait, since=event.at)
+    talk.out.append(FinalizeHearing())
+    return State.DOUBT
+
+
+def words_in_overlap(talk: Talk, event: Interim | Final) -> State:
+    if not listening.hear(talk, event):
+        return talk.state
+    if _enough_words(talk):
+        return floor.take_floor(talk)
+    if talk.state is State.DOUBT and talk.ear.settled:
+        talk.note("words_too_few", words=talk.ear.new_words)
+        return go_on(talk)
+    return talk.state
+
+
+def words_over_reply(talk: Talk, event: Interim | Final) -> State:
+    """Words of which the voice detector heard nothing, or that come after the assistant went on."""
+    if not listening.hear(talk, event) or not _enough_words(talk):
+        return talk.state
+    talk.note("words_without_speech")
+    return floor.take_floor(talk)
+
+
+def _enough_words(talk: Talk) -> bool:
+    """Before the assistant is audible any word is a continuation of the turn; after that the plan decides."""
+    audible = talk.turn is not None and talk.turn.audible
+    return talk.ear.new_words >= (max(1, talk.plan.turn_taking.interruption_min_words) if audible else 1)
+
+
+def interruption_confirmed(talk: Talk, _: Tick) -> State:
+    """Only where going on again is switched off: if no words come, the model is asked to take up the thread."""
+    if talk.turn is not None and talk.turn.audible:
+        talk.owed = True
+        talk.aside = floor.CUT_OFF
+    return floor.take_floor(talk)
+
+
+def false_interruption(talk: Talk, _: Tick | NothingHeard) -> State:
+    talk.note("false_interruption", after=round(talk.now - talk.ear.onset, 3))
+    return go_on(talk)
+
+
+def overlap_stalled(talk: Talk, _: Tick) -> State:
+    talk.note("speech_without_words")
+    return go_on(talk)
+
+
+def go_on(talk: Talk) -> State:
+    """It was no interruption: play on where it stopped, and do what was put off meanwhile."""
+    talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT, Alarm.STALL)
+    talk.ear.mark()
+    talk.resume()
+    state = thinking.use_held_tools(talk)
+    if state is None:
+        state = floor.rest(talk)
+    if state is State.THINKING and not talk.alarms.is_set(Alarm.FILLER) and not talk.ledger.queue:
+        talk.alarm(Alarm.FILLER, talk.plan.tool_filler_after)
+    return state
+
+
+def reply_done_held(talk: Talk, event: ReplyDone) -> State:
+    thinking.finish_reply(talk, event)
+    return talk.state
+
+
+def playout_ran_out(talk: Talk, event: PlayoutFinished | PlayoutFlushed) -> State:
+    """The assistant may come to its end while the caller speaks: then he is not interrupting any more."""
+    speaking.close_segment(talk, event)
+    streaming = talk.reply is not None and talk.reply.streaming
+    if talk.ledger.queue or streaming or talk.tools or talk.owed or _tools_held(talk):
+        return talk.state
+    talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT)
+    talk.resume()
+    talk.reply = None
+    talk.close_turn()
+    talk.open_turn(talk.ear.onset)
+    if talk.ear.speaking:
+        return State.LISTENING
+    return floor.silence_falls(talk, talk.ear.ended_at if talk.ear.ended_at is not None else talk.now)
+
+
+def _tools_held(talk: Talk) -> bool:
+    return talk.reply is not None and bool(talk.reply.held_tools or talk.reply.parting)
+
+
+MOVES = {
+    move.__name__: move
+    for move in (
+        overlap_begins,
+        overlap_again,
+        pause_due,
+        overlap_ends,
+        words_in_overlap,
+        words_over_reply,
+        interruption_confirmed,
+        false_interruption,
+        overlap_stalled,
+        reply_done_held,
+        playout_ran_out,
+    )
+}

@@ -1,0 +1,217 @@
+"""Moves of the model: its text becomes speech, its tools are used, its end decides what is next."""
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from sovereign_pbx.core import floor
+from sovereign_pbx.core.alarms import Alarm
+from sovereign_pbx.core.commands import HandOver, HangUp, UseTool
+from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, Tick, ToolFinished
+from sovereign_pbx.core.exchange import Parting, Reply
+from sovereign_pbx.core.moves.failing import apologise
+from sovereign_pbx.core.speakable import speakable
+from sovereign_pbx.core.talk import Talk
+from sovereign_pbx.core.turn import State
+from sovereign_pbx.core.values import ToolCall
+
+END_CALL: Final = "end_call"
+TRANSFER_CALL: Final = "transfer_call"
+FILLER_AGAIN_S: Final = 0.1  # the alarm must lie ahead even where fillers are wanted at once
+ENDING: Final = "The call ends as soon as the caller has heard your last words."
+TRANSFERRING: Final = "The caller is transferred as soon as he has heard your last words."
+NO_DESTINATION: Final = 'Not transferred: the arguments must be a JSON object with a text "destination".'
+NO_MORE_TOOLS: Final = "Not used: too many tools in a row. Answer the caller with what you know."
+
+
+def current(talk: Talk, number: int) -> Reply | None:
+    """The reply that streams, if that is its number."""
+    reply = talk.reply
+    return reply if reply is not None and reply.number == number and reply.streaming else None
+
+
+def reply_text(talk: Talk, event: ReplyText) -> State:
+    reply = current(talk, event.reply)
+    if reply is not None and event.text:
+        if talk.turn and talk.turn.timeline and talk.turn.timeline.part != "tts":
+            talk.turn.timeline.enter("clause", talk.now)
+        for clause in reply.clauses.feed(event.text):
+            speak(talk, reply, clause)
+    return talk.state
+
+
+def speak(talk: Talk, reply: Reply, clause: str) -> None:
+    text = speakable(clause)
+    if text:
+        talk.alarms.clear(Alarm.FILLER)
+        talk.say(text, "reply", into=reply.entry, reply=reply.number)
+
+
+def reply_tool(talk: Talk, event: ReplyTool) -> State:
+    reply = current(talk, event.reply)
+    if reply is None:
+        return talk.state
+    for clause in reply.clauses.flush():
+        speak(talk, reply, clause)
+    if talk.state in (State.OVERLAP, State.DOUBT):
+        reply.held_tools.append(event.call)  # the caller may be taking back what it was asked for
+    else:
+        use_tool(talk, reply, event.call)
+    return talk.state
+
+
+def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
+    """Start a tool, or note what the model wants where the conversation itself is the tool."""
+    call = _unique(talk, reply, call)
+    entry = talk.history.add_tool(reply.entry, call)
+    result = _built_in(reply, call)
+    if result is None and reply.last_round:
+        talk.note("too_many_tool_rounds", tool=call.name)
+        result = NO_MORE_TOOLS
+    rounds = talk.turn.rounds if talk.turn else 0
+    talk.owed = reply.parting is None and rounds <= talk.plan.max_tool_rounds + 1
+    if result is not None:
+        entry.text, entry.pending = result, False
+        return
+    talk.tools[call.id] = entry
+    talk.out.append(UseTool(call))
+    talk.alarm(Alarm.FILLER, talk.plan.tool_filler_after)
+    if talk.turn and talk.turn.timeline and not talk.ledger.queue:
+        talk.turn.timeline.enter("tool", talk.now)
+
+
+def _unique(talk: Talk, reply: Reply, call: ToolCall) -> ToolCall:
+    """Some models number their calls anew in every reply, or not at all; results must find their way back."""
+    taken = talk.history.call_ids()
+    number = len(taken)
+    call_id = call.id or f"call-{number}"
+    while call_id in taken:
+        number += 1
+        call_id = f"{call.id or 'call'}-{number}"
+    return call if call_id == call.id else replace(call, id=call_id)
+
+
+def _built_in(reply: Reply, call: ToolCall) -> str | None:
+    """The answer to a tool that is the conversation's own; None for all others."""
+    if call.name == END_CALL:
+        reply.parting = reply.parting or HangUp("assistant_hangup")
+        return ENDING
+    if call.name != TRANSFER_CALL:
+        return None
+    destination = _argument(call, "destination")
+    if not destination:
+        return NO_DESTINATION
+    reply.parting = HandOver(destination, "transferred")
+    reply.announcement = _argument(call, "message")
+    return TRANSFERRING
+
+
+def _argument(call: ToolCall, name: str) -> str:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):  # written by a model: anything may stand there
+        return ""
+    value = arguments.get(name) if isinstance(arguments, dict) else None
+    return value.strip() if isinstance(value, str) else ""
+
+
+def reply_done(talk: Talk, event: ReplyDone) -> State:
+    if not finish_reply(talk, event):
+        return talk.state
+    return conclude(talk)
+
+
+def finish_reply(talk: Talk, event: ReplyDone) -> bool:
+    """The model has said all. False: that reply was not streaming any more."""
+    reply = current(talk, event.reply)
+    if reply is None:
+        return False
+    for clause in reply.clauses.flush():
+        speak(talk, reply, clause)
+    reply.streaming = reply.entry.streaming = False
+    if talk.turn is not None:
+        talk.turn.add_usage(event.usage)
+    return True
+
+
+def conclude(talk: Talk) -> State:
+    """The reply is complete: part as it asks, or apologise for an empty one, or see what is next."""
+    reply, turn = talk.reply, talk.turn
+    if reply is not None and reply.parting is not None:
+        return part(talk, reply, reply.parting)
+    silent = turn is not None and not turn.answered and bool(turn.said)
+    if silent and not talk.owed and not talk.tools:
+        talk.note("empty_reply")
+        return apologise(talk, "the model gave no answer")
+    return floor.rest(talk)
+
+
+def part(talk: Talk, reply: Reply, parting: Parting) -> State:
+    """End or hand over, once the words that go with it have been heard."""
+    if not reply.entry.segments:
+        words = reply.announcement or (talk.plan.phrases.goodbye if isinstance(parting, HangUp) else "")
+        if words:
+            talk.say(words, "goodbye" if isinstance(parting, HangUp) else "prompt")
+    return talk.leave(parting)
+
+
+def use_held_tools(talk: Talk) -> State | None:
+    """The reply goes on: do what it asked for while the caller might have been interrupting."""
+    reply = talk.reply
+    if reply is None:
+        return None
+    calls, reply.held_tools = reply.held_tools, []
+    for call in calls:
+        use_tool(talk, reply, call)
+    return None if reply.streaming else conclude(talk)
+
+
+def reply_failed(talk: Talk, event: ReplyFailed) -> State:
+    reply = current(talk, event.reply)
+    if reply is None:
+        return talk.state
+    for clause in reply.clauses.flush():
+        speak(talk, reply, clause)
+    reply.streaming = reply.entry.streaming = False
+    talk.note("reply_failed", error=str(event.error))
+    disputed = talk.state in (State.OVERLAP, State.DOUBT)
+    if reply.parting is None and not reply.entry.calls and not reply.held_tools:
+        return apologise(talk, str(event.error), stay=disputed)
+    return talk.state if disputed else conclude(talk)
+
+
+def tool_finished(talk: Talk, event: ToolFinished) -> State:
+    note_result(talk, event)
+    return floor.rest(talk)
+
+
+def note_result(talk: Talk, event: ToolFinished) -> State:
+    """A result is never lost, whoever has the floor when it comes."""
+    entry = talk.tools.pop(event.call_id, None)
+    if entry is None:
+        talk.note("unknown_tool_result", call_id=event.call_id)
+        return talk.state
+    entry.text, entry.pending = event.result, False
+    if event.failed:
+        talk.note("tool_failed", call_id=event.call_id)
+    return talk.state
+
+
+def filler(talk: Talk, _: Tick) -> State:
+    """Once a turn, and never on top of other words, the caller hears that he is not forgotten."""
+    turn = talk.turn
+    if turn is None or turn.filled or not talk.plan.phrases.filler:
+        return talk.state
+    if talk.ledger.queue:
+        talk.alarm(Alarm.FILLER, max(FILLER_AGAIN_S, talk.plan.tool_filler_after))
+        return talk.state
+    turn.filled = True
+    talk.note("filler", waiting_for="tool" if talk.tools else "model")
+    talk.say(talk.plan.phrases.filler, "filler")
+    return talk.state
+
+
+MOVES = {
+    move.__name__: move
+    for move in (reply_text, reply_tool, reply_done, reply_failed, tool_finished, note_result, filler)
+}

@@ -1,0 +1,231 @@
+"""A conversation's working memory, and the few things that every move does with it.
+
+Moves (`moves/`) read and change a `Talk` and append commands to `out`. Who has the floor is not decided here but
+in `floor.py`; only the end is, because it is the same from everywhere.
+"""
+
+from typing import Final
+
+from sovereign_pbx.core.alarms import Alarm, Alarms
+from sovereign_pbx.core.commands import (
+    CloseTurn,
+    Command,
+    DropReply,
+    Flush,
+    Note,
+    Pause,
+    Remember,
+    Resume,
+    Speak,
+    Think,
+)
+from sovereign_pbx.core.digits import Digits
+from sovereign_pbx.core.ear import Ear
+from sovereign_pbx.core.exchange import Parting, Reply, Turn
+from sovereign_pbx.core.heard import estimate_ms
+from sovereign_pbx.core.history import Entry, History
+from sovereign_pbx.core.ledger import Ledger, Segment
+from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.silence import Silence
+from sovereign_pbx.core.timeline import Timeline
+from sovereign_pbx.core.turn import State
+from sovereign_pbx.core.values import Message, SpeechKind
+
+LEAVE_SLACK_S: Final = 10.0  # how much longer than estimated last words may take before the line is let go anyway
+UNANSWERED: Final = "The call ended before the tool answered."
+
+
+class Talk:
+    """Everything one conversation knows. `now` is the time of the event being handled."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.now = 0.0
+        self.out: list[Command] = []
+        self.state = State.RINGING
+        self.beneath = State.RINGING  # what `HELD` lies over
+        self.answered_at: float | None = None
+        self.held_at: float | None = None
+        # the caller
+        self.ear = Ear()
+        self.score: float | None = None
+        self.digits = Digits()
+        self.silence = Silence(plan.silence)
+        self.unheard = 0  # utterances in a row in which nothing was understood
+        # the assistant
+        self.history = History()
+        self.ledger = Ledger()
+        self.reply: Reply | None = None
+        self.tools: dict[str, Entry] = {}  # tools in flight, by call id
+        self.owed = False  # the model is to be asked as soon as the floor allows
+        self.aside = ""  # said to the model with the next question, and never remembered
+        self.waiting: list[str] = []  # `say` that came while the caller had the floor
+        self.parting: Parting | None = None
+        self.failures = 0  # provider failures since an answer last came through
+        # the record
+        self.turn: Turn | None = None
+        self.closing: list[Turn] = []
+        self.alarms = Alarms()
+        self._replies = 0
+        self._turns = 1  # turn 0 is the greeting's
+
+    # observing
+
+    def note(self, name: str, **values: object) -> None:
+        """Put on record what happened. Never with words or digits of the caller among the values."""
+        self.out.append(Note(name, dict(values)))
+
+    # alarms
+
+    def alarm(self, alarm: Alarm, after: float, since: float | None = None) -> None:
+        self.alarms.set(alarm, (self.now if since is None else since) + after, self.now)
+
+    # turns
+
+    def open_turn(self, started_at: float, *, greeting: bool = False) -> Turn:
+        """The exchange that is under way, or a new one."""
+        if self.turn is None:
+            self.turn = Turn(started_at, greeting=greeting)
+        return self.turn
+
+    def close_turn(self, *, cut: bool = False) -> None:
+        """The exchange is over; its record follows when the last of its sound is accounted for."""
+        turn, self.turn = self.turn, None
+        if turn is not None and (turn.said or turn.segments):
+            turn.cut = cut
+            turn.ended_at = self.now
+            self.closing.append(turn)
+
+    # speaking
+
+    def say(self, text: str, kind: SpeechKind, *, into: Entry | None = None, reply: int | None = None) -> Segment:
+        """Queue `text` for the voice, in `into` (a reply's message) or a message of its own."""
+        segment = self.ledger.add(text, kind, reply)
+        entry = into if into is not None else self.history.add_assistant()
+        entry.segments.append(segment)
+        turn = self.open_turn(self.now)
+        turn.segments.append(segment)
+        if kind != "filler" and turn.timeline:
+            turn.timeline.enter("tts", self.now)
+        self.out.append(Speak(segment.number, text, kind, reply))
+        return segment
+
+    def pause(self) -> None:
+        if not self.ledger.paused:
+            self.ledger.pause(self.now)
+            self.out.append(Pause())
+
+    def resume(self) -> None:
+        if self.ledger.paused and self.held_at is None:
+            self.ledger.resume(self.now)
+            self.out.append(Resume())
+
+    def cut(self) -> None:
+        """The assistant yields: what is queued is flushed, the reply is dropped, the caller's exchange is next.
+
+        Where nothing had been heard of it the exchange goes on, so that both parts of what he says are one turn.
+        """
+        reply, self.reply = self.reply, None
+        queue = self.ledger.queue
+        if reply is not None:
+            reply.entry.cut |= reply.streaming
+            reply.entry.streaming = False
+        if queue:
+            self.history.mark_cut()
+            self.out.append(Flush())
+            self.ledger.flush(self.now)
+            if self.held_at is not None:
+                self.pause()  # a flush ends a pause, the hold does not end
+        else:
+            self.resume()
+        if reply is not None:
+            self.out.append(DropReply(reply.number))
+        self.alarms.clear(Alarm.FILLER)
+        if self.turn is not None and self.turn.audible:
+            self.close_turn(cut=True)
+
+    # thinking
+
+    def think(self) -> None:
+        """Ask the model. The history has no open tool calls now, and no other reply streams."""
+        self.owed = False
+        turn = self.open_turn(self.now)
+        turn.rounds += 1
+        self._replies += 1
+        messages = [*self.plan.messages, *self.history.messages()]
+        if self.aside:
+            messages.append(Message("system", self.aside))
+            self.aside = ""
+        self.reply = Reply(
+            self._replies,
+            self.history.add_assistant(streaming=True),
+            last_round=turn.rounds > self.plan.max_tool_rounds,
+        )
+        if turn.timeline:
+            turn.timeline.enter("llm", self.now)
+        self.out.append(Think(self._replies, tuple(messages)))
+
+    def say_waiting(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for text in waiting:
+            self.say(text, "say")
+
+    # the end
+
+    def leave(self, parting: Parting) -> State:
+        """Let what is queued be heard, then part. On hold nobody would hear it."""
+        if self.reply is not None and self.reply.streaming:
+            self.out.append(DropReply(self.reply.number))
+            self.reply.entry.streaming = False
+        self.reply = None
+        self.owed = False
+        self.resume()
+        self.alarms.keep((Alarm.LIMIT,))
+        queue = self.ledger.queue
+        if not queue or self.held_at is not None:
+            return self.end(parting)
+        self.parting = parting
+        self.alarm(Alarm.LEAVE, sum(estimate_ms(segment.text) for segment in queue) / 500 + LEAVE_SLACK_S)
+        return State.LEAVING
+
+    def end(self, parting: Parting | None) -> State:
+        """Over, now. Whatever was open is closed by what is known."""
+        for segment in list(self.ledger):
+            position = segment.flushing_at_ms
+            self.ledger.cut(segment, self.ledger.position_ms(segment, self.now) if position is None else position)
+            self.history.mark_cut(segment)
+        for entry in self.tools.values():
+            entry.text = UNANSWERED
+        self.tools.clear()
+        self._last_words()
+        self.close_turn(cut=any(not segment.whole for segment in self.turn.segments) if self.turn else False)
+        self.history.fix_all()
+        self.alarms.keep(())
+        self.tidy()
+        if parting is not None:
+            self.out.append(parting)
+        return State.ENDED
+
+    def _last_words(self) -> None:
+        """What the caller was saying belongs to the record even though nobody will answer it."""
+        text = self.ear.take(self.now)
+        if text:
+            self.history.add_user(text)
+            self.open_turn(self.now).said.append(text)
+
+    def tidy(self) -> None:
+        """Hand over what has become final: messages first, then the turns they belong to."""
+        self.out.extend(Remember(message) for message in self.history.settle())
+        while self.closing and self.closing[0].settled:
+            turn = self.closing.pop(0)
+            number = 0 if turn.greeting else self._turns
+            self._turns += not turn.greeting
+            self.out.append(CloseTurn(turn.record(number, self.answered_at or 0.0, turn.ended_at or self.now)))
+
+    # hearing
+
+    def restart_timeline(self, speech_ended_at: float) -> None:
+        """The caller's last speech sample is where waiting begins."""
+        turn = self.open_turn(speech_ended_at)
+        turn.speech_ended_at = speech_ended_at
+        turn.timeline = Timeline(speech_ended_at)

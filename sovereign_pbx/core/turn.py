@@ -1,0 +1,293 @@
+"""The turn machine, as a table.
+
+Rules
+-----
+1. Everything that decides who has the floor is in this table. A move (the function named by a cell) does the work
+   and returns the next state; the cell lists every state it may return, and the tests hold it to that.
+2. Every event has a decided outcome in every state. "Nothing to do" is an outcome with a reason, written down.
+3. The machine knows no clock and no link. Time comes in with each event, and what is to be done goes out as commands.
+
+Theory of operation
+-------------------
+There is one floor and two who want it. While the caller has it he is LISTENED to; when he falls silent the turn
+is being ended (ENDPOINTING, a delay shaped by the turn model and the transcript), then decided, and if the
+recogniser still owes its last words the machine is TRANSCRIBING. From there on the assistant owes something:
+THINKING until its first sample is out, SPEAKING while there is sound. When nothing is owed any more it is QUIET.
+
+A caller who speaks while the assistant owes or speaks is taken in two steps, because a cough must not cost an
+answer and an answer must not talk over a caller. Step one (OVERLAP): playout is held, nothing is lost. Step two:
+his words confirm it, the reply is dropped, and if none of it had been heard what he said before and now is one
+turn. Where he falls silent without words (DOUBT) the assistant goes on where it stopped.
+
+LEAVING plays the last words, after which the line is let go; no speech of the caller changes that. HELD lies over
+another state and passes on to it ("beneath") whatever is not the caller's sound. ENDED is the end on every path.
+
+Alarms (`alarms.Alarm`) are columns like events: the machine waits for the clock as it waits for the caller.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from sovereign_pbx.core import events as e
+from sovereign_pbx.core.alarms import Alarm
+
+
+class State(Enum):
+    """Who has the floor."""
+
+    RINGING = "not answered yet"
+    QUIET = "nobody speaks and nothing is owed"
+    LISTENING = "the caller speaks"
+    ENDPOINTING = "the caller fell silent; is his turn over?"
+    TRANSCRIBING = "the turn is over; its last words are not in yet"
+    THINKING = "an answer is owed, none of it is audible"
+    SPEAKING = "the assistant is audible"
+    OVERLAP = "the caller makes a sound while the assistant owes or speaks"
+    DOUBT = "he stopped without words; playout is held"
+    HELD = "the call is on hold"
+    LEAVING = "the last words are on their way"
+    ENDED = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What happens: the move's name and the states it may return, or the reason why nothing does."""
+
+    move: str
+    to: tuple[State, ...] = ()
+    why: str = ""
+
+
+Column = type[e.Event] | Alarm
+
+S = State
+# A move that ends with the assistant's side deciding what is next (`Talk.rest`).
+REST: Final = (S.QUIET, S.THINKING, S.SPEAKING, S.ENDPOINTING, S.TRANSCRIBING, S.LEAVING, S.ENDED)
+# A move that lets the caller's turn take its course (`listening.reconsider`).
+TURN: Final = (S.ENDPOINTING, S.TRANSCRIBING, S.THINKING, S.QUIET)
+# A failure may be the one too many.
+FAIL: Final = (S.THINKING, S.SPEAKING, S.LEAVING, S.ENDED)
+EVERY: Final = tuple(State)
+
+
+def does(move: str, *to: State) -> Cell:
+    return Cell(move, to)
+
+
+def nothing(why: str) -> Cell:
+    return Cell("", (), why)
+
+
+_LATE_REPLY = nothing("its reply was dropped or is finished")
+_NOT_PENDING = nothing("the alarm is cleared on leaving the state that set it")
+_OWN_MATTER = nothing("the turn model was asked about a silence that is over")
+
+# Outcomes that do not depend on the floor. A state's own row goes before these.
+ANYWHERE: Final[dict[Column, Cell]] = {
+    e.Answered: nothing("already answered"),
+    e.HungUp: does("hung_up", S.ENDED),
+    e.HoldChanged: does("held", S.HELD),
+    e.DigitPressed: does("digit", *EVERY),
+    e.UtteranceEnded: nothing("no turn of the caller is open"),
+    e.NothingHeard: nothing("no turn of the caller is open"),
+    e.TurnScored: _OWN_MATTER,
+    e.HearingFailed: does("hearing_failed", *EVERY),
+    e.ReplyText: _LATE_REPLY,
+    e.ReplyTool: _LATE_REPLY,
+    e.ReplyDone: _LATE_REPLY,
+    e.ReplyFailed: _LATE_REPLY,
+    e.ToolFinished: does("note_result"),
+    e.SpeechAudio: does("note_audio"),
+    e.SpeechDone: does("note_synthesised"),
+    e.SpeechFailed: does("late_voice_failure"),
+    e.PlayoutStarted: does("note_started"),
+    e.PlayoutFinished: does("note_finished"),
+    e.PlayoutFlushed: does("note_flushed"),
+    e.Instructed: does("instructed", *EVERY),
+    Alarm.ENDPOINT: _NOT_PENDING,
+    Alarm.RESCORE: _NOT_PENDING,
+    Alarm.FINAL: _NOT_PENDING,
+    Alarm.PAUSE: _NOT_PENDING,
+    Alarm.CONFIRM: _NOT_PENDING,
+    Alarm.DOUBT: _NOT_PENDING,
+    Alarm.STALL: _NOT_PENDING,
+    Alarm.FILLER: nothing("the caller has the floor, or nothing is owed"),
+    Alarm.SILENCE: nothing("it is not silent"),
+    Alarm.DIGITS: does("digits_complete", *EVERY),
+    Alarm.LIMIT: does("limit_reached", S.LEAVING, S.ENDED),
+    Alarm.LEAVE: _NOT_PENDING,
+}
+
+_REPLYING: Final[dict[Column, Cell]] = {
+    e.SpeechStarted: does("overlap_begins", S.OVERLAP),
+    e.SpeechStopped: does("note_speech_stopped"),
+    e.Interim: does("words_over_reply", S.THINKING, S.SPEAKING, *TURN, S.LISTENING),
+    e.Final: does("words_over_reply", S.THINKING, S.SPEAKING, *TURN, S.LISTENING),
+    e.ReplyText: does("reply_text", S.THINKING, S.SPEAKING),
+    e.ReplyTool: does("reply_tool", S.THINKING, S.SPEAKING),
+    e.ReplyDone: does("reply_done", *REST, *FAIL),
+    e.ReplyFailed: does("reply_failed", *REST, *FAIL),
+    e.ToolFinished: does("tool_finished", *REST),
+    e.SpeechFailed: does("voice_failed", *REST, *FAIL),
+    e.PlayoutStarted: does("playout_started", S.THINKING, S.SPEAKING),
+    e.PlayoutFinished: does("playout_finished", *REST),
+    e.PlayoutFlushed: does("playout_flushed", *REST),
+    Alarm.FILLER: does("filler", S.THINKING, S.SPEAKING),
+}
+
+_HELD_BACK: Final[dict[Column, Cell]] = {
+    e.Interim: does("words_in_overlap", S.OVERLAP, S.DOUBT, S.LISTENING, *TURN, *REST),
+    e.Final: does("words_in_overlap", S.OVERLAP, S.DOUBT, S.LISTENING, *TURN, *REST),
+    e.ReplyText: does("reply_text", S.OVERLAP, S.DOUBT),
+    e.ReplyTool: does("reply_tool", S.OVERLAP, S.DOUBT),
+    e.ReplyDone: does("reply_done_held", S.OVERLAP, S.DOUBT),
+    e.ReplyFailed: does("reply_failed", S.OVERLAP, S.DOUBT, *FAIL),
+    e.SpeechFailed: does("voice_failed", S.OVERLAP, S.DOUBT, S.LISTENING, *TURN, *FAIL),
+    e.PlayoutFinished: does("playout_ran_out", S.OVERLAP, S.DOUBT, S.LISTENING, *TURN),
+    e.PlayoutFlushed: does("playout_ran_out", S.OVERLAP, S.DOUBT, S.LISTENING, *TURN),
+    Alarm.FILLER: nothing("a filler must not talk over the caller; it is owed again when the assistant goes on"),
+}
+
+_WAITING: Final[dict[Column, Cell]] = {
+    e.SpeechStarted: does("speech_goes_on", S.LISTENING),
+    e.SpeechStopped: does("speech_stopped", *TURN),
+    e.Interim: does("words_in_silence", *TURN),
+    e.Final: does("words_in_silence", *TURN),
+    e.UtteranceEnded: does("utterance_ended", *TURN),
+    e.NothingHeard: does("nothing_heard", *TURN),
+    e.TurnScored: does("turn_scored", *TURN),
+}
+
+_DEAF = nothing("the line is not answered")
+_OVER = nothing("the conversation is over")
+_LAST_WORDS = nothing("the last words are not interrupted")
+_HELD_SOUND = nothing("what is heard on hold is music")
+
+TABLE: Final[dict[State, dict[Column, Cell]]] = {
+    S.RINGING: {
+        **dict.fromkeys(ANYWHERE, _DEAF),
+        e.Answered: does("answered", S.QUIET, S.THINKING),
+        e.HungUp: does("hung_up", S.ENDED),
+        e.SpeechStarted: _DEAF,
+        e.SpeechStopped: _DEAF,
+        e.Interim: _DEAF,
+        e.Final: _DEAF,
+        e.HearingFailed: does("hearing_failed", S.RINGING, S.LEAVING, S.ENDED),
+        e.Instructed: does("instructed_early", S.RINGING, S.ENDED),
+    },
+    S.QUIET: {
+        e.SpeechStarted: does("speech_started", S.LISTENING),
+        e.SpeechStopped: does("speech_stopped_late", S.QUIET, *TURN),
+        e.Interim: does("words_without_speech", *TURN),
+        e.Final: does("words_without_speech", *TURN),
+        Alarm.SILENCE: does("silence_prompt", S.THINKING, S.LEAVING, S.ENDED),
+    },
+    S.LISTENING: {
+        e.SpeechStarted: does("speech_goes_on", S.LISTENING),
+        e.SpeechStopped: does("speech_stopped", *TURN),
+        e.Interim: does("words_in_speech", S.LISTENING),
+        e.Final: does("words_in_speech", S.LISTENING),
+        e.UtteranceEnded: does("utterance_ended_in_speech", S.LISTENING),
+        e.NothingHeard: nothing("it answers the speech before; this one goes on"),
+        Alarm.STALL: does("speech_stalled", S.QUIET, S.THINKING, S.TRANSCRIBING, S.ENDED),
+    },
+    S.ENDPOINTING: {
+        **_WAITING,
+        Alarm.ENDPOINT: does("endpoint", *TURN),
+        Alarm.RESCORE: does("rescore", S.ENDPOINTING),
+    },
+    S.TRANSCRIBING: {
+        **_WAITING,
+        Alarm.FINAL: does("final_overdue", S.THINKING, S.QUIET),
+    },
+    S.THINKING: _REPLYING,
+    S.SPEAKING: _REPLYING,
+    S.OVERLAP: {
+        **_HELD_BACK,
+        e.SpeechStarted: nothing("he is speaking already"),
+        e.SpeechStopped: does("overlap_ends", S.DOUBT, *REST),
+        e.NothingHeard: nothing("it answers the speech before; this one goes on"),
+        Alarm.PAUSE: does("pause_due", S.OVERLAP),
+        Alarm.CONFIRM: does("interruption_confirmed", S.LISTENING),
+        Alarm.STALL: does("overlap_stalled", *REST),
+    },
+    S.DOUBT: {
+        **_HELD_BACK,
+        e.SpeechStarted: does("overlap_again", S.OVERLAP),
+        e.SpeechStopped: nothing("he is silent already"),
+        e.NothingHeard: does("false_interruption", *REST),
+        Alarm.DOUBT: does("false_interruption", *REST),
+    },
+    S.HELD: {
+        **dict.fromkeys(ANYWHERE, does("beneath", S.HELD, S.ENDED)),
+        e.Answered: nothing("already answered"),
+        e.HungUp: does("hung_up", S.ENDED),
+        e.HoldChanged: does("released", *EVERY),
+        e.SpeechStarted: _HELD_SOUND,
+        e.SpeechStopped: _HELD_SOUND,
+        e.Interim: does("words_on_hold", S.HELD),
+        e.Final: does("words_on_hold", S.HELD),
+        e.UtteranceEnded: _HELD_SOUND,
+        e.NothingHeard: _HELD_SOUND,
+        e.TurnScored: _HELD_SOUND,
+        **dict.fromkeys(Alarm, nothing("the clock stands still on hold")),
+        Alarm.LIMIT: does("limit_reached", S.ENDED),
+    },
+    S.LEAVING: {
+        e.DigitPressed: _LAST_WORDS,
+        e.HearingFailed: nothing("nothing the caller says is waited for"),
+        e.SpeechStarted: _LAST_WORDS,
+        e.SpeechStopped: _LAST_WORDS,
+        e.Interim: does("last_words_heard"),
+        e.Final: does("last_words_heard"),
+        e.SpeechFailed: does("leave_when_heard", S.LEAVING, S.ENDED),
+        e.PlayoutFinished: does("leave_when_heard", S.LEAVING, S.ENDED),
+        e.PlayoutFlushed: does("leave_when_heard", S.LEAVING, S.ENDED),
+        e.Instructed: does("instructed_late", S.LEAVING, S.ENDED),
+        Alarm.DIGITS: _LAST_WORDS,
+        Alarm.LIMIT: nothing("the call is ending"),
+        Alarm.LEAVE: does("leave_now", S.ENDED),
+    },
+    S.ENDED: {
+        **dict.fromkeys(ANYWHERE, _OVER),
+        e.SpeechStarted: _OVER,
+        e.SpeechStopped: _OVER,
+        e.Interim: _OVER,
+        e.Final: _OVER,
+    },
+}
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    e.Answered,
+    e.HungUp,
+    e.HoldChanged,
+    e.DigitPressed,
+    e.SpeechStarted,
+    e.SpeechStopped,
+    e.Interim,
+    e.Final,
+    e.UtteranceEnded,
+    e.NothingHeard,
+    e.TurnScored,
+    e.HearingFailed,
+    e.ReplyText,
+    e.ReplyTool,
+    e.ReplyDone,
+    e.ReplyFailed,
+    e.ToolFinished,
+    e.SpeechAudio,
+    e.SpeechDone,
+    e.SpeechFailed,
+    e.PlayoutStarted,
+    e.PlayoutFinished,
+    e.PlayoutFlushed,
+    e.Instructed,
+    *Alarm,
+)
+
+
+def decided(state: State, column: Column) -> Cell:
+    """The table's word on `column` in `state`. KeyError where nobody has decided."""
+    row = TABLE[state]
+    return row[column] if column in row else ANYWHERE[column]
