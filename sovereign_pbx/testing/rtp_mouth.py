@@ -3,24 +3,16 @@
 import asyncio
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sovereign_pbx.core.audio import FRAME_S
-from sovereign_pbx.testing.rtp_packet import DIGITS, ENCODE, EVENT, HEADER, RATE, SAMPLES, TELEPHONE_EVENT
+from sovereign_pbx.testing.rtp_packet import DIGITS, ENCODE, EVENT, HEADER, SAMPLES, TELEPHONE_EVENT
+from sovereign_pbx.testing.utterance import Speech, Utterance
 
+SILENCE = bytes(SAMPLES * 2)
 END_OF_EVENT = 0x80
 EVENT_VOLUME = 10
 END_REPEATS = 3  # RFC 4733 §2.5.1.4: the last packet of an event is sent three times
-
-
-@dataclass(slots=True, eq=False)
-class Utterance:
-    """Something the phone says; times of its first and last sample once they have left."""
-
-    pcm: bytes
-    started_at: float | None = None
-    ended_at: float | None = None
-    finished: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class RtpMouth:
@@ -34,7 +26,7 @@ class RtpMouth:
         self._sequence = random.randrange(1 << 16)
         self._timestamp = random.randrange(1 << 31)
         self._source = random.getrandbits(32)
-        self._speaking: deque[Utterance] = deque()
+        self._speech = Speech(SAMPLES * 2)
         self._digits: deque[_Digit] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -50,15 +42,11 @@ class RtpMouth:
 
     def say(self, pcm: bytes) -> Utterance:
         """Queue 8 kHz PCM behind what is being said."""
-        utterance = Utterance(pcm)
-        self._speaking.append(utterance)
-        return utterance
+        return self._speech.say(pcm)
 
     def hush(self) -> None:
         """Fall silent at once."""
-        now = self._loop.time()
-        while self._speaking:
-            self._end(self._speaking.popleft(), now)
+        self._speech.hush(self._loop.time())
 
     def press(self, digits: str, press_s: float, gap_s: float) -> asyncio.Event:
         """Send `digits` as telephone events; the event is set when the last one has been released."""
@@ -89,22 +77,8 @@ class RtpMouth:
             return
         if self._digits:
             self._rest_after(self._digits[0])
-        self._send(self._payload_type, ENCODE[self._payload_type](self._next_pcm()), self._timestamp)
-
-    def _next_pcm(self) -> bytes:
-        if not self._speaking:
-            return bytes(SAMPLES * 2)
-        utterance = self._speaking[0]
-        if utterance.started_at is None:
-            utterance.started_at = self._loop.time()
-        pcm, utterance.pcm = utterance.pcm[: SAMPLES * 2], utterance.pcm[SAMPLES * 2 :]
-        if not utterance.pcm:
-            self._end(self._speaking.popleft(), self._loop.time() + len(pcm) / 2 / RATE)
-        return pcm.ljust(SAMPLES * 2, b"\0")
-
-    def _end(self, utterance: Utterance, at: float) -> None:
-        utterance.ended_at = at
-        utterance.finished.set()
+        pcm = self._speech.next_frame(self._loop.time()) or SILENCE
+        self._send(self._payload_type, ENCODE[self._payload_type](pcm), self._timestamp)
 
     def _send_digit(self, digit: "_Digit") -> None:
         first = digit.sent == 0

@@ -8,9 +8,10 @@ from typing import Literal
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.testing.call_audio import CallAudio
 from sovereign_pbx.testing.rtp_ear import RtpEar
-from sovereign_pbx.testing.rtp_mouth import RtpMouth, Utterance
+from sovereign_pbx.testing.rtp_mouth import RtpMouth
 from sovereign_pbx.testing.sip_dialog import Dialog, Headers, Transaction
 from sovereign_pbx.testing.sip_message import Direction, Media, SipMessage
+from sovereign_pbx.testing.utterance import Utterance
 
 ANSWER_DEADLINE_S = 10.0
 TRANSACTION_DEADLINE_S = 8.0
