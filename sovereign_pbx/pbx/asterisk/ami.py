@@ -1,9 +1,10 @@
 """The Asterisk Manager Interface: always connected where it can be, and never in anybody's way where it can't."""
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -73,6 +74,7 @@ class Ami:
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[AmiMessage], None]] = []
         self._watchers: list[Callable[[bool], None]] = []
+        self._on_login: list[Callable[[], Awaitable[None]]] = []
         self.last_error = ""
         self.sessions = 0
 
@@ -88,6 +90,10 @@ class Ami:
     def on_state(self, watcher: Callable[[bool], None]) -> None:
         """Have every login (True) and every loss (False) told to `watcher`."""
         self._watchers.append(watcher)
+
+    def on_login(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have `work` done after every login; it is cancelled when the connection is lost."""
+        self._on_login.append(work)
 
     async def start(self) -> None:
         """Begin connecting, in the background: a PBX that is down does not keep the daemon from starting."""
@@ -146,6 +152,8 @@ class Ami:
                 group.create_task(connection.read())
                 await connection.login(self.username, self._secret, self._events, self._timing.action_s)
                 self._announce(connection)
+                for work in self._on_login:
+                    group.create_task(self._do(work))
                 await connection.keep_alive(self._timing.ping_every_s, self._timing.ping_s)
         except BaseExceptionGroup as failed:
             cause = _first(failed)
@@ -171,6 +179,12 @@ class Ami:
         except TimeoutError as exc:
             raise LinkBroken(f"no AMI greeting within {self._timing.connect_s:g} s") from exc
         return connection
+
+    async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:
+            log.exception("ami_login_work_failed")
 
     def _announce(self, connection: AmiConnection) -> None:
         self._connection = connection
@@ -203,7 +217,7 @@ class Ami:
             if refused
             else (timing.reconnect_min_s, timing.reconnect_max_s)
         )
-        wait_s = min(most_s, least_s * 2 ** min(attempt, 16)) * random.uniform(0.5, 1.0)
+        wait_s = min(most_s, math.ldexp(least_s, min(attempt, 16))) * random.uniform(0.5, 1.0)
         about = {"host": self.host, "port": self.port, "why": str(exc), "again_in_s": round(wait_s, 1)}
         if refused:
             log.error("ami_login_refused", username=self.username, **about)

@@ -11,7 +11,6 @@ from panoramisk.message import Message
 
 from sovereign_pbx.wire.ami import decode
 
-
 _BODY = "content"  # panoramisk keeps a message's body among its headers
 
 

@@ -266,7 +266,6 @@ class _Connection(asyncio.Protocol):
     def _ended(self, call_id: str, link: AudioSocketLink, how: LinkEnded) -> None:
         self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
         self._server.counts[type(how).__name__] += 1
-        log.info("audiosocket_ended", how=type(how).__name__, why=str(how), **link.statistics())
         self._server.on_ended(call_id, link, how)
 
     def _refuse(self, reason: str) -> None:

@@ -1,0 +1,229 @@
+"""Asterisk as a `Pbx`: FastAGI for decisions, AudioSocket for audio, AMI for what neither of them tells."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished
+from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
+from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocketServer
+from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
+from sovereign_pbx.pbx.asterisk.channels import Channels
+from sovereign_pbx.pbx.asterisk.digits import DIGITS
+from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
+from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
+from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
+from sovereign_pbx.pbx.link import Desk
+
+log = structlog.get_logger(__name__)
+
+# Receivers must take 40 ms of tone and 40 of pause (ITU-T Q.24); old ones want more.
+TONE_MS: Final = 100
+TONE_GAP_S: Final = 0.1
+PAUSE_S: Final = 0.5
+PAUSES: Final = "w,"
+MAX_DIGITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmiSettings:
+    """Where the manager interface is, and as whom to log in."""
+
+    host: str = "127.0.0.1"
+    port: int = 5038
+    username: str
+    secret: str = field(repr=False)
+    timing: AmiTiming = field(default_factory=AmiTiming)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsteriskSettings:
+    """Everything an administrator may set. Port 0 takes any free one. `permit` empty: whoever reaches the address.
+
+    Without `ami` calls work, but hold, tones sent, hang-up with a cause and the roll-call of channels are missing.
+    """
+
+    agi_host: str = "127.0.0.1"
+    agi_port: int = 4573
+    audiosocket_host: str = "127.0.0.1"
+    audiosocket_port: int = 9092
+    ami: AmiSettings | None = None
+    permit: tuple[str, ...] = ()
+    max_calls: int = 500
+    decide_timeout_s: float = 6.0
+    next_timeout_s: float = 4.0
+    connect_within_s: float = 10.0
+    header_timeout_s: float = 5.0
+    command_timeout_s: float = 2.0
+    handshake_timeout_s: float = 2.0
+    idle_timeout_s: float = 900.0
+    write_limit_bytes: int = WRITE_LIMIT_BYTES
+
+
+class AsteriskPbx:
+    """The listeners and the AMI client as one PBX. `start` once, `stop` once."""
+
+    name = "asterisk"
+
+    def __init__(self, settings: AsteriskSettings) -> None:
+        self._settings = settings
+        self._started = False
+        self.ami: Ami | None = None
+        if (ami := settings.ami) is not None:
+            self.ami = Ami(ami.host, ami.port, ami.username, ami.secret, timing=ami.timing)
+
+    @property
+    def agi_address(self) -> tuple[str, int]:
+        """Where FastAGI listens."""
+        return self._agi.address
+
+    @property
+    def audiosocket_address(self) -> tuple[str, int]:
+        """Where AudioSocket listens."""
+        return self._audiosocket.address
+
+    async def start(self, desk: Desk) -> None:
+        self._assemble(desk)
+        await self._audiosocket.start()
+        try:
+            await self._agi.start()
+        except BaseException:
+            await self._audiosocket.close()
+            raise
+        if self.ami is not None:
+            self.ami.on_event(self._channels.event)
+            self.ami.on_login(self._channels.reconcile)
+            await self.ami.start()
+        self._started = True
+
+    async def stop(self) -> None:
+        """FastAGI goes first: a dialplan whose audio ends then finds nobody to ask and takes its fallback."""
+        if not self._started:
+            return
+        self._started = False
+        await self._agi.close()
+        await self._audiosocket.close()
+        if self.ami is not None:
+            await self.ami.stop()
+        for line in self._lines:
+            self._lines.close(line, None)
+
+    async def hang_up(self, call_id: str, cause: int = 16) -> None:
+        """End the caller's channel: by AMI with `cause`, else by ending the audio and having the dialplan hang up."""
+        line = self._lines.by_call(call_id)
+        if line is None:
+            return
+        line.hang_up = True
+        if self.ami is not None and self.ami.connected:
+            try:
+                if (await self.ami.action("Hangup", Channel=line.pbx_id, Cause=cause)).ok:
+                    return
+            except (LinkEnded, BadInput) as exc:
+                log.warning("hang_up_failed", why=str(exc))
+        if line.link is not None:
+            line.link.close()
+
+    async def send_digits(self, call_id: str, digits: str) -> None:
+        """Send tones to the caller, one after the other; `w` and `,` are pauses of half a second.
+
+        Raises:
+            BadInput: a character that is no digit, or too many.
+            LinkEnded: no AMI, or the call is gone.
+        """
+        if len(digits) > MAX_DIGITS or not set(digits.upper()) <= DIGITS | set(PAUSES.upper()):
+            raise BadInput(
+                f"can't send {digits[:MAX_DIGITS]!r}: 0-9 * # A-D, w and comma for pauses, {MAX_DIGITS} at most"
+            )
+        line = self._lines.by_call(call_id)
+        if line is None:
+            raise LinkFinished("there is no such call any more")
+        async with line.pacing:
+            for digit in digits.upper():
+                await (asyncio.sleep(PAUSE_S) if digit in PAUSES.upper() else self._send_digit(line, digit))
+
+    def health(self) -> dict[str, Any]:
+        """Status with every counter. Degraded: AMI is not configured, not connected, or a listener is missing."""
+        if not self._started:
+            return {"status": "down"}
+        connected = self.ami is not None and self.ami.connected
+        return {
+            "status": "ok" if connected else "degraded",
+            "calls": len(self._lines),
+            "agi": self._agi.statistics(),
+            "audiosocket": self._audiosocket.statistics(),
+            "ami": self._ami_health(),
+            "unknown_channels": self._channels.unknown if self.ami is not None else 0,
+        }
+
+    # Private
+
+    def _assemble(self, desk: Desk) -> None:
+        settings = self._settings
+        self._desk = desk
+        self._lines = Lines(settings.max_calls, desk.gone)
+        self._audiosocket = AudioSocketServer(
+            settings.audiosocket_host,
+            settings.audiosocket_port,
+            on_connect=self._audio_came,
+            on_expired=self._audio_never_came,
+            on_ended=self._audio_ended,
+            handshake_timeout_s=settings.handshake_timeout_s,
+            max_connections=settings.max_calls + 16,  # strangers are let in up to their handshake
+            write_limit_bytes=settings.write_limit_bytes,
+            idle_timeout_s=settings.idle_timeout_s,
+            permit=settings.permit,
+        )
+        deadlines = Deadlines(
+            decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
+        )
+        reception = Reception(desk, self._lines, self._audiosocket, deadlines)
+        self._agi = FastAgiServer(
+            settings.agi_host,
+            settings.agi_port,
+            {"inbound": reception.inbound, "next": reception.next, "hangup": reception.hangup},
+            header_timeout_s=settings.header_timeout_s,
+            command_timeout_s=settings.command_timeout_s,
+            max_connections=settings.max_calls + 16,
+            permit=settings.permit,
+        )
+        if self.ami is not None:
+            self._channels = Channels(self.ami, self._lines, desk, lambda: self.audiosocket_address[1])
+
+    def _audio_came(self, token: str, link: AudioSocketLink) -> None:
+        line = self._lines.by_token(token)
+        if line is None:
+            link.close()
+            return
+        line.link = link
+        link.admit_digit = lambda digit: line.digits.is_news("audio", digit)
+        self._lines.enter(line, "talking")
+        with bound_contextvars(call_id=line.call_id):
+            self._desk.connected(line.call_id, link)
+
+    def _audio_never_came(self, token: str) -> None:
+        line = self._lines.by_token(token)
+        if line is not None:
+            self._lines.close(line, None)
+
+    def _audio_ended(self, token: str, link: AudioSocketLink, how: LinkEnded) -> None:
+        line = self._lines.by_token(token)
+        if line is None or line.link is not link:
+            return
+        log.info("audio_ended", call_id=line.call_id, how=type(how).__name__, why=str(how), **link.statistics())
+        self._lines.enter(line, "after", AFTER_S)
+
+    async def _send_digit(self, line: Line, digit: str) -> None:
+        if self.ami is None:
+            raise LinkBroken("tones can't be sent without AMI")
+        answer = await self.ami.action("PlayDTMF", Channel=line.pbx_id, Digit=digit, Duration=TONE_MS)
+        if not answer.ok:
+            raise LinkFinished(f"Asterisk did not send the tone: {answer.get('Message')}")
+        await asyncio.sleep(TONE_MS / 1000 + TONE_GAP_S)
+
+    def _ami_health(self) -> dict[str, Any] | None:
+        if self.ami is None:
+            return None
+        return {"connected": self.ami.connected, "error": self.ami.last_error, "sessions": self.ami.sessions}
