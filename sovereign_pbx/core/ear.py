@@ -32,6 +32,7 @@ class Ear:
         "streams",
         "took",
         "took_until",
+        "voiced",
     )
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class Ear:
         self.speaking = False
         self.began_at: float | None = None  # first onset of this turn
         self.onset = 0.0  # onset of the speech that is going on
+        self.voiced = False  # the voice detector heard some of it
         self.ended_at: float | None = None  # last speech sample; None while nothing has ended
         self.listened_at: float | None = None  # when the recogniser last said that something is final
         self.streams = False  # interims have been seen: its silence means no words
@@ -68,7 +70,7 @@ class Ear:
     # what happens
 
     def begin(self, at: float) -> None:
-        self.speaking = True
+        self.speaking = self.voiced = True
         self.onset = at
         if self.began_at is None:
             self.began_at = at
@@ -108,6 +110,7 @@ class Ear:
         self._mark = 0
         self.interim = ""
         self.began_at = None
+        self.voiced = self.speaking
         self.ended_at = None
         self.listened_at = None
 

@@ -23,6 +23,7 @@ CUT_OFF: Final = (
 STALL_WORDLESS_S: Final = 30.0  # nobody speaks so long without a breath that ends a VAD segment
 STALL_STREAMING_S: Final = 5.0  # a recogniser that sends interims has none for what is no speech
 STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector still hears something
+ROUNDING_S: Final = 1e-6  # an alarm rings at its time, give or take what adding floats costs
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -35,14 +36,14 @@ def watch_for_stall(talk: Talk) -> None:
     talk.alarm(Alarm.STALL, wait)
 
 
-def silence_falls(talk: Talk, ended_at: float, *, ask_model: bool = True) -> State:
-    """The caller fell silent at `ended_at`. `ask_model`: there was speech that the turn model can hear."""
+def silence_falls(talk: Talk, ended_at: float) -> State:
+    """The caller fell silent at `ended_at`."""
     talk.ear.stop(ended_at)
     talk.restart_timeline(ended_at)
     talk.score = None
     talk.alarms.clear(Alarm.STALL)
     talk.out.append(FinalizeHearing())
-    if ask_model:
+    if talk.ear.voiced:  # else there is nothing that the turn model could hear
         talk.out.append(ScoreTurn(ended_at))
         score_again(talk)
     return reconsider(talk)
@@ -53,7 +54,7 @@ def score_again(talk: Talk) -> None:
     ended_at = talk.ear.ended_at
     if ended_at is None:
         return
-    following = next_score(talk.now - ended_at)
+    following = next_score(talk.now - ended_at + ROUNDING_S)
     if following is not None:
         talk.alarm(Alarm.RESCORE, following, since=ended_at)
 
@@ -123,7 +124,7 @@ def answer(talk: Talk) -> State:
     """The caller is owed an answer, from the model as soon as no tool is in flight."""
     talk.owed = True
     talk.say_waiting()
-    talk.alarm(Alarm.FILLER, talk.plan.tool_filler_after if talk.tools else talk.plan.reply_filler_after)
+    talk.cover_wait()
     return rest(talk)
 
 

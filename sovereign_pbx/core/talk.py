@@ -32,6 +32,7 @@ from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import Message, SpeechKind
 
 LEAVE_SLACK_S: Final = 10.0  # how much longer than estimated last words may take before the line is let go anyway
+FILLER_LEAST_S: Final = 0.1  # the alarm lies ahead even where fillers are wanted at once
 UNANSWERED: Final = "The call ended before the tool answered."
 
 
@@ -79,6 +80,11 @@ class Talk:
 
     def alarm(self, alarm: Alarm, after: float, since: float | None = None) -> None:
         self.alarms.set(alarm, (self.now if since is None else since) + after, self.now)
+
+    def cover_wait(self) -> None:
+        """Have a filler phrase said if the tool or the model takes too long from now on."""
+        wait = self.plan.tool_filler_after if self.tools else self.plan.reply_filler_after
+        self.alarm(Alarm.FILLER, max(FILLER_LEAST_S, wait))
 
     # turns
 

@@ -99,7 +99,7 @@ def words_without_speech(talk: Talk, event: Interim | Final) -> State:
     talk.alarms.clear(Alarm.SILENCE)
     talk.note("words_without_speech")
     talk.open_turn(talk.now)
-    return floor.silence_falls(talk, talk.now, ask_model=False)
+    return floor.silence_falls(talk, talk.now)
 
 
 def utterance_ended(talk: Talk, _: UtteranceEnded) -> State:

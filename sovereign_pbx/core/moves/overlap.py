@@ -134,7 +134,7 @@ def go_on(talk: Talk) -> State:
     if state is None:
         state = floor.rest(talk)
     if state is State.THINKING and not talk.alarms.is_set(Alarm.FILLER) and not talk.ledger.queue:
-        talk.alarm(Alarm.FILLER, talk.plan.tool_filler_after)
+        talk.cover_wait()
     return state
 
 

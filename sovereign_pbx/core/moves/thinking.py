@@ -17,7 +17,6 @@ from sovereign_pbx.core.values import ToolCall
 
 END_CALL: Final = "end_call"
 TRANSFER_CALL: Final = "transfer_call"
-FILLER_AGAIN_S: Final = 0.1  # the alarm must lie ahead even where fillers are wanted at once
 ENDING: Final = "The call ends as soon as the caller has heard your last words."
 TRANSFERRING: Final = "The caller is transferred as soon as he has heard your last words."
 NO_DESTINATION: Final = 'Not transferred: the arguments must be a JSON object with a text "destination".'
@@ -75,7 +74,7 @@ def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
         return
     talk.tools[call.id] = entry
     talk.out.append(UseTool(call))
-    talk.alarm(Alarm.FILLER, talk.plan.tool_filler_after)
+    talk.cover_wait()
     if talk.turn and talk.turn.timeline and not talk.ledger.queue:
         talk.turn.timeline.enter("tool", talk.now)
 
@@ -128,10 +127,15 @@ def finish_reply(talk: Talk, event: ReplyDone) -> bool:
         return False
     for clause in reply.clauses.flush():
         speak(talk, reply, clause)
-    reply.streaming = reply.entry.streaming = False
+    _complete(reply)
     if talk.turn is not None:
         talk.turn.add_usage(event.usage)
     return True
+
+
+def _complete(reply: Reply) -> None:
+    reply.streaming = False
+    reply.entry.streaming = bool(reply.held_tools)  # its message may still get the calls that are held back
 
 
 def conclude(talk: Talk) -> State:
@@ -163,6 +167,7 @@ def use_held_tools(talk: Talk) -> State | None:
     calls, reply.held_tools = reply.held_tools, []
     for call in calls:
         use_tool(talk, reply, call)
+    reply.entry.streaming = reply.streaming
     return None if reply.streaming else conclude(talk)
 
 
@@ -172,7 +177,7 @@ def reply_failed(talk: Talk, event: ReplyFailed) -> State:
         return talk.state
     for clause in reply.clauses.flush():
         speak(talk, reply, clause)
-    reply.streaming = reply.entry.streaming = False
+    _complete(reply)
     talk.note("reply_failed", error=str(event.error))
     disputed = talk.state in (State.OVERLAP, State.DOUBT)
     if reply.parting is None and not reply.entry.calls and not reply.held_tools:
@@ -203,7 +208,7 @@ def filler(talk: Talk, _: Tick) -> State:
     if turn is None or turn.filled or not talk.plan.phrases.filler:
         return talk.state
     if talk.ledger.queue:
-        talk.alarm(Alarm.FILLER, max(FILLER_AGAIN_S, talk.plan.tool_filler_after))
+        talk.cover_wait()
         return talk.state
     turn.filled = True
     talk.note("filler", waiting_for="tool" if talk.tools else "model")
