@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 from sovereign_pbx.testing.agi_interpreter import MAX_LINE_BYTES, AgiInterpreter
 
@@ -23,7 +23,7 @@ class AgiConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # not asked: uvloop's is no subclass of it
         self._transport = transport
         transport.write(self._environment)
 

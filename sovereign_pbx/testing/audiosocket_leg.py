@@ -7,7 +7,7 @@ because in a busy test process the delay may be our own.
 
 import asyncio
 from collections import deque
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID
 
 from sovereign_pbx.testing.heard import Heard
@@ -70,7 +70,7 @@ class AudioSocketLeg(asyncio.Protocol):
     # For asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # not asked: uvloop's is no subclass of it
         self._transport = transport
         transport.write(wire.encode(wire.ID, self._call.bytes))
 

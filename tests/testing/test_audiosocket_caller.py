@@ -1,10 +1,12 @@
 """The caller that needs no PBX, against a scripted daemon."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import uvloop
 
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller, NotAnswered
 from sovereign_pbx.testing.caller_ticker import CallerTicker
@@ -19,17 +21,23 @@ HANG_UP = ["SET VARIABLE SOVEREIGN_NEXT hangup"]
 Script = Callable[[AudioSocketCaller, ScriptedDaemon], Awaitable[None]]
 
 
-def play(script: Script, sock: Sock = echo, answers: Mapping[str, list[str]] | None = None) -> None:
+def play(
+    script: Script,
+    sock: Sock = echo,
+    answers: Mapping[str, list[str]] | None = None,
+    runner: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
+) -> None:
     async def run() -> None:
         daemon = ScriptedDaemon(answers or {"inbound": ANSWER, "next": HANG_UP}, sock)
         with CallerTicker() as ticker:
             async with daemon, AudioSocketCaller(ticker, agi=daemon.agi, audio=daemon.audio, called="700") as caller:
                 await script(caller, daemon)
 
-    asyncio.run(run())
+    runner(run())
 
 
-def test_a_call_is_answered_and_what_is_said_comes_back() -> None:
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_a_call_is_answered_and_what_is_said_comes_back(runner: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     async def script(caller: AudioSocketCaller, daemon: ScriptedDaemon) -> None:
         await caller.place()
         said = caller.say(babble(1.0))
@@ -46,7 +54,7 @@ def test_a_call_is_answered_and_what_is_said_comes_back() -> None:
         assert report.first_frame_ms is not None and report.first_frame_ms < 500
         assert (report.late_payloads, report.odd_frames) == (0, 0)
 
-    play(script)
+    play(script, runner=runner)
 
 
 def test_the_dialplan_runs_to_its_end_whoever_ends_the_call() -> None:
