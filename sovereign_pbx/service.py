@@ -80,6 +80,7 @@ class HangGuard:
     def start(self) -> None:
         """From now on the running loop must turn."""
         loop = asyncio.get_running_loop()
+        faulthandler.enable(self._stderr)  # also for the SIGABRT of systemd's watchdog, and for native crashes
         self._due = loop.time()
         self._beat(loop)
         self._thread.start()

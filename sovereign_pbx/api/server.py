@@ -1,0 +1,134 @@
+"""The HTTP listener: health and metrics today, every further route of the API in the same application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from sovereign_pbx.api.health import Health, HealthProbe
+from sovereign_pbx.api.metrics import Metrics
+from sovereign_pbx.core.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(probe: HealthProbe, metrics: Metrics, *, max_body: int = 1_000_000) -> web.Application:
+    """The application: `/api/v1/health`, `/metrics`; anything else is a JSON error (contract §18)."""
+    health = Health(probe)
+
+    async def get_health(request: web.Request) -> web.Response:
+        status, body = await health.report()
+        return _json(body, HTTPStatus.SERVICE_UNAVAILABLE if status == "down" else HTTPStatus.OK)
+
+    async def get_metrics(request: web.Request) -> web.Response:
+        async with asyncio.timeout(5):
+            text = await asyncio.to_thread(metrics.render, await probe.vitals())
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application(middlewares=[_errors_as_json], client_max_size=max_body)
+    app.on_response_prepare.append(_add_headers)
+    app.router.add_get("/api/v1/health", get_health)
+    app.router.add_get("/metrics", get_metrics)
+    return app
+
+
+@asynccontextmanager
+async def serve(probe: HealthProbe, metrics: Metrics, host: str, port: int) -> AsyncIterator[int]:
+    """The API, listening inside the `with`; the port. ConfigError if the address can't be had."""
+    listener = Listener(make_app(probe, metrics))
+    bound = await listener.start(host, port)
+    try:
+        yield bound
+    finally:
+        await listener.close()
+
+
+class Listener:
+    """Serves an application until closed.
+
+    `idle_s` bounds how long a connection may take over a request's head and how long it may rest between requests;
+    `max_connections` how many there may be (policy: one more is closed at once).
+    """
+
+    def __init__(self, app: web.Application, *, idle_s: float = 10.0, max_connections: int = 256) -> None:
+        # The access log would be one line a scrape; what went wrong is logged where it is answered.
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s, lingering_time=1.0, max_headers=64)
+        self._max_connections = max_connections
+        self._server: asyncio.Server | None = None
+        self.refused = 0
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port (of use when 0 was asked for). ConfigError if the address can't be had."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._connection, host, port)
+        except OSError as exc:
+            await self._runner.cleanup()
+            reason = exc.strerror or str(exc)
+            raise ConfigError(
+                f"can't listen on {host} port {port}: {reason}", key="http.port", remedy="choose another in [http]"
+            ) from exc
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """Stop listening, let requests under way finish for a moment, and let go of every connection."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.Protocol:
+        server = self._runner.server
+        assert server is not None, "set up before it listens"
+        if len(server.connections) >= self._max_connections:
+            self.refused += 1
+            return _TurnedAway()
+        return server()
+
+
+class _TurnedAway(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as exc:
+        if exc.status < 400:
+            raise
+        kept = {name: exc.headers[name] for name in ("Allow",) if name in exc.headers}
+        return _error(HTTPStatus(exc.status), kept)
+    except TimeoutError:
+        return _error(HTTPStatus.SERVICE_UNAVAILABLE)
+    except Exception:  # the details are for the log, not for whoever asked
+        log.exception("request_failed", method=request.method, path=request.path[:200])
+        return _error(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _error(status: HTTPStatus, headers: dict[str, str] | None = None) -> web.Response:
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    return _json(
+        {"error": status.phrase, "code": code, "message": status.description or status.phrase}, status, headers
+    )
+
+
+def _json(body: object, status: HTTPStatus, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers or {}
+    )
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "Sovereign-PBX"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
