@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from sovereign_pbx.core.errors import LinkBroken
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
@@ -45,7 +46,9 @@ def test_2_a_listener_that_raises_does_not_end_the_connection() -> None:
         assert rig.states == [True]
 
     later: list[AmiMessage] = []
-    run(scenario)
+    with capture_logs() as logs:
+        run(scenario)
+    assert [entry["event"] for entry in logs].count("ami_listener_failed") == 2
 
 
 def test_3_an_originate_is_always_asynchronous() -> None:

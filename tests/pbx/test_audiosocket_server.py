@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from sovereign_pbx.core.errors import ConfigError, LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
@@ -320,7 +321,9 @@ def test_a_callback_that_fails_costs_only_its_own_call() -> None:
         rig.server.on_connect = kept
         await rig.call()
 
-    run(scenario)
+    with capture_logs() as logs:
+        run(scenario)
+    assert "audiosocket_connect_failed" in [entry["event"] for entry in logs]
 
 
 def test_a_port_in_use_is_a_configuration_error() -> None:

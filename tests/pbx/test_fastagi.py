@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
@@ -256,7 +257,9 @@ def test_a_handler_that_fails_is_logged_and_its_connection_closed() -> None:
         assert await rig.client().ask("test") == {}
         assert rig.server.statistics()["failed"] == 1
 
-    run(scenario)
+    with capture_logs() as logs:
+        run(scenario)
+    assert "agi_handler_failed" in [entry["event"] for entry in logs]
 
 
 def test_closing_the_listener_ends_what_is_in_progress() -> None:

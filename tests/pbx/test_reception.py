@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
@@ -147,7 +148,9 @@ def test_a_desk_that_fails_becomes_a_fallback(decision: Any) -> None:
         assert await rig.ask("inbound") == {"SOVEREIGN_ACTION": "fallback"}
         assert len(rig.desk.gone_calls) == 1
 
-    run(scenario)
+    with capture_logs() as logs:
+        run(scenario)
+    assert {entry["event"] for entry in logs} & {"decision_failed", "decision_refused", "decision_too_late"}
 
 
 def test_a_desk_that_is_too_slow_becomes_a_fallback() -> None:
@@ -275,7 +278,9 @@ def test_a_step_that_fails_becomes_a_fallback(step: Any) -> None:
         rig.desk.step = step
         assert await rig.ask("next", token) == {"SOVEREIGN_NEXT": "fallback"}
 
-    run(scenario)
+    with capture_logs() as logs:
+        run(scenario)
+    assert {entry["event"] for entry in logs} & {"next_step_failed", "next_step_refused"}
 
 
 def test_a_step_that_comes_too_late_becomes_a_fallback() -> None:

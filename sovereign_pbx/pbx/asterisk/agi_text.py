@@ -55,19 +55,18 @@ def known(variables: Mapping[str, str], name: str) -> str:
 def offer_from(request: Request, call_id: str) -> Offer:
     """The call that an `/inbound` request describes.
 
-    The first argument is the number dialled (else `agi_dnid`, else `agi_extension`); `NAME=value` arguments become
+    The first argument is the number dialled (else `agi_dnid`, else `agi_extension`); the others, `NAME=value`, become
     variables.
     """
     env = request.variables
-    named = [match for text in request.arguments if (match := _VARIABLE.fullmatch(text))]
-    plain = [text for text in request.arguments if not _VARIABLE.fullmatch(text)]
-    called = clean(plain[0]) if plain else ""
+    called, *others = request.arguments or ("",)
+    variables = [match for text in others if (match := _VARIABLE.fullmatch(text))]
     return Offer(
         call_id=call_id,
         caller=known(env, "callerid"),
         caller_name=known(env, "calleridname"),
-        called=called or known(env, "dnid") or known(env, "extension"),
+        called=clean(called) or known(env, "dnid") or known(env, "extension"),
         channel=clean(env.get("channel", "")),
         pbx_id=clean(env.get("uniqueid", "")),
-        variables={match[1]: clean(match[2]) for match in named[:MAX_VARIABLES]},
+        variables={match[1]: clean(match[2]) for match in variables[:MAX_VARIABLES]},
     )
