@@ -1,0 +1,151 @@
+"""A call's books: its row, its history, and what webhooks are told, each change written with the news of it."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sovereign_pbx.assistants.account import Account, Target, target_for
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.resolve import Resolution
+from sovereign_pbx.calls.record import CallRecord
+from sovereign_pbx.core.values import EndReason, Message
+from sovereign_pbx.pbx.link import Offer
+from sovereign_pbx.store import CallRow, Outgoing
+from sovereign_pbx.webhooks.envelope import CallFacts, end_of_call_report, status_update, utc_now
+
+
+class Books:
+    """Writes one call. Every method returns at once; `record` does the writing, in order."""
+
+    def __init__(self, offer: Offer, account: Account, record: CallRecord) -> None:
+        self.record = record
+        self._account = account
+        self._assistant: Assistant | None = None
+        self._facts = CallFacts(call_id=offer.call_id, caller=offer.caller or None, called=offer.called or None)
+        self._row = CallRow(
+            id=offer.call_id,
+            caller_phone=offer.caller or None,
+            assistant_phone=offer.called or None,
+            created_at=utc_now(),
+        )
+        self._created = False
+        self._answered_clock: float | None = None
+        self._ended_clock: float | None = None
+
+    @property
+    def facts(self) -> CallFacts:
+        """What a webhook is told about this call, as far as it is known now."""
+        return self._facts
+
+    @property
+    def answered(self) -> bool:
+        return self._answered_clock is not None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the caller was connected; None if he never was."""
+        if self._answered_clock is None:
+            return None
+        return (self._ended_clock or time.monotonic()) - self._answered_clock
+
+    def target(self, event: str) -> Target | None:
+        """Who is told of `event`."""
+        return target_for(event, self._assistant, self._account)
+
+    def resolved(self, resolution: Resolution) -> None:
+        """The call has an assistant, or is known to have none: its row is made."""
+        self._assistant, number = resolution.assistant, resolution.number
+        public = self._assistant.to_public() if self._assistant else {}
+        self._facts = replace(
+            self._facts,
+            number_id=number.id if number else None,
+            number_name=number.name if number else None,
+            assistant=public,
+        )
+        self._row.number_id = number.id if number else None
+        if self._assistant is not None:
+            self._row.assistant_id, self._row.assistant_name = self._assistant.id, self._assistant.name
+            self._row.business_name = self._assistant.business_name
+            self._row.assistant = public
+        self._create()
+        for note in resolution.notes:
+            self.record.event("resolution.note", {"text": note})
+        self.record.event(
+            "resolved",
+            {"outcome": resolution.outcome, "source": resolution.source, "asked_ms": resolution.asked_ms},
+        )
+
+    def opened(self) -> None:
+        """The caller is connected."""
+        self._answered_clock = time.monotonic()
+        self._row.started_at = utc_now()
+        self.record.change(
+            {"status": "in-progress", "started_at": self._row.started_at},
+            self._status("in-progress"),
+        )
+
+    def ended(self, reason: EndReason, error: str, statistics: Mapping[str, Any], recording: str | None) -> None:
+        """The caller is gone or handed over; the row tells how. The report follows with `reported`."""
+        self._create()
+        self._row.ended_at, self._row.end_reason, self._row.error = utc_now(), reason, error or None
+        self._ended_clock = time.monotonic()
+        self._row.duration_seconds = round(self.seconds or 0)
+        self._row.status = "failed" if error else "ended"
+        changes = {
+            name: getattr(self._row, name) for name in ("status", "ended_at", "duration_seconds", "end_reason", "error")
+        }
+        outgoing = self._status("ended-with-error" if error else "ended") if self.answered else []
+        self.record.change({**changes, "statistics": dict(statistics), "recording_path": recording}, outgoing)
+
+    def reported(self, summary: str, messages: list[Message]) -> None:
+        """The call is summed up; whoever asked for it gets the report."""
+        self._row.summary = summary
+        self.record.change({"summary": summary}, report_of(self._row, self._facts, messages, self.target))
+
+    def _create(self) -> None:
+        if not self._created:
+            self._created = True
+            self.record.create(replace(self._row))
+
+    def _status(self, status: Any) -> list[Outgoing]:
+        target = self.target("status-update")
+        if target is None:
+            return []
+        facts = replace(self._facts, dialect=target.dialect)
+        reason = self._row.end_reason if status != "in-progress" else None
+        body = status_update(facts, status, utc_now(), error=self._row.error, end_reason=reason)
+        return [outgoing("status-update", facts.call_id, target, body)]
+
+
+def report_of(row: CallRow, facts: CallFacts, messages: list[Message], target_of: Any) -> list[Outgoing]:
+    """The end-of-call report of a finished call, for whoever asked for it."""
+    target: Target | None = target_of("end-of-call-report")
+    if target is None:
+        return []
+    body = end_of_call_report(
+        replace(facts, dialect=target.dialect),
+        utc_now(),
+        status="ended-with-error" if row.error else "ended",
+        duration_seconds=row.duration_seconds or 0,
+        summary=row.summary or "",
+        messages=messages,
+        end_reason=row.end_reason or "error",
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        error=row.error,
+    )
+    return [outgoing("end-of-call-report", row.id, target, body)]
+
+
+def outgoing(event: str, call_id: str, target: Target, body: bytes) -> Outgoing:
+    """One webhook for the outbox, with an id that stays the same over retries."""
+    return Outgoing(
+        webhook_id=str(uuid.uuid4()),
+        call_id=call_id,
+        event=event,
+        url=target.url,
+        body=body,
+        secret=target.secret,
+    )

@@ -1,0 +1,268 @@
+"""One call's life as a task group: ringing, talking, summing up. Whatever happens, it ends with its books closed.
+
+ringing   the assistant is found (file, webhook) and made ready; `decision` tells the PBX what to do
+talking   frames flow; the conversation decides, the shell performs
+over      the caller is gone or goes on in the dialplan (`next_step`); summary and report are written
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from sovereign_pbx.assistants.directory import Number
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.plan import plan_for
+from sovereign_pbx.assistants.resolve import Resolution, resolve
+from sovereign_pbx.calls.books import Books
+from sovereign_pbx.calls.record import CallRecord
+from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
+from sovereign_pbx.calls.session import Services
+from sovereign_pbx.calls.summary import plain_summary, summarise
+from sovereign_pbx.calls.talk import Talk
+from sovereign_pbx.core.audio import PHONE_RATE
+from sovereign_pbx.core.errors import ConfigError, ProviderError, WebhookError
+from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.values import EndReason
+from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.pbx.link import Decision, NextStep, Offer
+from sovereign_pbx.webhooks.envelope import assistant_request, utc_now
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_S = 15.0  # answered, but the PBX never brought its media; longer than its single-use id lives
+_SETTLE_S = 30.0  # the disk may be slow, but a call must not stay for ever
+
+FALLBACK = Decision("fallback")
+
+
+class Call:
+    """One call. `run` is its life; the desk's calls reach it through `decision`, `connect`, `gone` and `next_step`."""
+
+    def __init__(self, offer: Offer, services: Services, admits: Callable[[Assistant], bool]) -> None:
+        self.offer = offer
+        self.id = offer.call_id
+        self.assistant: Assistant | None = None
+        self.books = Books(offer, services.account, CallRecord(offer.call_id, services.store, services.webhooks_due))
+        self.talk: Talk | None = None
+        self._services = services
+        self._admits = admits
+        self._plan = Plan()
+        self._prepared: Prepared | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup | None = None
+        loop = asyncio.get_running_loop()
+        self._decision: asyncio.Future[Decision] = loop.create_future()
+        self._link: asyncio.Future[MediaLink] = loop.create_future()
+        self._over = asyncio.Event()
+        self._end: tuple[EndReason, str] = ("user_hangup", "")
+        self._next = NextStep("hangup")
+
+    # --- what the desk asks
+
+    async def decision(self) -> Decision:
+        """What the PBX is to do; the call is not answered before."""
+        return await asyncio.shield(self._decision)
+
+    def connect(self, link: MediaLink) -> None:
+        """The media is up: frames flow from the next tick on."""
+        if self._link.done() or self._over.is_set() or self._prepared is None:
+            link.close()
+            return
+        self._link.set_result(link)
+        self.talk = Talk(self, self._plan, self._prepared, self._services, link)
+        self.books.opened()
+        self.talk.start()
+
+    def gone(self, cause: int | None) -> None:
+        """The caller's channel is gone. Idempotent."""
+        if self.talk is not None:
+            self.talk.hung_up(cause)
+        self.end("user_hangup")
+
+    def end(self, reason: EndReason, error: str = "", step: NextStep | None = None) -> None:
+        """The call is over; the first reason is the one that counts."""
+        if self._over.is_set():
+            return
+        self._end = (reason, error)
+        if step is not None:
+            self._next = step
+        self._over.set()
+        if self.talk is not None:
+            self.talk.close()
+
+    @property
+    def next_step(self) -> NextStep:
+        """What happens to a caller who is still there when the conversation is over."""
+        return self._next
+
+    @property
+    def talking(self) -> bool:
+        return self._link.done() and not self._over.is_set()
+
+    # --- life
+
+    async def run(self) -> None:
+        """From the offer to the last line in the books. Raises nothing but cancellation."""
+        structlog.contextvars.bind_contextvars(call_id=self.id)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                writing = group.create_task(self.books.record.run(), name=f"{self.id}-record")
+                try:
+                    await self._live()
+                finally:
+                    self._settle_decision(FALLBACK)
+                    for task in list(self._tasks):
+                        task.cancel()
+                    await self._close_books()
+                    writing.cancel()
+        except BaseExceptionGroup as exc:
+            log.error("call.failed", exc_info=exc)
+
+    async def _live(self) -> None:
+        try:
+            await self._ring()
+            if self._prepared is not None:
+                await self._wait_for_the_end()
+        except Exception as exc:
+            log.exception("call.broke")
+            self.end("error", f"internal error: {type(exc).__name__}", NextStep("fallback"))
+
+    async def _ring(self) -> None:
+        """Decide, unless the caller hangs up first."""
+        ringing = self._own(self._decide(), "ring")
+        over = self._own(self._wait_over(), "ring-over")
+        await asyncio.wait({ringing, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        ringing.cancel()
+
+    async def _wait_over(self) -> None:
+        await self._over.wait()
+
+    async def _wait_connected(self) -> None:
+        await self._link
+
+    async def _wait_for_the_end(self) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                connected = self._own(self._wait_connected(), "connect")
+                over = self._own(self._wait_over(), "over")
+                await asyncio.wait({connected, over}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.end("error", "answered, but the PBX brought no audio", NextStep("fallback"))
+        await self._over.wait()
+
+    async def _decide(self) -> None:
+        services = self._services
+        resolution = await resolve(
+            services.directory,
+            called=self.offer.called,
+            ask=self._ask,
+            account=services.account,
+            budget_s=services.ask_timeout_s,
+        )
+        self.assistant = resolution.assistant
+        self.books.resolved(resolution)
+        log.info("call.resolved", outcome=resolution.outcome, source=resolution.source, notes=resolution.notes)
+        try:
+            await self._prepare(resolution)
+        except (ProviderError, ConfigError) as exc:
+            log.error("call.not_ready", error=str(exc))
+            self.end("error", str(exc), NextStep("fallback"))
+            self._settle_decision(FALLBACK)
+
+    async def _prepare(self, resolution: Resolution) -> None:
+        assistant = resolution.assistant
+        if resolution.outcome == "none" or assistant is None:
+            self.end("rejected", "", NextStep("fallback"))
+            self._settle_decision(FALLBACK if not resolution.rejection else Decision("reject", cause=21))
+            return
+        if not self._admits(assistant):
+            log.warning("call.refused", assistant=assistant.name, why="the assistant's limit of calls is reached")
+            self.end("busy", "", NextStep("fallback"))
+            self._settle_decision(FALLBACK)
+        elif resolution.outcome == "rejected":
+            self._plan = Plan(first_message=resolution.rejection)
+            self._prepared = await prepare_words(assistant, resolution.rejection, self._services, rate=PHONE_RATE)
+        else:
+            limit = self._services.longest_call_s
+            plan = plan_for(assistant)
+            self._plan = replace(plan, max_duration=plan.max_duration or limit)
+            self._prepared = await prepare(assistant, self._plan, self._services, rate=PHONE_RATE)
+        if self._prepared is not None:
+            self._settle_decision(Decision("answer"))
+
+    async def _ask(self, assistant: Assistant | None, number: Number | None) -> Any:
+        services = self._services
+        own = assistant is not None and assistant.webhook_url
+        url = assistant.webhook_url if assistant is not None and own else services.account.url
+        secret = assistant.webhook_secret if assistant is not None and own else services.account.secret
+        dialect = (assistant.webhook_dialect if assistant is not None else None) or services.account.dialect
+        facts = replace(
+            self.books.facts,
+            number_id=number.id if number else None,
+            number_name=number.name if number else None,
+            dialect=dialect,
+        )
+        if not url:
+            raise WebhookError("", "refused", "no webhook is configured")
+        with services.tracer.step("webhook.assistant_request"):
+            return await services.asker.assistant_request(
+                url, secret, assistant_request(facts, utc_now()), services.ask_timeout_s
+            )
+
+    # --- the end
+
+    async def _close_books(self) -> None:
+        """Close what was opened, write how it ended, sum it up, tell whoever asked."""
+        reason, error = self._end
+        talk, prepared = self.talk, self._prepared
+        statistics: dict[str, Any] = {}
+        recording: str | None = None
+        if talk is not None:
+            statistics, recording = await talk.finish(reason)
+        if prepared is not None:
+            await prepared.close()
+        self.books.ended(reason, error, statistics, recording)
+        self._services.tracer.emit("ended", reason=reason, seconds=self.books.seconds)
+        log.info("call.ended", reason=reason, error=error or None, next_step=self._next.step)
+        if talk is not None:
+            self.books.reported(await self._summary(talk), list(talk.history))
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                await self.books.record.settle()
+        except TimeoutError:
+            log.error("call.unwritten", seconds=_SETTLE_S)
+
+    async def _summary(self, talk: Talk) -> str:
+        model = self._prepared.model if self._prepared else None
+        if model is None or not self._services.summaries or self.assistant is None:
+            return plain_summary(talk.history)
+        if self.assistant.llm_config.get("provider") == "receptionist":  # it answers from facts; it can't sum up
+            return plain_summary(talk.history)
+        return await summarise(model, talk.history, self._services.summary_timeout_s)
+
+    def _settle_decision(self, decision: Decision) -> None:
+        if not self._decision.done():
+            self._decision.set_result(decision)
+
+    def _own(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return self.spawn(coroutine, name)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task that ends with the call at the latest. What it raises ends the call, not the daemon."""
+        assert self._group is not None
+        task = self._group.create_task(self._guarded(coroutine, name), name=f"{self.id}-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await coroutine
+        except Exception as exc:
+            log.exception("call.task_failed", task=name)
+            self.end("error", f"internal error in {name}: {type(exc).__name__}", NextStep("fallback"))

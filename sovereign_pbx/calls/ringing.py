@@ -1,0 +1,131 @@
+"""While it rings: open the providers, warm the model, render the greeting; all before anybody is answered.
+
+A caller is never answered by an assistant that is deaf or mute: when no recogniser or no voice can be had,
+the decision is the dialplan's fallback.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.plan import language_of
+from sovereign_pbx.calls.session import Services
+from sovereign_pbx.calls.tools import specs
+from sovereign_pbx.core.errors import ProviderError
+from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.speech.llm import ChatModel, ToolSpec
+from sovereign_pbx.speech.phrases import Phrase
+from sovereign_pbx.speech.stt import SttStream
+from sovereign_pbx.speech.tts import Voice, VoiceSession
+
+log = structlog.get_logger(__name__)
+
+_GREETING_S = 3.0  # a voice that needs longer than this for a greeting would leave silences in the talk as well
+_WARM_S = 3.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Prepared:
+    """The providers of one call, open. `stt` and `model` are None for a call that only says why it is refused."""
+
+    maker: Voice
+    voice: VoiceSession
+    language: str
+    rate: int
+    phrases: dict[str, Phrase] = field(default_factory=dict)
+    stt: SttStream | None = None
+    model: ChatModel | None = None
+    tools: Sequence[ToolSpec] = ()
+
+    async def close(self) -> None:
+        """Close the streams; shared providers stay. Never raises: the call is over."""
+        closing = [self.voice.close()] + ([self.stt.close()] if self.stt is not None else [])
+        for result in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.warning("provider.close_failed", error=str(result))
+
+    async def render(self, texts: Sequence[str], services: Services) -> None:
+        """Have `texts` ready as audio. Raises ProviderError."""
+        for text in filter(None, texts):
+            phrase = await services.phrases.render(self.maker, text, rate=self.rate, language=self.language)
+            self.phrases[text] = phrase
+
+
+async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate: int) -> Prepared:
+    """Open everything at once. Raises ProviderError or ConfigError; nothing is left open then."""
+    model = services.providers.llm(assistant.llm_config)
+    tools = specs(assistant.tools)
+    mouth, ear, _ = await _all_or_nothing(
+        _open_voice(assistant, plan.first_message, services, rate=rate),
+        _open_stt(assistant, services, rate=rate),
+        _warm(model, plan, tools),
+    )
+    prepared: Prepared = mouth
+    prepared.stt, prepared.model, prepared.tools = ear, model, tools
+    return prepared
+
+
+async def prepare_words(assistant: Assistant, text: str, services: Services, *, rate: int) -> Prepared:
+    """Only a voice, for a sentence that is spoken before the call is ended."""
+    return await _open_voice(assistant, text, services, rate=rate)
+
+
+async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> None:
+    """Fillers and apologies, rendered behind the greeting: they must not depend on a voice that may be failing then."""
+    phrases = plan.phrases
+    try:
+        await prepared.render((phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye), services)
+    except ProviderError as exc:
+        log.warning("phrases.not_rendered", error=str(exc))
+
+
+async def _all_or_nothing(*openings: Coroutine[Any, Any, Any]) -> list[Any]:
+    """The results of all, or the first error with whatever was opened closed again (so too when cancelled)."""
+    tasks = [asyncio.ensure_future(opening) for opening in openings]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if hasattr(result, "close"):
+                await result.close()
+        raise
+
+
+async def _open_stt(assistant: Assistant, services: Services, *, rate: int) -> SttStream:
+    recogniser = services.providers.stt(assistant.stt_config)
+    keyterms = tuple(str(term) for term in assistant.stt_config.get("keyterms") or ())
+    language = str(assistant.stt_config.get("language") or language_of(assistant))
+    with services.tracer.step("stt.open", provider=recogniser.name):
+        return await recogniser.open(rate=rate, language=language, keyterms=keyterms)
+
+
+async def _warm(model: ChatModel, plan: Plan, tools: Sequence[ToolSpec]) -> None:
+    try:
+        async with asyncio.timeout(_WARM_S):
+            await model.warm(plan.messages, tools)
+    except TimeoutError:
+        log.info("llm.warming_slow", seconds=_WARM_S)
+
+
+async def _open_voice(assistant: Assistant, first: str, services: Services, *, rate: int) -> Prepared:
+    maker = services.providers.voice(assistant.tts_config)
+    language = language_of(assistant)
+    with services.tracer.step("tts.open", provider=maker.name):
+        voice = await maker.open(rate=rate, language=language)
+    prepared = Prepared(maker=maker, voice=voice, language=language, rate=rate)
+    try:
+        async with asyncio.timeout(_GREETING_S):
+            await prepared.render((first,), services)
+    except TimeoutError as exc:
+        await prepared.close()
+        raise ProviderError(maker.name, "tts", "stalled", f"no greeting within {_GREETING_S:g} s") from exc
+    except BaseException:
+        await prepared.close()
+        raise
+    return prepared

@@ -1,0 +1,40 @@
+"""What one call needs of the rest of the daemon, handed in once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sovereign_pbx.assistants.account import Account
+from sovereign_pbx.assistants.directory import Directory
+from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.media.clock import MediaClock
+from sovereign_pbx.media.turn import TurnModel
+from sovereign_pbx.pbx.link import Pbx
+from sovereign_pbx.speech.phrases import PhraseCache
+from sovereign_pbx.store import Store
+from sovereign_pbx.webhooks.ask import Asker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Shared by all calls; none of it belongs to one."""
+
+    clock: MediaClock
+    store: Store
+    providers: Providers
+    phrases: PhraseCache
+    asker: Asker
+    tracer: Tracer
+    pbx: Pbx
+    turn_model: TurnModel | None
+    directory: Directory
+    account: Account
+    recordings: Path | None
+    may_dial: Callable[[str], bool]
+    webhooks_due: Callable[[], None]
+    longest_call_s: float | None = None
+    ask_timeout_s: float = 5.0
+    tool_timeout_s: float = 10.0
+    summaries: bool = True
+    summary_timeout_s: float = 10.0

@@ -1,0 +1,214 @@
+"""The shell round a conversation: events in, commands performed, one at a time and in order.
+
+`Conversation.feed` decides without awaiting; everything slow is a task of the call, and its outcome comes
+back as an event.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import structlog
+
+from sovereign_pbx.calls.hearing import Hearing
+from sovereign_pbx.calls.record import CallRecord
+from sovereign_pbx.calls.speaking import Spawn, Speaking
+from sovereign_pbx.calls.thinking import Thinking
+from sovereign_pbx.calls.tools import Tools
+from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.core import commands as c
+from sovereign_pbx.core.conversation import Conversation
+from sovereign_pbx.core.errors import LinkEnded
+from sovereign_pbx.core.events import (
+    DigitPressed,
+    Event,
+    PlayoutFinished,
+    PlayoutStarted,
+    SpeechStarted,
+    SpeechStopped,
+    Tick,
+    TurnScored,
+)
+from sovereign_pbx.media.line import Line
+from sovereign_pbx.media.turn import TurnModel
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_TURN_S = 8.0  # what the turn model looks at (models.md §2)
+
+
+class Shell:
+    """Performs a conversation's commands; is the line's listener."""
+
+    def __init__(
+        self,
+        *,
+        conversation: Conversation,
+        record: CallRecord,
+        tracer: Tracer,
+        spawn: Spawn,
+        turn_model: TurnModel | None,
+        send_digits: Callable[[str], None],
+        leave: Callable[[c.HangUp | c.HandOver], None],
+        lost: Callable[[LinkEnded], None],
+    ) -> None:
+        self.conversation = conversation
+        self.line: Line | None = None
+        self.speaking: Speaking | None = None
+        self.hearing: Hearing | None = None
+        self.thinking: Thinking | None = None
+        self.tools: Tools | None = None
+        self._record = record
+        self._tracer = tracer
+        self._spawn = spawn
+        self._turn_model = turn_model
+        self._send_digits = send_digits
+        self._leave = leave
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[Event] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._perform: dict[type, Callable[[Any], None]] = {
+            c.Speak: self._speak,
+            c.Flush: self._flush,
+            c.Pause: self._pause,
+            c.Resume: self._resume,
+            c.Think: self._think,
+            c.DropReply: self._drop,
+            c.ScoreTurn: self._score,
+            c.FinalizeHearing: self._finalize,
+            c.UseTool: self._use_tool,
+            c.Remember: lambda command: self._record.message(command.message),
+            c.CloseTurn: self._close_turn,
+            c.HangUp: self._leave,
+            c.HandOver: self._leave,
+            c.SendDigits: lambda command: self._send_digits(command.digits),
+            c.Note: self._note,
+        }
+
+    # --- events in
+
+    def feed(self, event: Event) -> None:
+        """Hand an event to the conversation and do what it says. What a command causes at once waits its turn."""
+        self._events.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._events:
+                for command in self.conversation.feed(self._events.popleft(), self._loop.time()):
+                    self._perform[type(command)](command)
+        finally:
+            self._busy = False
+        self._set_timer()
+
+    def stop(self) -> None:
+        """No more ticks."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        deadline = self.conversation.deadline
+        if self._timer is not None:
+            if self._timer.when() == deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.feed(Tick())
+
+    # --- the line's listener
+
+    def heard(self, frame: bytes) -> None:
+        if self.hearing is not None:
+            self.hearing.frame(frame)
+
+    def speech_started(self, at: float) -> None:
+        if self.hearing is not None:
+            self.hearing.speech(True)
+        self.feed(SpeechStarted(at))
+
+    def speech_stopped(self, at: float) -> None:
+        if self.hearing is not None:
+            self.hearing.speech(False)
+        self.feed(SpeechStopped(at))
+
+    def playout_started(self, segment: int) -> None:
+        self.feed(PlayoutStarted(segment))
+
+    def playout_finished(self, segment: int) -> None:
+        if self.speaking is not None:
+            self.speaking.finished(segment)
+        self.feed(PlayoutFinished(segment))
+
+    def digit(self, digit: str) -> None:
+        self.feed(DigitPressed(digit))
+
+    def line_ended(self, how: LinkEnded) -> None:
+        self._record.event("line.ended", {"how": type(how).__name__, "detail": str(how)})
+        self._lost(how)
+
+    # --- commands out
+
+    def _speak(self, command: c.Speak) -> None:
+        if self.speaking is not None:
+            self._record.event("speak", {"segment": command.segment, "kind": command.kind, "text": command.text})
+            self.speaking.speak(command)
+
+    def _flush(self, _: c.Flush) -> None:
+        if self.speaking is not None:
+            self.speaking.flush()
+
+    def _pause(self, _: c.Pause) -> None:
+        if self.line is not None:
+            self.line.playout.pause()
+
+    def _resume(self, _: c.Resume) -> None:
+        if self.line is not None:
+            self.line.playout.resume()
+
+    def _think(self, command: c.Think) -> None:
+        if self.thinking is not None:
+            self.thinking.think(command)
+
+    def _drop(self, command: c.DropReply) -> None:
+        if self.thinking is not None:
+            self.thinking.drop(command.reply)
+        if self.speaking is not None:
+            self.speaking.drop(command.reply)
+
+    def _finalize(self, _: c.FinalizeHearing) -> None:
+        if self.hearing is not None:
+            self.hearing.finalize()
+
+    def _use_tool(self, command: c.UseTool) -> None:
+        if self.tools is not None:
+            self.tools.use(command.call)
+
+    def _score(self, command: c.ScoreTurn) -> None:
+        if self._turn_model is not None and self.line is not None:
+            audio = self.line.recent(_LONGEST_TURN_S)
+            self._spawn(self._score_turn(self._turn_model, audio, command.speech_ended_at), "turn-score")
+
+    async def _score_turn(self, model: TurnModel, audio: np.ndarray[Any, np.dtype[np.float32]], at: float) -> None:
+        with self._tracer.step("turn.score"):
+            probability = await model.score(audio)
+        if probability is not None:  # None: the pool was full, the policy goes on without it
+            self.feed(TurnScored(probability, at))
+
+    def _close_turn(self, command: c.CloseTurn) -> None:
+        self._record.turn(command.turn)
+        self._tracer.emit("turn", turn=command.turn)
+
+    def _note(self, command: c.Note) -> None:
+        self._record.event(command.name, command.values)
+        self._tracer.emit("note", note=command)
+        log.info(command.name, **command.values)

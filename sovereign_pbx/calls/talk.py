@@ -1,0 +1,159 @@
+"""The talking part of a call: line, shell and conversation put together, and taken apart again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from sovereign_pbx.calls.hearing import Hearing
+from sovereign_pbx.calls.ringing import Prepared, render_rest
+from sovereign_pbx.calls.session import Services
+from sovereign_pbx.calls.shell import Shell
+from sovereign_pbx.calls.speaking import Speaking
+from sovereign_pbx.calls.thinking import Thinking
+from sovereign_pbx.calls.tools import Tools
+from sovereign_pbx.core.commands import HandOver, HangUp
+from sovereign_pbx.core.conversation import Conversation
+from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull
+from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
+from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.values import EndReason, Message
+from sovereign_pbx.media.line import Line
+from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.media.recorder import Recorder
+from sovereign_pbx.pbx.link import NextStep
+
+if TYPE_CHECKING:
+    from sovereign_pbx.calls.call import Call
+
+log = structlog.get_logger(__name__)
+
+
+class Talk:
+    """One conversation on one link."""
+
+    def __init__(self, call: "Call", plan: Plan, prepared: Prepared, services: Services, link: MediaLink) -> None:
+        self._call = call
+        self._services = services
+        self._prepared = prepared
+        self._plan = plan
+        self._recorder = self._make_recorder(link)
+        self.conversation = Conversation(plan)
+        self.shell = Shell(
+            conversation=self.conversation,
+            record=call.books.record,
+            tracer=services.tracer,
+            spawn=call.spawn,
+            turn_model=services.turn_model,
+            send_digits=self._send_digits,
+            leave=self._leave,
+            lost=self._lost,
+        )
+        self.line = Line(link, self.shell, recorder=self._recorder)
+        self._equip(link)
+
+    @property
+    def history(self) -> Sequence[Message]:
+        """What was said and heard, the system's instructions left out."""
+        return [message for message in self.conversation.history if message.role != "system"]
+
+    def start(self) -> None:
+        """Frames flow from the next tick on; the greeting is queued before it."""
+        if self.shell.hearing is not None:
+            self._call.spawn(self.shell.hearing.listen(), "hear")
+        self._call.spawn(render_rest(self._prepared, self._plan, self._services), "phrases")
+        self.shell.feed(Answered())
+        if self._prepared.stt is None:  # a refusal: its words are the greeting, and nothing follows
+            self.shell.feed(Instructed("end"))
+        self._services.clock.add(self.line)
+
+    def hung_up(self, cause: int | None) -> None:
+        """The caller's channel is gone."""
+        self._call.books.record.event("channel.gone", {"cause": cause})
+        self.shell.feed(HungUp("user_hangup", cause))
+
+    def hold(self, held: bool) -> None:
+        """The far end put the call on hold, or took it back."""
+        self.line.held = held
+        self.shell.feed(HoldChanged(held))
+
+    def close(self) -> None:
+        """Let go of the line: the PBX goes on with its dialplan."""
+        self._services.clock.remove(self.line)
+        self.line.close()
+
+    async def finish(self, reason: EndReason) -> tuple[dict[str, Any], str | None]:
+        """Close the conversation's books and the recording; (statistics, path of the recording)."""
+        self.shell.feed(HungUp(reason))
+        self.shell.stop()
+        self.close()
+        recording = None
+        if self._recorder is not None:
+            recording = str((await self._recorder.close()).path)
+        statistics = {"line": self.line.statistics(), "usage": self._usage()}
+        return statistics, recording
+
+    def _usage(self) -> dict[str, Any]:
+        usage: dict[str, Any] = dict(self.shell.thinking.usage) if self.shell.thinking else {}
+        if self.shell.speaking is not None:
+            usage["tts_characters"] = self.shell.speaking.characters
+        return usage
+
+    def _equip(self, link: MediaLink) -> None:
+        call, prepared, shell = self._call, self._prepared, self.shell
+        tracer = self._services.tracer
+        shell.line = self.line
+        shell.speaking = Speaking(
+            voice=prepared.voice,
+            playout=self.line.playout,
+            rate=link.rate,
+            phrase=prepared.phrases.get,
+            feed=shell.feed,
+            spawn=call.spawn,
+            tracer=tracer,
+        )
+        if prepared.stt is not None:
+            shell.hearing = Hearing(stream=prepared.stt, feed=shell.feed)
+        if prepared.model is not None:
+            shell.thinking = Thinking(
+                model=prepared.model, tools=prepared.tools, feed=shell.feed, spawn=call.spawn, tracer=tracer
+            )
+        shell.tools = Tools(
+            tools=call.assistant.tools if call.assistant else (),
+            webhook=call.books.target("tool-calls"),
+            facts=lambda: call.books.facts,
+            asker=self._services.asker,
+            timeout_s=self._services.tool_timeout_s,
+            feed=shell.feed,
+            spawn=call.spawn,
+            tracer=tracer,
+        )
+
+    def _make_recorder(self, link: MediaLink) -> Recorder | None:
+        folder: Path | None = self._services.recordings
+        if folder is None or self._prepared.stt is None:
+            return None
+        return Recorder(folder / f"{self._call.id}.wav", link.rate)
+
+    def _send_digits(self, digits: str) -> None:
+        self._call.spawn(self._services.pbx.send_digits(self._call.id, digits), "digits")
+
+    def _lost(self, how: LinkEnded) -> None:
+        """The audio ended without us. Mostly the caller hung up; if he is still there, the dialplan asks what next."""
+        if isinstance(how, LinkClosed):  # by ourselves, for a reason that the call knows already
+            return
+        broken = isinstance(how, LinkBroken | LinkFull)
+        self._call.end("error" if broken else "user_hangup", str(how) if broken else "", NextStep("fallback"))
+
+    def _leave(self, command: HangUp | HandOver) -> None:
+        """The conversation has said its last word."""
+        if isinstance(command, HangUp):
+            self._call.end(command.reason, command.error, NextStep("hangup"))
+        elif not command.destination:
+            self._call.end(command.reason, command.error, NextStep("fallback"))
+        elif self._services.may_dial(command.destination):
+            self._call.end(command.reason, command.error, NextStep("dial", command.destination))
+        else:
+            log.error("transfer.refused", destination=command.destination, remedy="see [dialling] allow")
+            self._call.end("error", "the transfer's destination is not allowed", NextStep("fallback"))

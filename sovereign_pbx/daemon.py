@@ -1,0 +1,223 @@
+"""The daemon: every part made once, started in order, stopped in reverse. Composition and nothing else."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from sovereign_pbx import __version__, service
+from sovereign_pbx.api.metrics import Metrics
+from sovereign_pbx.api.server import Listener, make_app
+from sovereign_pbx.assistants.account import Target, target_for
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.calls.desk import CallDesk, Limits
+from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.recovery import recover
+from sovereign_pbx.calls.session import Services
+from sovereign_pbx.calls.trace import Tracer, log_trace
+from sovereign_pbx.config import Config
+from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.log import LineWriter
+from sovereign_pbx.media.clock import MediaClock
+from sovereign_pbx.media.turn import TurnModel
+from sovereign_pbx.media.vad import SpeechDetector
+from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
+from sovereign_pbx.probe import Probe
+from sovereign_pbx.speech import models
+from sovereign_pbx.speech.phrases import PhraseCache
+from sovereign_pbx.store import CallRow
+from sovereign_pbx.store.sqlite import SqliteStore
+from sovereign_pbx.webhooks.ask import Asker
+from sovereign_pbx.webhooks.delivery import Deliverer, Patience
+from sovereign_pbx.webhooks.post import open_session
+
+log = structlog.get_logger(__name__)
+
+_PHRASE_BYTES = 64 * 1024 * 1024  # an hour of telephone audio
+
+
+class Daemon:
+    """One daemon. `run` is its life; `ready` is set when calls are taken, `stop` asks it to end."""
+
+    def __init__(self, config: Config, logs: LineWriter | None = None) -> None:
+        self.config = config
+        self._logs = logs
+        self.ready = asyncio.Event()
+        self.tracer = Tracer()
+        self.metrics = Metrics()
+        self.pbx = AsteriskPbx(asterisk_settings(config))
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more calls and end when the present ones have; asked again, give them back to the dialplan now."""
+        if self._stopping.is_set():
+            self._at_once.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Start everything, serve until `stop`, close everything. Raises ConfigError when it can't start."""
+        async with AsyncExitStack() as stack:
+            desk = await self._start(stack)
+            self.ready.set()
+            service.notify("READY=1", f"STATUS=taking calls, version {__version__}")
+            log.info("daemon.ready", version=__version__)
+            await self._stopping.wait()
+            service.notify("STOPPING=1", "STATUS=finishing calls")
+            log.info("daemon.stopping", calls=len(desk), drain_seconds=self.config.daemon.drain_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.config.daemon.drain_seconds):
+                    await desk.drain(self._at_once)
+
+    async def _start(self, stack: AsyncExitStack) -> CallDesk:
+        """In this order: what is started first is needed by what comes after, and closed after it."""
+        config = self.config
+        self.tracer.watch(log_trace)
+        self.tracer.watch(self.metrics.observe)
+        guard = service.HangGuard(last_words=self._logs.close if self._logs else lambda: None)
+        guard.start()
+        stack.callback(guard.close)
+        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
+        stack.push_async_callback(store.close)
+        session = await stack.enter_async_context(open_session())
+        deliverer = Deliverer(
+            store,
+            session,
+            user_agent=config.webhook.user_agent,
+            patience=Patience(
+                attempt_s=config.webhook.delivery_timeout_seconds, give_up_s=config.webhook.retry_hours * 3600
+            ),
+            observe=self.metrics.webhook,
+        )
+        detector = await asyncio.to_thread(SpeechDetector, _located("silero-vad"))
+        clock = await stack.enter_async_context(running_clock(detector))
+        providers = Providers(config.providers)
+        stack.push_async_callback(providers.aclose)
+        turn_model = await asyncio.to_thread(_turn_model)
+        if turn_model is not None:
+            stack.push_async_callback(turn_model.close)
+        phrases = PhraseCache(_PHRASE_BYTES, config.state_dir / "phrases")
+        await phrases.load()
+        stack.push_async_callback(phrases.aclose)
+        services = Services(
+            clock=clock,
+            store=store,
+            providers=providers,
+            phrases=phrases,
+            asker=Asker(session, user_agent=config.webhook.user_agent, max_bytes=config.webhook.max_answer_bytes),
+            tracer=self.tracer,
+            pbx=self.pbx,
+            turn_model=turn_model,
+            directory=config.directory,
+            account=config.account,
+            recordings=_recordings(config),
+            may_dial=config.dialling.permits,
+            webhooks_due=deliverer.poke,
+            longest_call_s=float(config.limits.max_call_seconds),
+            ask_timeout_s=config.webhook.request_timeout_seconds,
+            tool_timeout_s=config.webhook.tool_timeout_seconds,
+        )
+        desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
+        await recover(store, self._target_of)
+        deliverer.start()
+        stack.push_async_callback(deliverer.close)
+        if config.http.enabled:
+            probe = Probe(
+                pbx=self.pbx,
+                store=store,
+                clock=clock,
+                detector=detector,
+                turn_model=turn_model is not None,
+                desk=desk,
+                guard=guard,
+                logs=self._logs,
+            )
+            listener = Listener(make_app(probe, self.metrics))
+            await listener.start(config.http.host, config.http.port)
+            stack.push_async_callback(listener.close)
+        stack.push_async_callback(self.pbx.stop)
+        await self.pbx.start(desk)
+        stack.push_async_callback(desk.close)
+        return desk
+
+    def _target_of(self, row: CallRow, event: str) -> Target | None:
+        """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
+        saved = self.config.directory.assistant(row.assistant_id) if row.assistant_id else None
+        return target_for(event, saved or _as_it_was(row), self.config.account)
+
+
+def asterisk_settings(config: Config) -> AsteriskSettings:
+    """`[asterisk]` as the link to it takes it."""
+    section = config.asterisk
+    ami = AmiSettings(
+        host=section.ami.host, port=section.ami.port, username=section.ami.username, secret=section.ami.secret
+    )
+    return AsteriskSettings(
+        agi_host=section.agi.host,
+        agi_port=section.agi.port,
+        audiosocket_host=section.audiosocket.host,
+        audiosocket_port=section.audiosocket.port,
+        ami=ami if section.ami.secret else None,
+        permit=section.agi.permit,
+        max_calls=section.audiosocket.max_connections,
+        decide_timeout_s=section.agi.decide_timeout_seconds,
+        connect_within_s=section.audiosocket.expect_seconds,
+        header_timeout_s=section.agi.header_timeout_seconds,
+        command_timeout_s=section.agi.command_timeout_seconds,
+        handshake_timeout_s=section.audiosocket.handshake_timeout_seconds,
+        idle_timeout_s=section.audiosocket.idle_timeout_seconds,
+    )
+
+
+@asynccontextmanager
+async def running_clock(detector: SpeechDetector) -> AsyncIterator[MediaClock]:
+    """The media clock, ticking."""
+    clock = MediaClock(detector, now=asyncio.get_running_loop().time)
+    ticking = asyncio.create_task(clock.run(), name="media-clock")
+    try:
+        yield clock
+    finally:
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+
+
+async def serve_until_told(config: Config, logs: LineWriter | None = None) -> None:
+    """Run a daemon until SIGTERM or SIGINT."""
+    daemon = Daemon(config, logs)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    await daemon.run()
+
+
+def _as_it_was(row: CallRow) -> Assistant | None:
+    """A webhook's own assistant is in no file: what was kept of it (without its secrets) has to do."""
+    try:
+        return Assistant.parse(row.assistant, where=f"call {row.id}") if row.assistant else None
+    except ConfigError as exc:
+        log.warning("recovery.assistant_unusable", call_id=row.id, error=str(exc))
+        return None
+
+
+def _located(model: str) -> Path | None:
+    try:
+        return models.locate(model)
+    except ConfigError as exc:
+        log.warning("model.missing", model=model, error=str(exc))
+        return None
+
+
+def _turn_model() -> TurnModel | None:
+    path = _located("smart-turn")
+    return TurnModel(path) if path is not None else None
+
+
+def _recordings(config: Config) -> Path | None:
+    if config.recordings is not None:
+        config.recordings.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return config.recordings

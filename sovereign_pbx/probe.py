@@ -1,0 +1,98 @@
+"""The daemon as `/health` and `/metrics` see it. Composition: it asks every part how it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sovereign_pbx import __version__
+from sovereign_pbx.api.health import Check
+from sovereign_pbx.api.vitals import Vitals
+from sovereign_pbx.calls.desk import CallDesk
+from sovereign_pbx.log import LineWriter
+from sovereign_pbx.media.clock import MediaClock
+from sovereign_pbx.media.vad import SpeechDetector
+from sovereign_pbx.pbx.asterisk.asterisk import AsteriskPbx
+from sovereign_pbx.service import HangGuard
+from sovereign_pbx.store.sqlite import SqliteStore
+
+_LATE_MS = 100.0  # a caller hears a hole of this length
+
+
+class Probe:
+    """Reads; changes nothing."""
+
+    version = __version__
+
+    def __init__(
+        self,
+        *,
+        pbx: AsteriskPbx,
+        store: SqliteStore,
+        clock: MediaClock,
+        detector: SpeechDetector,
+        turn_model: bool,
+        desk: CallDesk,
+        guard: HangGuard,
+        logs: LineWriter | None,
+    ) -> None:
+        self._pbx = pbx
+        self._store = store
+        self._clock = clock
+        self._detector = detector
+        self._turn_model = turn_model
+        self._desk = desk
+        self._guard = guard
+        self._logs = logs
+
+    async def checks(self) -> Mapping[str, Check]:
+        """database, pbx, models, clock, outbox."""
+        stored = await self._store.health()
+        outbox = await self._store.outbox()
+        pbx = dict(self._pbx.health())
+        return {
+            "database": Check(status=stored.status, latency_ms=stored.latency_ms, detail=stored.error, essential=True),
+            "pbx": Check(status=pbx.pop("status"), essential=True, values=pbx),
+            "models": self._models(),
+            "clock": self._clock_check(),
+            "outbox": Check(
+                status="degraded" if outbox.dead else "ok", values={"pending": outbox.pending, "dead": outbox.dead}
+            ),
+        }
+
+    async def vitals(self) -> Vitals:
+        """The numbers that are read."""
+        clock, pbx = self._clock.statistics(), self._pbx.health()
+        stored = await self._store.health()
+        outbox = await self._store.outbox()
+        return Vitals(
+            calls_active=len(self._desk),
+            ticks_late=clock["late"],
+            ticks_skipped=clock["skipped"],
+            tick_worst_lag_seconds=clock["worst_lag_ms"] / 1000,
+            frames_dropped=self._desk.frames_dropped,
+            audiosocket_refused=_refused(pbx.get("audiosocket", {})),
+            agi_refused=_refused(pbx.get("agi", {})),
+            loop_worst_lag_seconds=self._guard.worst_lag_ms / 1000,
+            store_queue=stored.pending,
+            store_commit_seconds=stored.last_commit_ms / 1000,
+            webhooks_pending=outbox.pending,
+            webhooks_dead=outbox.dead,
+            log_lines_dropped=self._logs.dropped if self._logs else 0,
+        )
+
+    def _models(self) -> Check:
+        missing = [] if self._detector.kind == "silero" else ["silero-vad"]
+        missing += [] if self._turn_model else ["smart-turn"]
+        if not missing:
+            return Check(status="ok")
+        return Check(
+            status="degraded", detail=f"missing: {', '.join(missing)}; fetch with `sovereign-pbx models fetch`"
+        )
+
+    def _clock_check(self) -> Check:
+        lag_ms = self._guard.worst_lag_ms
+        status = "ok" if lag_ms < _LATE_MS else "degraded"
+        return Check(status="ok" if status == "ok" else "degraded", values={"worst_lag_ms": round(lag_ms, 1)})
+
+
+def _refused(statistics: Mapping[str, Any]) -> float:
+    return float(sum(value for name, value in statistics.items() if name.startswith("refused")))
