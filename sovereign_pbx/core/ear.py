@@ -28,6 +28,7 @@ class Ear:
         "interim",
         "listened_at",
         "onset",
+        "over",
         "speaking",
         "streams",
         "took",
@@ -45,6 +46,7 @@ class Ear:
         self.voiced = False  # the voice detector heard some of it
         self.ended_at: float | None = None  # last speech sample; None while nothing has ended
         self.listened_at: float | None = None  # when the recogniser last said that something is final
+        self.over = False  # the recogniser has said by itself that the utterance is over
         self.streams = False  # interims have been seen: its silence means no words
         self.took = ""  # a turn went ahead with these unfinished words; their final text may still come
         self.took_until = 0.0
@@ -71,6 +73,7 @@ class Ear:
 
     def begin(self, at: float) -> None:
         self.speaking = self.voiced = True
+        self.over = False
         self.onset = at
         if self.began_at is None:
             self.began_at = at
@@ -80,15 +83,16 @@ class Ear:
         self.ended_at = at
 
     def hear_interim(self, text: str, now: float) -> None:
-        self.streams = True
-        self.interim = text.strip()
         self._words_at(now)
+        self.streams = True
+        self.over = False
+        self.interim = text.strip()
 
     def hear_final(self, text: str, now: float) -> None:
+        self._words_at(now)
         self.interim = ""
         self.add(text)
         self.listened_at = now
-        self._words_at(now)
 
     def add(self, text: str) -> None:
         if text.strip():
@@ -111,6 +115,7 @@ class Ear:
         self.interim = ""
         self.began_at = None
         self.voiced = self.speaking
+        self.over = False
         self.ended_at = None
         self.listened_at = None
 
@@ -123,7 +128,10 @@ class Ear:
         """Words that the voice detector cannot have heard move the end of speech to their own time."""
         if self.began_at is None:
             self.began_at = now
-        if not self.speaking and (self.ended_at is None or now - self.ended_at > LATE_WORDS_S):
+        if self.speaking:
+            return
+        late = self.settled and self.ended_at is not None and now - self.ended_at > LATE_WORDS_S
+        if late or not self.voiced or self.ended_at is None:
             self.ended_at = now
 
 

@@ -133,6 +133,7 @@ class Talk:
         """
         reply, self.reply = self.reply, None
         queue = self.ledger.queue
+        audible = self.turn is not None and self.turn.audible
         if reply is not None:
             reply.entry.cut |= reply.streaming
             reply.entry.streaming = False
@@ -147,7 +148,7 @@ class Talk:
         if reply is not None:
             self.out.append(DropReply(reply.number))
         self.alarms.clear(Alarm.FILLER)
-        if self.turn is not None and self.turn.audible:
+        if audible:
             self.close_turn(cut=True)
 
     # thinking

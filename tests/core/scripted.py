@@ -117,7 +117,8 @@ class Stage:
             self._vad(time, end)
         for count in range(1, len(words) + 1):
             if interims and heard:
-                self.at(time + WORD_S * count + self.delays.interim - 0.01, e.Interim(" ".join(words[:count])))
+                interim = min(self.delays.interim, self.delays.final or 1) - 0.01
+                self.at(time + WORD_S * count + interim, e.Interim(" ".join(words[:count])))
         if self.delays.final is not None and heard:
             self.at(end + self.delays.final, e.Final(" ".join(words)))
         return end
@@ -166,8 +167,7 @@ class Stage:
                 self._pause()
             case c.Resume():
                 assert self.line.paused
-                self.line.paused = False
-                self._play()
+                self._resume()
             case c.Think():
                 self._think(command)
             case c.DropReply():
@@ -240,13 +240,11 @@ class Stage:
 
     def _play(self) -> None:
         line = self.line
-        if line.paused or not line.queue:
+        if line.paused or line.playing is not None or not line.queue or line.queue[0] not in line.ready:
             return
-        if line.playing is None and line.queue[0] in line.ready:
-            line.playing, line.played, line.since = line.queue[0], 0.0, self.now
-            self.feed(e.PlayoutStarted(line.playing))
-        if line.playing is not None and not line.paused:
-            self._schedule_end(line.playing)
+        line.playing, line.played = line.queue[0], 0.0
+        self._schedule_end(line.playing)
+        self.feed(e.PlayoutStarted(line.playing))
 
     def _schedule_end(self, segment: int) -> None:
         line = self.line
@@ -262,6 +260,12 @@ class Stage:
                 self._play()
 
         self._plan(self.now + line.length[segment] - line.played, finished)
+
+    def _resume(self) -> None:
+        self.line.paused = False
+        if self.line.playing is not None:
+            self._schedule_end(self.line.playing)
+        self._play()
 
     def _pause(self) -> None:
         assert not self.line.paused

@@ -104,6 +104,7 @@ def words_without_speech(talk: Talk, event: Interim | Final) -> State:
 
 def utterance_ended(talk: Talk, _: UtteranceEnded) -> State:
     talk.ear.listened_at = talk.now
+    talk.ear.over = True
     talk.score = max(talk.score or 0.0, RECOGNISER_SCORE)
     return floor.reconsider(talk)
 
@@ -123,7 +124,7 @@ def nothing_heard(talk: Talk, _: NothingHeard) -> State:
 def turn_scored(talk: Talk, event: TurnScored) -> State:
     if event.speech_ended_at != talk.ear.ended_at:
         return talk.state
-    talk.score = event.probability
+    talk.score = max(event.probability, RECOGNISER_SCORE if talk.ear.over else 0.0)
     if event.probability > COMPLETE:
         talk.alarms.clear(Alarm.RESCORE)
     return talk.state if talk.state is State.TRANSCRIBING else floor.reconsider(talk)
