@@ -23,6 +23,7 @@ class Got:
     webhook_id: str
     timestamp: int
     body: dict[str, Any]
+    over: asyncio.Event  # set when the test is over
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Receiver:
     secret: str = SECRET
     got: list[Got] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def take(self, request: web.Request) -> web.StreamResponse:
@@ -45,7 +47,9 @@ class Receiver:
             self.refused.append(fault)
             return web.Response(status=400, text=fault)
         timestamp = int(request.headers["X-Webhook-Timestamp"])
-        got = Got(request.headers["X-Webhook-Event"], request.headers["X-Webhook-Id"], timestamp, json.loads(raw))
+        got = Got(
+            request.headers["X-Webhook-Event"], request.headers["X-Webhook-Id"], timestamp, json.loads(raw), self.over
+        )
         self.got.append(got)
         return await self.answer(got)
 
@@ -77,7 +81,7 @@ def answering(body: bytes, status: int = 200, **headers: str) -> Callable[[Got],
 
 
 async def never(got: Got) -> web.StreamResponse:
-    await asyncio.sleep(30)
+    await got.over.wait()
     return web.Response()
 
 
@@ -86,7 +90,7 @@ async def listening(receiver: Receiver) -> AsyncIterator[Receiver]:
     """The receiver on a free loopback port, its address in `url`."""
     app = web.Application(client_max_size=20_000_000)
     app.router.add_route("*", "/{path:.*}", receiver.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=5.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -94,6 +98,7 @@ async def listening(receiver: Receiver) -> AsyncIterator[Receiver]:
         receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
         yield receiver
     finally:
+        receiver.over.set()
         await runner.cleanup()
 
 

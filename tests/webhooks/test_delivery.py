@@ -347,7 +347,9 @@ def test_a_store_that_fails_for_a_while_stops_nothing(tmp_path: Path, monkeypatc
             # at least once: what could not be settled is sent again, after a pause
             assert len(receiver.got) == 2
 
-    asyncio.run(run())
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(run())
+    assert [line["event"] for line in lines] == ["webhook_not_settled"]
 
 
 def test_an_observer_that_fails_stops_nothing(tmp_path: Path) -> None:
@@ -361,7 +363,8 @@ def test_an_observer_that_fails_stops_nothing(tmp_path: Path) -> None:
             await b.enqueue("c1", receiver.url, "in-progress", "report")
             await until(lambda: len(receiver.got) == 2)
 
-    asyncio.run(run())
+    with structlog.testing.capture_logs():
+        asyncio.run(run())
 
 
 @given(st.integers(1, 10_000))
