@@ -18,9 +18,9 @@ from sovereign_pbx.assistants.problem import Report
 from sovereign_pbx.assistants.secret import Redactor
 from sovereign_pbx.assistants.shape import NOTHING
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
+from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_checks import cross_check
 from sovereign_pbx.config_findings import Finding, InvalidConfig, located
-from sovereign_pbx.config_machine import machine_owned
 from sovereign_pbx.config_secrets import Expander, References
 from sovereign_pbx.config_sections import (
     PROVIDER,
@@ -86,9 +86,9 @@ ROOT = Table(
     Key("recording", Record(Recording)),
     Key("storage", Record(Storage)),
     Key("log", Record(Log)),
-    Key("providers", MapOf(PROVIDER)),
-    Key("assistants", MapOf(_NamedAssistant())),
-    Key("numbers", ListOf(_NumberEntry())),
+    Key("providers", MapOf(PROVIDER), "Access to a provider, under its name."),
+    Key("assistants", MapOf(_NamedAssistant()), "An assistant, under a name of its own; as many as you like."),
+    Key("numbers", ListOf(_NumberEntry()), "Which number leads to which assistant; a block for each number."),
     Key("freeswitch", _Later()),
     Key("sip", _Later()),
 )

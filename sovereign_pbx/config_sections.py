@@ -190,10 +190,10 @@ class Log:
     level: Literal["debug", "info", "warning", "error"] = setting(
         "info", Choice(("debug", "info", "warning", "error")), "Least important lines that are written."
     )
-    format: Literal["auto", "json", "console"] = setting(
+    format: Literal["auto", "json", "console", "journald"] = setting(
         "auto",
-        Choice(("auto", "json", "console")),
-        "json for machines, console for people; auto: by whether a person looks.",
+        Choice(("auto", "json", "console", "journald")),
+        "json for machines, console for people, journald for systemd; auto: by who reads it.",
     )
 
 
@@ -207,7 +207,7 @@ PROVIDER = Table(
     ),
     open=True,
 )
-"""`[providers.NAME]`; each vendor may have further keys (docs/configuration.md)."""
+"""`[providers.NAME]`; a vendor may have further keys."""
 
 
 _PUNCTUATION = str.maketrans("", "", " -./()\u00a0")

@@ -15,7 +15,7 @@ TURN_TAKING = Table(
     Key("endpointing_max_delay", Real(0.1, 5), "Seconds of silence after which a turn ends in any case.", 2.0),
     Key("interruption_min_duration", Real(0.05, 2), "Seconds the caller must speak to interrupt.", 0.3),
     Key("interruption_min_words", Whole(0, 10), "Words the caller must say to interrupt; 0 counts none.", 0),
-    Key("false_interruption_timeout", SECONDS_OR_OFF, "Seconds after which a cough is forgiven; null: never.", 1.5),
+    Key("false_interruption_timeout", SECONDS_OR_OFF, "Seconds after which a cough is forgiven.", 1.5),
 )
 
 SILENCE = Table(
@@ -23,8 +23,14 @@ SILENCE = Table(
         "messages",
         ListOf(Text(1, 300), most=5),
         "What to say when the caller is silent, in turn; empty: the model asks.",
+        example=["Are you still there?"],
     ),
-    Key("final_message", PHRASE, "Last words before hanging up on a silent caller."),
+    Key(
+        "final_message",
+        PHRASE,
+        "Last words before hanging up on a silent caller.",
+        example="I hear nothing, so I hang up. Goodbye.",
+    ),
     Key("first_check_seconds", Real(1, 60), "Seconds of silence before the first question.", 3.0),
     Key("interval_seconds", Real(3, 120), "Seconds between questions.", 12.0),
     Key("max_attempts", Whole(1, 10), "Questions before the assistant hangs up.", 3),
@@ -34,9 +40,14 @@ SPEECH_CONFIG = Table(
     Key("turn_taking", TURN_TAKING, "When a turn ends and what may interrupt the assistant."),
     Key(
         "pronunciation",
-        ListOf(Table(Key("from", Text(1, 64), required=True), Key("to", Text(0, 128), required=True)), most=50),
+        ListOf(
+            Table(
+                Key("from", Text(1, 64), "What the text says.", required=True, example="SIP"),
+                Key("to", Text(0, 128), "What the voice is given instead.", required=True, example="sip"),
+            ),
+            most=50,
+        ),
         "Words that the voice gets wrong, and how to write them for it.",
-        example=[{"from": "SIP", "to": "sip"}],
     ),
     Key(
         "background_audio",
@@ -48,21 +59,49 @@ SPEECH_CONFIG = Table(
         "A quiet background.",
     ),
     Key("silence", SILENCE, "What to do when the caller says nothing (with autonomous_silence_handling)."),
-    Key("end_call_message", PHRASE, "Last words when the assistant hangs up."),
-    Key("first_message_outbound", PHRASE, "Greeting of outbound calls; without it first_message is used."),
+    Key("end_call_message", PHRASE, "Last words when the assistant hangs up.", example="Goodbye."),
+    Key(
+        "first_message_outbound",
+        PHRASE,
+        "Greeting of outbound calls; without it first_message is used.",
+        example="Good day, this is the bakery.",
+    ),
     Key(
         "end_call_phrases",
         ListOf(Text(2, 100, pattern=r"(?:.*?\w){2}.*", what="text with two letters or digits"), most=5),
         "Words of the assistant after which it hangs up.",
+        example=["goodbye"],
     ),
 )
 
 PHRASES = Table(
-    Key("filler", PHRASE, "Said when a tool or the model is slow."),
-    Key("apology", PHRASE, "Said when a provider failed and the caller should repeat."),
-    Key("unwell", PHRASE, "Said before the caller is handed to the dialplan's fallback."),
+    Key("filler", PHRASE, "Said when a tool or the model is slow.", example="One moment, please."),
+    Key(
+        "apology",
+        PHRASE,
+        "Said when a provider failed and the caller should repeat.",
+        example="Sorry, could you say that again?",
+    ),
+    Key(
+        "unwell",
+        PHRASE,
+        "Said before the caller is handed to the dialplan's fallback.",
+        example="I can not help you right now. I will put you through.",
+    ),
     Key("tool_filler_after", Real(0.5, 30), "Seconds a tool may take before the filler is said.", 1.5),
     Key("reply_filler_after", Real(0.5, 30), "Seconds the model may take before the filler is said.", 3.0),
+)
+
+FALLBACK = Table(
+    Key("provider", Text(1, 64), "Who takes over.", required=True, example="whisper"),
+    Key("model", Text(1, 200), "The provider's model; without it the provider's default.", example="base"),
+    open=True,
+)
+
+FALLBACKS = Key("fallbacks", ListOf(FALLBACK, most=4), "Providers that take over in turn; blocks like the one around.")
+
+SWITCH_AFTER = Key(
+    "switch_after_s", Real(0.05, 60), "Seconds of waiting after which a fallback takes over.", example=1.5
 )
 
 STT_CONFIG = Table(
@@ -72,27 +111,38 @@ STT_CONFIG = Table(
     Key("keyterms", ListOf(Text(1, 200), most=100), "Names and terms to listen for.", example=["Asterisk"]),
     Key("tag_audio_events", Flag(), "ElevenLabs: mark laughter and noises."),
     Key("include_timestamps", Flag(), "ElevenLabs: word times."),
-    Key("sample_rate", Whole(8000, 48000), "Rate to send, where the provider takes several."),
-    Key("languages", ListOf(Text(2, 35), most=100), "Gladia: languages to expect."),
+    Key("sample_rate", Whole(8000, 48000), "Rate to send, where the provider takes several.", example=8000),
+    Key("languages", ListOf(Text(2, 35), most=100), "Gladia: languages to expect.", example=["nl", "en"]),
     Key("code_switching", Flag(), "Gladia: several languages in one call."),
-    Key("region", Text(1, 64), "Gladia: eu-west or us-west."),
-    Key("endpointing", ANY, "The provider's own end-of-utterance setting."),
-    Key("custom_vocabulary", ListOf(ANY, most=1000), "Gladia: words with weights."),
+    Key("region", Text(1, 64), "Gladia: eu-west or us-west.", example="eu-west"),
+    Key("endpointing", ANY, "The provider's own end-of-utterance setting.", example=300),
+    Key(
+        "custom_vocabulary",
+        ListOf(ANY, most=1000),
+        "Gladia: words with weights.",
+        example=[{"value": "Asterisk", "intensity": 0.6}],
+    ),
     Key("translation_enabled", Flag(), "Gladia: translate."),
-    Key("translation_target_languages", ListOf(Text(2, 35), most=100), "Gladia: languages to translate to."),
+    Key(
+        "translation_target_languages",
+        ListOf(Text(2, 35), most=100),
+        "Gladia: languages to translate to.",
+        example=["en"],
+    ),
+    FALLBACKS,
     open=True,
 )
 
 MESSAGE = Table(
-    Key("role", Choice(("system", "user", "assistant")), "Who says it.", required=True),
-    Key("content", Text(), "The text.", required=True),
+    Key("role", Choice(("system", "user", "assistant")), "Who says it.", required=True, example="system"),
+    Key("content", Text(), "The text.", required=True, example="You are the receptionist."),
 )
 
 DESTINATION = Table(
     Key("type", Choice(("number",)), 'Only "number".', "number"),
-    Key("number", Text(1, 256), "Number to dial; [dialling] must allow it.", required=True),
-    Key("description", Text(), "When the model should choose it.", required=True),
-    Key("message", Text(), "Said to the caller before the transfer."),
+    Key("number", Text(1, 256), "Number to dial; [dialling] must allow it.", required=True, example="+31201234567"),
+    Key("description", Text(), "When the model should choose it.", required=True, example="Sales: prices and quotes"),
+    Key("message", Text(), "Said to the caller before the transfer.", example="I am connecting you to sales."),
 )
 
 TOOL_TYPES = Choice(
@@ -100,28 +150,49 @@ TOOL_TYPES = Choice(
     {"end_call": "endCall", "transfer_call": "transferCall"},
 )
 
+ORDER_SCHEMA = {"type": "object", "properties": {"order": {"type": "string"}}, "required": ["order"]}
+
+SERVER = Table(
+    Key("url", Url(), "The same as url, which wins.", example="https://example.com/orders"),
+    Key("secret", Text(secret=True), "Signs what this tool is sent.", example="${env:TOOL_SECRET}"),
+)
+
+FUNCTION = Table(
+    Key("name", Text(1, 64), "Name the model calls it by.", example="look_up_order"),
+    Key("description", Text(), "When the model should use it.", example="Look up an order by its number."),
+    Key("parameters", Opaque(), "Arguments as JSON Schema.", example=ORDER_SCHEMA),
+    Key("strict", Flag(), "Hold the model to the schema, where it can be.", example=True),
+)
+
 TOOL = Table(
-    Key("type", TOOL_TYPES, "Kind of tool; without it a webhook."),
-    Key("name", Text(1, 64), "Name the model calls it by."),
-    Key("description", Text(), "When the model should use it."),
-    Key("parameters", Opaque(), "Arguments as JSON Schema."),
-    Key("url", Url(), "Where this tool is asked; without it the assistant's webhook."),
+    Key("type", TOOL_TYPES, "Kind of tool; without it a webhook.", example="function"),
+    Key("name", Text(1, 64), "Name the model calls it by.", example="look_up_order"),
+    Key("description", Text(), "When the model should use it.", example="Look up an order by its number."),
+    Key("parameters", Opaque(), "Arguments as JSON Schema.", example=ORDER_SCHEMA),
+    Key(
+        "url",
+        Url(),
+        "Where this tool is asked; without it the assistant's webhook.",
+        example="https://example.com/orders",
+    ),
     Key("async", Flag(), "Do not wait for the answer.", False),
-    Key("message", Text(), "Said while the tool runs (or instead of a result, if async)."),
-    Key("async_response", Text(), "Older name of message for async tools."),
+    Key(
+        "message", Text(), "Said while the tool runs (or instead of a result, if async).", example="I am looking it up."
+    ),
+    Key("async_response", Text(), "Older name of message for async tools.", example="Noted."),
     Key(
         "server",
-        Table(Key("url", Url()), Key("secret", Text(secret=True))),
+        SERVER,
         "Older place of url, and the signing secret.",
     ),
     Key(
         "function",
-        Table(Key("name", Text(1, 64)), Key("description", Text()), Key("parameters", Opaque()), Key("strict", Flag())),
+        FUNCTION,
         "OpenAI's shape of name, description and parameters.",
     ),
     Key("destinations", ListOf(DESTINATION, most=50), "transfer_call: where to."),
-    Key("mcp_server_id", Text(1, 64), "mcp: which server."),
-    Key("allowed_tools", ListOf(Text(1, 128), most=25), "mcp: tools the model may use."),
+    Key("mcp_server_id", Text(1, 64), "mcp: which server.", example="orders"),
+    Key("allowed_tools", ListOf(Text(1, 128), most=25), "mcp: tools the model may use.", example=["search"]),
     Key("required", Flag(), "mcp: refuse the call when the server can't be reached.", True),
 )
 
@@ -139,15 +210,22 @@ LLM_CONFIG = Table(
     Key("temperature", Real(0, 2), "How freely the model answers.", 0.7),
     Key("messages", ListOf(MESSAGE, most=500), "Instructions, and a conversation to start from."),
     Key("tools", ListOf(TOOL, most=128), "What the assistant may do."),
-    Key("max_completion_tokens", Whole(1, 32768), "Longest answer in tokens."),
-    Key("max_output_tokens", Whole(1, 32768), "google_realtime: longest answer in tokens."),
-    Key("reasoning_effort", Text(1, 32), "How long the model may think, where it can."),
-    Key("voice", Text(1, 200), "Realtime models: the voice."),
-    Key("speed", Real(0.7, 1.5), "Realtime models: speed of the voice."),
+    Key("max_completion_tokens", Whole(1, 32768), "Longest answer in tokens.", example=300),
+    Key("max_output_tokens", Whole(1, 32768), "google_realtime: longest answer in tokens.", example=300),
+    Key("reasoning_effort", Text(1, 32), "How long the model may think, where it can.", example="none"),
+    Key("voice", Text(1, 200), "Realtime models: the voice.", example="marin"),
+    Key("speed", Real(0.7, 1.5), "Realtime models: speed of the voice.", example=1.0),
     Key("vertexai", Flag(), "google_realtime: through Vertex AI."),
-    Key("location", Text(1, 64), "google_realtime: region of Vertex AI."),
-    Key("delegation", Opaque(), "openai_live: model and instructions for delegated work."),
+    Key("location", Text(1, 64), "google_realtime: region of Vertex AI.", example="europe-west4"),
+    Key(
+        "delegation",
+        Opaque(),
+        "openai_live: model and instructions for delegated work.",
+        example={"model": "gpt-5.4", "instructions": "Look things up."},
+    ),
     Key("turn_detection", TURN_DETECTION, "xai_realtime: its own turn taking; values outside are clamped."),
+    SWITCH_AFTER,
+    FALLBACKS,
     open=True,
 )
 
@@ -160,8 +238,10 @@ TTS_CONFIG = Table(
     Key("similarity_boost", Real(0, 1), "ElevenLabs: closeness to the original.", 0.75),
     Key("use_speaker_boost", Flag(), "ElevenLabs: more presence."),
     Key("speed", Real(0.5, 2), "Speed of speech.", 1.0),
-    Key("style", Real(0, 1), "ElevenLabs: exaggeration."),
+    Key("style", Real(0, 1), "ElevenLabs: exaggeration.", example=0.3),
     Key("speaking_rate", Real(0.25, 2), "Google: speed of speech.", 1.0),
+    SWITCH_AFTER,
+    FALLBACKS,
     open=True,
 )
 
@@ -170,13 +250,18 @@ ANALYSIS_PLAN = Table(
         "structured_data_plan",
         Table(
             Key("enabled", Flag(), "Extract data after the call.", False),
-            Key("schema", Opaque(), "JSON Schema of what to extract."),
+            Key(
+                "schema",
+                Opaque(),
+                "JSON Schema of what to extract.",
+                example={"type": "object", "properties": {"sentiment": {"type": "integer"}}},
+            ),
             Key(
                 "messages",
                 ListOf(MESSAGE, most=50),
                 "Instructions; {{schema}}, {{transcript}} and {{ended_reason}} are filled in.",
             ),
-            Key("template_id", Text(1, 64), "An analysis template instead."),
+            Key("template_id", Text(1, 64), "An analysis template instead.", example="b5f0c1de"),
         ),
         "What to extract from a finished call.",
     ),
@@ -185,5 +270,10 @@ ANALYSIS_PLAN = Table(
 
 RECORDING_CONSENT = Table(
     Key("enabled", Flag(), "Ask before the call is processed.", False),
-    Key("message", Text(0, 1000), "The question; the caller presses 1 to agree."),
+    Key(
+        "message",
+        Text(0, 1000),
+        "The question; the caller presses 1 to agree.",
+        example="This call is recorded. Press 1 to agree.",
+    ),
 )

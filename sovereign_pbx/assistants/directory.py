@@ -33,7 +33,7 @@ class Number:
         aliases=("assistant_id", "agent_id"),
         example="reception",
     )
-    id: str = setting("", IDENTIFIER, "Identifier; without it one is derived from the number.")
+    id: str = setting("", IDENTIFIER, "Identifier; without it one is derived from the number.", example="main-line")
     is_active: bool = setting(True, Flag(), "Off: its calls go to the dialplan's fallback.")
 
 

@@ -37,28 +37,49 @@ def identifier_of(name: str) -> str:
 class Assistant:
     """One assistant, validated. Make it with `parse` or `read`; change it with `merged`."""
 
-    id: str = setting("", IDENTIFIER, "Identifier; without it one is derived from the name.")
-    name: str = setting("", Text(1, 200), "Name that people see; without it the name of the table.")
-    business_name: str | None = setting(None, Text(0, 200), "Business the assistant speaks for.")
-    notification_email: str | None = setting(None, EMAIL, "Who gets the end-of-call report by mail.")
+    id: str = setting("", IDENTIFIER, "Identifier; without it one is derived from the name.", example="reception")
+    name: str = setting(
+        "", Text(1, 200), "Name that people see; without it the name of the table.", example="Front desk"
+    )
+    business_name: str | None = setting(None, Text(0, 200), "Business the assistant speaks for.", example="Bakery")
+    notification_email: str | None = setting(
+        None, EMAIL, "Who gets the end-of-call report by mail.", example="desk@example.com"
+    )
     notification_emails: tuple[str, ...] = setting((), ListOf(EMAIL, most=5), "The same for several, 5 at most.")
     first_message: str | None = setting(
-        None, Text(), "Greeting, rendered while the call rings; empty: the caller speaks first."
+        None,
+        Text(),
+        "Greeting, rendered while the call rings; empty: the caller speaks first.",
+        example="Hello, how can I help you?",
     )
     is_active: bool = setting(True, Flag(), "Off: its calls go to the dialplan's fallback.")
-    max_duration_seconds: int | None = setting(None, Whole(1, 86400), "Longest call; without it [limits] decides.")
+    max_duration_seconds: int | None = setting(
+        None, Whole(1, 86400), "Longest call; without it [limits] decides.", example=300
+    )
     autonomous_silence_handling: bool = setting(False, Flag(), "Ask a silent caller, and hang up in the end.")
     silence_timeout_seconds: float | None = setting(
-        None, Real(1, 60), "Older name of speech_config.silence.first_check_seconds, which wins."
+        None, Real(1, 60), "Older name of speech_config.silence.first_check_seconds, which wins.", example=8
     )
     voicemail_detection: bool = setting(False, Flag(), "Outbound: listen for an answering machine.")
-    voicemail_message: str | None = setting(None, Text(), "What to say to an answering machine; empty: hang up.")
+    voicemail_message: str | None = setting(
+        None, Text(), "What to say to an answering machine; empty: hang up.", example="Please call us back."
+    )
     gdpr_mode: bool = setting(False, Flag(), "Kept and echoed; the contract does not say what it does.")
     recording_consent: Mapping[str, Any] | None = setting(None, blocks.RECORDING_CONSENT, "Consent to be recorded.")
-    webhook_url: str | None = setting(None, Url(), "Where this assistant's events go; without it [webhook] url.")
-    webhook_secret: str = setting(NO_SECRET, Text(secret=True), "Signs this assistant's webhooks.")
+    webhook_url: str | None = setting(
+        None,
+        Url(),
+        "Where this assistant's events go; without it [webhook] url.",
+        example="https://example.com/sovereign",
+    )
+    webhook_secret: str = setting(
+        NO_SECRET, Text(secret=True), "Signs this assistant's webhooks.", example="${credential:webhook-secret}"
+    )
     webhook_events: tuple[str, ...] | None = setting(
-        None, ListOf(Choice(EVENTS), most=16), f"Events to send; without it {', '.join(USUAL_EVENTS)}."
+        None,
+        ListOf(Choice(EVENTS), most=16),
+        f"Events to send; without it {', '.join(USUAL_EVENTS)}.",
+        example=[*EVENTS],
     )
     webhook_dialect: Literal["snake", "camel"] | None = setting(
         None,
@@ -74,8 +95,10 @@ class Assistant:
         {}, blocks.PHRASES, "Sentences said without the model, in the caller's language."
     )
     metadata: Mapping[str, Any] = setting({}, Opaque(), "Your own data, echoed in every event.")
-    created_at: str | None = setting(None, Text(0, 64), "When it was made (REST).")
-    updated_at: str | None = setting(None, Text(0, 64), "When it was last changed (REST).")
+    created_at: str | None = setting(None, Text(0, 64), "When it was made (REST).", example="2026-11-20T07:32:00.000Z")
+    updated_at: str | None = setting(
+        None, Text(0, 64), "When it was last changed (REST).", example="2026-11-20T07:32:00.000Z"
+    )
 
     given: Mapping[str, Any] = field(default_factory=dict)
     """What was written, canonical: the ground that overrides are merged on. Holds secrets."""

@@ -120,6 +120,8 @@ class Text:
         return within and (not self.pattern or re.fullmatch(self.pattern, value) is not None)
 
     def words(self) -> str:
+        if self.pattern:
+            return self.what
         if self.most is None:
             return self.what if not self.least else f"{self.what} that is not empty"
         return f"{self.what} of {self.least} to {self.most} characters"
@@ -214,18 +216,22 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Nullable:
-    """A shape for which null is a value of its own (elsewhere null means "not given")."""
+    """A number that can be switched off: null in JSON, 0 in TOML, which has no null. Both come back as None.
 
-    inner: Shape
+    (Elsewhere null means "not given".)
+    """
+
+    inner: Real
 
     def check(self, value: Any, path: Path, report: Report) -> Any:
-        return None if value is None else self.inner.check(value, path, report)
+        off = value is None or (value == 0 and not isinstance(value, bool))
+        return None if off else self.inner.check(value, path, report)
 
     def words(self) -> str:
-        return f"{self.inner.words()}, or null"
+        return f"{self.inner.words()}, or 0 (in JSON also null) for never"
 
     def json_schema(self) -> dict[str, Any]:
-        return {"anyOf": [self.inner.json_schema(), {"type": "null"}]}
+        return {"anyOf": [self.inner.json_schema(), {"const": 0}, {"type": "null"}]}
 
 
 def unsendable(value: Any) -> str | None:

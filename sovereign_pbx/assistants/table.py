@@ -132,7 +132,7 @@ class ListOf:
 
     def words(self) -> str:
         size = f" of at most {self.most}" if self.most is not None else ""
-        return f"a list{size} ({self.item.words()} each)"
+        return f"a list{size}; each {self.item.words()}"
 
     def json_schema(self) -> dict[str, Any]:
         bound = {} if self.most is None else {"maxItems": self.most}

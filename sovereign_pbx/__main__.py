@@ -1,0 +1,5 @@
+"""`python -m sovereign_pbx`."""
+
+from sovereign_pbx.cli import main
+
+main()
