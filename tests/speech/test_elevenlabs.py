@@ -146,11 +146,11 @@ def test_a_socket_closed_while_idle_is_replaced_without_the_caller_noticing() ->
 
 def test_an_idle_socket_is_kept_alive() -> None:
     async def main() -> None:
-        async with serving(inactivity_s=0.2) as server:
-            async with session(server, deadlines=Deadlines(keep_alive_s=0.05)) as opened:
-                await asyncio.sleep(0.5)
-                assert await spoken(opened, "Still here.")
-                assert len(server.sockets) == 1
+        deadlines = Deadlines(keep_alive_s=0.05)
+        async with serving(inactivity_s=0.2) as server, session(server, deadlines=deadlines) as opened:
+            await asyncio.sleep(0.5)
+            assert await spoken(opened, "Still here.")
+            assert len(server.sockets) == 1
 
     run_clean(main())
 

@@ -218,7 +218,7 @@ class LiveStream:
             if reading.settled_s is not None:
                 self._ring.settle(origin_s + reading.settled_s)
             for event in reading.events:
-                await self._events.put(_shifted(event, origin_s))
+                await self._events.put(shifted(event, origin_s))
 
     async def _watch(self, socket: Socket) -> None:
         """Keep an idle connection alive; notice one that takes audio and answers nothing."""
@@ -251,7 +251,7 @@ def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
     return found
 
 
-def _shifted(event: SttEvent, by_s: float) -> SttEvent:
+def shifted(event: SttEvent, by_s: float) -> SttEvent:
     """The event with word times moved from the connection's clock to the stream's."""
     if not by_s or not isinstance(event, Heard) or not event.words:
         return event

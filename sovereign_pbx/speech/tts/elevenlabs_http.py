@@ -32,6 +32,7 @@ class _Client(NamedTuple):
 
 def _make_client(account: ElevenLabsAccount) -> _Client:
     import httpx
+    from elevenlabs import VoiceSettings
     from elevenlabs.client import AsyncElevenLabs
 
     limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEEP_CONNECTION_S)
@@ -41,7 +42,7 @@ def _make_client(account: ElevenLabsAccount) -> _Client:
         base_url=address(account.base_url, "[providers.elevenlabs]", websocket=False),
         httpx_client=http,
     )
-    _ = client.text_to_speech  # loads the resource's modules here, not on the loop
+    _ = client.text_to_speech, VoiceSettings  # loads their modules here, not on the loop
     return _Client(client, http)
 
 

@@ -1,0 +1,179 @@
+"""Which provider is which class, as data; building the configured ones with their fallbacks.
+
+Modules are imported when a provider is first built: an installation without Deepgram never loads it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import Any, Final, Literal
+
+from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.speech.fallback import LLM_SWITCH_S, TTS_SWITCH_S, FallbackChat, FallbackVoice
+from sovereign_pbx.speech.llm import ChatModel
+from sovereign_pbx.speech.settings import Settings
+from sovereign_pbx.speech.standing import Choice, Choices
+from sovereign_pbx.speech.stt import SpeechToText
+from sovereign_pbx.speech.stt.fallback import FallbackStt
+from sovereign_pbx.speech.tts import Voice
+
+SpokenStage = Literal["stt", "llm", "tts"]
+Block = Mapping[str, Any]
+Providers = Mapping[str, Mapping[str, Any]]
+
+FALLBACKS_LIMIT: Final = 4
+# With a spare at hand a recogniser that was lost is not waited for as long as without.
+OUTAGE_WITH_SPARE_S: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A provider's class, and the classes for blocks where a key matches a pattern."""
+
+    target: str
+    variants: tuple[tuple[str, str, str], ...] = ()
+
+    def chosen(self, block: Block) -> str:
+        for key, pattern, target in self.variants:
+            if fnmatchcase(str(block.get(key) or ""), pattern):
+                return target
+        return self.target
+
+
+_STT: Final = "sovereign_pbx.speech.stt"
+_LLM: Final = "sovereign_pbx.speech.llm"
+_TTS: Final = "sovereign_pbx.speech.tts"
+_CHAT: Final = Entry(f"{_LLM}.openai:OpenAIChat")
+_ELEVENLABS_HTTP: Final = f"{_TTS}.elevenlabs_http:ElevenLabsHttp"
+
+CATALOGUE: Final[Mapping[SpokenStage, Mapping[str, Entry]]] = {
+    "stt": {
+        "deepgram": Entry(
+            f"{_STT}.deepgram:DeepgramNova",
+            (("model", "flux-*", f"{_STT}.deepgram_flux:DeepgramFlux"),),
+        ),
+        "whisper": Entry(f"{_STT}.whisper:Whisper"),
+    },
+    "llm": {
+        "openai": _CHAT,
+        "mistral": _CHAT,
+        "xai": _CHAT,
+        "ollama": _CHAT,
+        "vllm": _CHAT,
+        "llamacpp": _CHAT,
+        "local": Entry(f"{_LLM}.local:LocalModel"),
+        "receptionist": Entry(f"{_LLM}.receptionist:Receptionist"),
+    },
+    "tts": {
+        "elevenlabs": Entry(
+            f"{_TTS}.elevenlabs:ElevenLabsVoice",
+            (("transport", "http", _ELEVENLABS_HTTP), ("model", "eleven_v3", _ELEVENLABS_HTTP)),
+        ),
+        "hibari": Entry(f"{_TTS}.hibari:Hibari"),
+        "pico": Entry(f"{_TTS}.pico:Pico"),
+        "espeak": Entry(f"{_TTS}.espeak:Espeak"),
+    },
+}
+ALIASES: Final[Mapping[str, str]] = {"11labs": "elevenlabs"}
+
+
+def build_stt(block: Block, providers: Providers) -> SpeechToText:
+    """The recogniser of a `stt_config`, fallbacks included. Raises ConfigError."""
+    engines: Choices[SpeechToText] = _choices("stt", block, providers)
+    return FallbackStt(engines)
+
+
+def build_llm(block: Block, providers: Providers) -> ChatModel:
+    """The model of a `llm_config`, fallbacks included. Raises ConfigError."""
+    models: Choices[ChatModel] = _choices("llm", block, providers)
+    return FallbackChat(models, switch_s=_switch_s("llm", block, LLM_SWITCH_S))
+
+
+def build_voice(block: Block, providers: Providers) -> Voice:
+    """The voice of a `tts_config`, fallbacks included. Raises ConfigError."""
+    voices: Choices[Voice] = _choices("tts", block, providers)
+    return FallbackVoice(voices, switch_s=_switch_s("tts", block, TTS_SWITCH_S))
+
+
+def preload() -> None:
+    """Import every provider's module (not its SDK or models): at start-up, before the loop has a call to serve."""
+    for stage in CATALOGUE.values():
+        for entry in stage.values():
+            for target in (entry.target, *(variant for *_, variant in entry.variants)):
+                _load(target)
+
+
+def validate(stage: SpokenStage, block: Block, providers: Providers) -> None:
+    """Build and let go: ConfigError names what is wrong. Connects to nothing and loads no model."""
+    _choices(stage, block, providers)
+    if stage != "stt":
+        _switch_s(stage, block, 1.0)
+
+
+def _choices(stage: SpokenStage, block: Block, providers: Providers) -> Choices[Any]:
+    blocks = _blocks(stage, block)
+    choices = []
+    for place, one in enumerate(blocks):
+        if stage == "stt" and place + 1 < len(blocks):
+            one = {"outage_s": OUTAGE_WITH_SPARE_S, **one}
+        name = str(one["provider"])
+        account = providers.get(name, {})
+        implementation = _load(_target(stage, one, providers)).from_config(one, account)
+        choices.append(Choice(implementation, _standing_key(stage, one, account)))
+    return Choices(choices)
+
+
+def _blocks(stage: SpokenStage, block: Block) -> list[dict[str, Any]]:
+    """The block and its fallbacks, each with its provider's proper name."""
+    where = f"{stage}_config"
+    fallbacks = block.get("fallbacks") or []
+    if not isinstance(fallbacks, list | tuple) or not all(isinstance(item, Mapping) for item in fallbacks):
+        raise ConfigError(f"{where}: fallbacks must be a list of blocks like this one", key="fallbacks")
+    if len(fallbacks) > FALLBACKS_LIMIT:
+        raise ConfigError(f"{where}: no more than {FALLBACKS_LIMIT} fallbacks", key="fallbacks")
+    blocks = []
+    for one in (block, *fallbacks):
+        name = Settings(one, where).required("provider", f"one of {', '.join(CATALOGUE[stage])}")
+        plain = {key: value for key, value in one.items() if key not in ("fallbacks", "switch_after_s")}
+        blocks.append({**plain, "provider": ALIASES.get(name, name)})
+    return blocks
+
+
+def _target(stage: SpokenStage, block: Block, providers: Providers) -> str:
+    name = str(block["provider"])
+    entry = CATALOGUE[stage].get(name)
+    if entry is None and stage == "llm" and providers.get(name, {}).get("base_url"):
+        entry = _CHAT  # a server of the administrator's own that speaks OpenAI's chat completions
+    if entry is None:
+        raise _unknown(stage, name, providers)
+    return entry.chosen(block)
+
+
+def _unknown(stage: SpokenStage, name: str, providers: Providers) -> ConfigError:
+    names = [*CATALOGUE[stage], *(ALIASES if stage == "tts" else ())]
+    if stage == "llm":
+        names += [other for other, account in providers.items() if account.get("base_url") and other not in names]
+    near = get_close_matches(name, names, n=1)
+    remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+    if stage == "llm" and not near:
+        remedy += f"; or set base_url of a compatible server in [providers.{name}]"
+    return ConfigError(f"{stage}_config: there is no provider {name!r}", key="provider", remedy=remedy)
+
+
+def _load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _switch_s(stage: SpokenStage, block: Block, default: float) -> float:
+    return Settings(block, f"{stage}_config").seconds("switch_after_s", default)
+
+
+def _standing_key(stage: SpokenStage, block: Block, account: Mapping[str, Any]) -> str:
+    """The same settings with the same account share their standing; a mended key starts afresh."""
+    text = json.dumps([stage, block, account], sort_keys=True, default=str)
+    return f"{stage}/{block['provider']}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
