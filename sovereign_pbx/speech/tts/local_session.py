@@ -31,6 +31,8 @@ class LocalSession:
         for piece in pieces(text):
             if self._closed:
                 return
+            if not any(char.isalnum() for char in piece):
+                continue  # engines make a breath or a click of lone punctuation
             try:
                 async with asyncio.timeout(self._render_s):
                     pcm = await self._render(piece)

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final
 
@@ -58,18 +58,25 @@ class _Workers:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
-    def pool(self) -> ProcessPoolExecutor:
+    def submit(self, text: str, voice: str, speed: float, rate: int) -> "Future[bytes]":
+        """Hand over one piece of text. Blocks while a process is started."""
         with self._lock:
             if self._pool is None:
                 # spawn: a fork of a process with threads and an event loop may inherit a locked lock
                 spawn = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_start)
-            return self._pool
-
-    def forget(self, broken: ProcessPoolExecutor) -> None:
-        with self._lock:
-            if self._pool is broken:
+            try:
+                return self._pool.submit(_render, text, voice, speed, rate)
+            except BrokenProcessPool:
                 self._pool = None
+                raise
+
+    def forget(self) -> None:
+        """The process died: the next piece of text starts another one."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
 
 
 _workers = _Workers()
@@ -156,11 +163,11 @@ class Pico:
             await asyncio.to_thread(_workers.release)
 
     async def _run(self, text: str, voice: str, rate: int) -> bytes:
-        pool = _workers.pool()
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, _render, text, voice, self._speed, rate)
+            rendering = await asyncio.to_thread(_workers.submit, text, voice, self._speed, rate)
+            return await asyncio.wrap_future(rendering)
         except BrokenProcessPool as exc:
-            _workers.forget(pool)
+            await asyncio.to_thread(_workers.forget)
             raise ProviderError("pico", "tts", "dropped", "its process died; it is started again") from exc
         except ImportError as exc:
             raise ProviderError(
