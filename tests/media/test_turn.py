@@ -173,12 +173,13 @@ def test_a_finished_sentence_scores_higher_than_the_same_one_cut_in_the_middle()
     from sovereign_pbx.speech.models import locate
     from tests.media.test_vad_speech import voice
 
+    turns = TurnModel(locate("smart-turn"), timeout_s=10.0)
+    pause = np.zeros(1600, "<i2")
+    sentences = [np.frombuffer(speech, "<i2") for speech in voice()[2:]]
+
     async def scenario() -> None:
-        turns = TurnModel(locate("smart-turn"), timeout_s=10.0)
         whole, cut = [], []
-        for speech in voice()[2:]:
-            samples = np.frombuffer(speech, "<i2")
-            pause = np.zeros(1600, "<i2")
+        for samples in sentences:
             whole.append(await turns.score(upsample(np.concatenate((samples, pause)))))
             cut.append(await turns.score(upsample(np.concatenate((samples[: samples.size * 3 // 5], pause)))))
         await turns.close()
