@@ -1,14 +1,41 @@
 """Fixtures of every room."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from sovereign_pbx.testing.asterisk_tree import asterisk_tree
 from sovereign_pbx.testing.progress_line import ProgressLine
+from tests.leaks import no_descriptor_left, no_task_left, watch_for_blocking
 
 
 @pytest.fixture(scope="session")
 def asterisk_root() -> Path:
     """The private Asterisk, fetched at most once per user; a machine that can't have it fails the test."""
     return asterisk_tree(ProgressLine("Asterisk")).root
+
+
+async def _nothing() -> None:
+    return
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_stays_for_good() -> None:
+    """uvloop keeps the pipe of its first run until the process ends; better now than in the middle of a test."""
+    uvloop.run(_nothing())
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    with no_descriptor_left(), no_task_left():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_blocks_the_loop() -> Iterator[None]:
+    guard = watch_for_blocking()
+    guard.activate()
+    yield
+    guard.deactivate()
