@@ -49,6 +49,7 @@ class Daemon:
         self.tracer = Tracer()
         self.metrics = Metrics()
         self.pbx = AsteriskPbx(asterisk_settings(config))
+        self.desk: CallDesk
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -80,7 +81,7 @@ class Daemon:
         guard = service.HangGuard(last_words=self._logs.close if self._logs else lambda: None)
         guard.start()
         stack.callback(guard.close)
-        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(_make_folders, config)
         store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session())
@@ -93,7 +94,7 @@ class Daemon:
             ),
             observe=self.metrics.webhook,
         )
-        detector = await asyncio.to_thread(SpeechDetector, _located("silero-vad"))
+        detector = await asyncio.to_thread(_detector)
         clock = await stack.enter_async_context(running_clock(detector))
         providers = Providers(config.providers)
         stack.push_async_callback(providers.aclose)
@@ -114,14 +115,14 @@ class Daemon:
             turn_model=turn_model,
             directory=config.directory,
             account=config.account,
-            recordings=_recordings(config),
+            recordings=config.recordings,
             may_dial=config.dialling.permits,
             webhooks_due=deliverer.poke,
             longest_call_s=float(config.limits.max_call_seconds),
             ask_timeout_s=config.webhook.request_timeout_seconds,
             tool_timeout_s=config.webhook.tool_timeout_seconds,
         )
-        desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
+        desk = self.desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
         await recover(store, self._target_of)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
@@ -212,12 +213,23 @@ def _located(model: str) -> Path | None:
         return None
 
 
+def _detector() -> SpeechDetector:
+    return SpeechDetector(_located("silero-vad"))
+
+
 def _turn_model() -> TurnModel | None:
     path = _located("smart-turn")
     return TurnModel(path) if path is not None else None
 
 
-def _recordings(config: Config) -> Path | None:
-    if config.recordings is not None:
-        config.recordings.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return config.recordings
+def _make_folders(config: Config) -> None:
+    for folder in filter(None, (config.state_dir, config.recordings)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as exc:
+            raise ConfigError(
+                f"can't make the folder {folder}: {exc.strerror}",
+                file=str(config.path),
+                key="daemon.state_dir",
+                remedy="Choose a folder that the daemon's user may write, or make it for that user.",
+            ) from exc

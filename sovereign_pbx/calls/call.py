@@ -47,6 +47,7 @@ class Call:
         self.assistant: Assistant | None = None
         self.books = Books(offer, services.account, CallRecord(offer.call_id, services.store, services.webhooks_due))
         self.talk: Talk | None = None
+        self.refusal = ""  # what a webhook wants said instead of a conversation
         self._services = services
         self._admits = admits
         self._plan = Plan()
@@ -185,7 +186,7 @@ class Call:
             self.end("busy", "", NextStep("fallback"))
             self._settle_decision(FALLBACK)
         elif resolution.outcome == "rejected":
-            self._plan = Plan(first_message=resolution.rejection)
+            self.refusal = resolution.rejection
             self._prepared = await prepare_words(assistant, resolution.rejection, self._services, rate=PHONE_RATE)
         else:
             limit = self._services.longest_call_s

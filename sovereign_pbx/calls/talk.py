@@ -64,8 +64,8 @@ class Talk:
             self._call.spawn(self.shell.hearing.listen(), "hear")
         self._call.spawn(render_rest(self._prepared, self._plan, self._services), "phrases")
         self.shell.feed(Answered())
-        if self._prepared.stt is None:  # a refusal: its words are the greeting, and nothing follows
-            self.shell.feed(Instructed("end"))
+        if self._call.refusal:
+            self.shell.feed(Instructed("end", self._call.refusal))
         self._services.clock.add(self.line)
 
     def hung_up(self, cause: int | None) -> None:
@@ -149,7 +149,8 @@ class Talk:
     def _leave(self, command: HangUp | HandOver) -> None:
         """The conversation has said its last word."""
         if isinstance(command, HangUp):
-            self._call.end(command.reason, command.error, NextStep("hangup"))
+            reason = "rejected" if self._call.refusal else command.reason
+            self._call.end(reason, command.error, NextStep("hangup"))
         elif not command.destination:
             self._call.end(command.reason, command.error, NextStep("fallback"))
         elif self._services.may_dial(command.destination):
