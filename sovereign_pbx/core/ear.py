@@ -23,12 +23,14 @@ class Ear:
     __slots__ = (
         "_finals",
         "_mark",
+        "asked",
         "began_at",
         "ended_at",
         "interim",
         "listened_at",
         "onset",
         "over",
+        "silent_since",
         "speaking",
         "streams",
         "took",
@@ -46,6 +48,8 @@ class Ear:
         self.voiced = False  # the voice detector heard some of it
         self.ended_at: float | None = None  # last speech sample; None while nothing has ended
         self.listened_at: float | None = None  # when the recogniser last said that something is final
+        self.asked = False  # for its final text, since the last speech sample
+        self.silent_since: float | None = None  # last speech sample that the voice detector ever heard
         self.over = False  # the recogniser has said by itself that the utterance is over
         self.streams = False  # interims have been seen: its silence means no words
         self.took = ""  # a turn went ahead with these unfinished words; their final text may still come
@@ -80,7 +84,10 @@ class Ear:
 
     def stop(self, at: float) -> None:
         self.speaking = False
+        self.asked = False
         self.ended_at = at
+        if self.voiced:
+            self.silent_since = at
 
     def hear_interim(self, text: str, now: float) -> None:
         self._words_at(now)

@@ -202,7 +202,7 @@ class Instructed:
 
     kind: Literal["say", "inject", "end", "transfer"]
     text: str = ""
-    then: bool = False  # say: hang up afterwards; inject: answer at once
+    then: bool = False  # say: hang up afterwards; inject: answer at once; end: when what is queued has been heard
     destination: str = ""
 
 

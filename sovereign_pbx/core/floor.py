@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.commands import FinalizeHearing, HangUp, ScoreTurn
+from sovereign_pbx.core.commands import FinalizeHearing, HandOver, HangUp, ScoreTurn
 from sovereign_pbx.core.ear import LATE_WORDS_S
 from sovereign_pbx.core.endpointing import delay, next_score, shape
 from sovereign_pbx.core.exchange import Turn
@@ -24,6 +24,7 @@ STALL_WORDLESS_S: Final = 30.0  # nobody speaks so long without a breath that en
 STALL_STREAMING_S: Final = 5.0  # a recogniser that sends interims has none for what is no speech
 STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector still hears something
 ROUNDING_S: Final = 1e-6  # an alarm rings at its time, give or take what adding floats costs
+DISPUTED: Final = (State.OVERLAP, State.DOUBT)
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -42,11 +43,17 @@ def silence_falls(talk: Talk, ended_at: float) -> State:
     talk.restart_timeline(ended_at)
     talk.score = None
     talk.alarms.clear(Alarm.STALL)
-    talk.out.append(FinalizeHearing())
     if talk.ear.voiced:  # else there is nothing that the turn model could hear
         talk.out.append(ScoreTurn(ended_at))
         score_again(talk)
     return reconsider(talk)
+
+
+def ask_for_final(talk: Talk) -> None:
+    """Once a silence, and not before the turn looks complete: some recognisers end their own turn when asked."""
+    if not talk.ear.asked and not talk.ear.settled:
+        talk.ear.asked = True
+        talk.out.append(FinalizeHearing())
 
 
 def score_again(talk: Talk) -> None:
@@ -82,6 +89,7 @@ def decide(talk: Talk) -> State:
         turn.timeline.enter("stt", talk.now)
     if ear.settled:
         return commit(talk) if ear.text else nothing_understood(talk)
+    ask_for_final(talk)
     if not talk.alarms.is_set(Alarm.FINAL):
         talk.alarm(Alarm.FINAL, talk.plan.stt_final_timeout)
     return State.TRANSCRIBING
@@ -123,20 +131,19 @@ def nothing_understood(talk: Talk) -> State:
 def answer(talk: Talk) -> State:
     """The caller is owed an answer, from the model as soon as no tool is in flight."""
     talk.owed = True
-    talk.say_waiting()
     talk.cover_wait()
+    rest(talk)  # asks the model first, so that what is said meanwhile is not taken for its answer
+    talk.say_waiting()
     return rest(talk)
 
 
 def rest(talk: Talk) -> State:
     """What is next when the caller is silent: think, go on thinking or speaking, or leave the floor."""
-    streaming = talk.reply is not None and talk.reply.streaming
-    if talk.owed and not streaming and not talk.tools:
+    if talk.owed and not talk.streaming and not talk.tools:
         talk.think()
-        streaming = True
     if talk.ledger.queue and talk.turn is not None and talk.turn.audible:
         return State.SPEAKING
-    if talk.ledger.queue or streaming or talk.tools:
+    if talk.ledger.queue or talk.streaming or talk.tools:
         return State.THINKING
     return free(talk)
 
@@ -148,6 +155,8 @@ def free(talk: Talk) -> State:
     talk.alarms.clear(Alarm.FILLER)
     if turn is not None and not turn.failed and any(segment.kind == "reply" for segment in turn.segments):
         talk.failures = 0
+    if turn is not None and turn.said and not turn.failed and not turn.heard:
+        return apologise(talk, "the voice gave no sound")
     talk.close_turn()
     if turn is not None and _says_goodbye(talk, turn):
         return talk.end(HangUp("assistant_hangup"))
@@ -179,6 +188,36 @@ def take_floor(talk: Talk) -> State:
         watch_for_stall(talk)
         return State.LISTENING
     return silence_falls(talk, ear.ended_at if ear.ended_at is not None else talk.now)
+
+
+def apologise(talk: Talk, error: str, *, stay: bool = False) -> State:
+    """Say that something went wrong and go on, or hand the caller over when it went wrong too often.
+
+    `stay`: the floor is disputed; the apology waits in the queue like the rest.
+    """
+    if too_often(talk):
+        return hand_over(talk, error)
+    talk.owed = False
+    talk.open_turn(talk.now).failed = True
+    talk.alarms.clear(Alarm.FILLER)
+    talk.say(talk.plan.phrases.apology, "apology")
+    return talk.state if stay else rest(talk)
+
+
+def too_often(talk: Talk) -> bool:
+    """Count a failure of a provider; whether it is the one too many."""
+    talk.failures += 1
+    return talk.failures >= talk.plan.failures_before_handover
+
+
+def hand_over(talk: Talk, error: str) -> State:
+    """The assistant can't go on: tell the caller, then let the dialplan have him."""
+    talk.note("unwell", failures=talk.failures)
+    if talk.state in DISPUTED or talk.streaming:
+        talk.cut()
+    if talk.plan.phrases.unwell and talk.answered_at is not None and talk.held_at is None:
+        talk.say(talk.plan.phrases.unwell, "apology")
+    return talk.leave(HandOver("", "error", error))
 
 
 def _says_goodbye(talk: Talk, turn: Turn) -> bool:

@@ -35,6 +35,10 @@ class Entry:
     def empty(self) -> bool:
         return self.role == "assistant" and not self.calls and not self.content
 
+    @property
+    def filler(self) -> bool:
+        return bool(self.segments) and all(segment.kind == "filler" for segment in self.segments)
+
     def message(self) -> Message:
         return Message(self.role, self.content, tuple(self.calls), self.call_id, interrupted=self.cut)
 
@@ -42,19 +46,25 @@ class Entry:
 class History:
     """Remembered messages, then pending entries."""
 
-    __slots__ = ("_pending", "remembered")
+    __slots__ = ("_pending", "_told", "remembered")
 
     def __init__(self) -> None:
         self.remembered: list[Message] = []
+        self._told: list[Message] = []  # those of the remembered ones that the model is told
         self._pending: list[Entry] = []
 
     def messages(self) -> list[Message]:
-        """The history as the model is to see it, in which the assistant never speaks twice in a row."""
+        """The history as the model is to see it: nobody speaks twice in a row, and there are no fillers.
+
+        A filler is not the model's; told about it, models take up the habit, and one that a tool's result is
+        followed by would read as the answer begun.
+        """
         told: list[Message] = []
-        for message in [*self.remembered, *(entry.message() for entry in self._pending if not entry.empty)]:
+        pending = (entry.message() for entry in self._pending if not entry.empty and not entry.filler)
+        for message in [*self._told, *pending]:
             if told and _joins(told[-1], message):
                 joined = f"{told[-1].content} {message.content}".strip()
-                told[-1] = Message("assistant", joined, message.tool_calls, interrupted=message.interrupted)
+                told[-1] = Message(message.role, joined, message.tool_calls, interrupted=message.interrupted)
             else:
                 told.append(message)
         return told
@@ -80,9 +90,10 @@ class History:
     def add_system(self, text: str) -> None:
         self._pending.append(Entry("system", text, pending=False))
 
-    def add_assistant(self, *, streaming: bool = False) -> Entry:
+    def add_assistant(self, *, streaming: bool = False, before: Entry | None = None) -> Entry:
+        """Room for what the assistant says next; `before` a reply that has been asked for and has no words yet."""
         entry = Entry("assistant", streaming=streaming)
-        self._pending.append(entry)
+        self._pending.insert(self._pending.index(before) if before is not None else len(self._pending), entry)
         return entry
 
     def add_tool(self, asker: Entry, call: ToolCall) -> Entry:
@@ -134,6 +145,7 @@ class History:
             entry = self._pending.pop(0)
             if not entry.empty:
                 settled.append(entry.message())
+                self._told.extend(() if entry.filler else settled[-1:])
         self.remembered.extend(settled)
         return settled
 
@@ -159,4 +171,4 @@ class History:
 
 
 def _joins(one: Message, other: Message) -> bool:
-    return one.role == other.role == "assistant" and not one.tool_calls
+    return one.role == other.role and one.role in ("assistant", "user") and not one.tool_calls

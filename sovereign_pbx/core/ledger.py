@@ -93,7 +93,6 @@ class Ledger:
         """Everything open has been ordered off the link; it closes as the link reports how far it came."""
         for segment in self.queue:
             segment.flushing_at_ms = self.position_ms(segment, now)
-        self._paused_at = None
 
     def pause(self, now: float) -> None:
         if self._paused_at is None:

@@ -33,6 +33,8 @@ from sovereign_pbx.core.values import Message, SpeechKind
 
 LEAVE_SLACK_S: Final = 10.0  # how much longer than estimated last words may take before the line is let go anyway
 FILLER_LEAST_S: Final = 0.1  # the alarm lies ahead even where fillers are wanted at once
+# Vendors take a last message of the assistant for the beginning of the answer, or refuse it.
+GO_ON: Final = "Answer what the caller said last. What you have said since was no answer to it yet."
 UNANSWERED: Final = "The call ended before the tool answered."
 
 
@@ -49,6 +51,7 @@ class Talk:
         self.held_at: float | None = None
         # the caller
         self.ear = Ear()
+        self.deaf = False  # the recogniser failed and nothing has come of it since
         self.score: float | None = None
         self.digits = Digits()
         self.silence = Silence(plan.silence)
@@ -107,7 +110,7 @@ class Talk:
     def say(self, text: str, kind: SpeechKind, *, into: Entry | None = None, reply: int | None = None) -> Segment:
         """Queue `text` for the voice, in `into` (a reply's message) or a message of its own."""
         segment = self.ledger.add(text, kind, reply)
-        entry = into if into is not None else self.history.add_assistant()
+        entry = into if into is not None else self.history.add_assistant(before=self._unspoken_reply())
         entry.segments.append(segment)
         turn = self.open_turn(self.now)
         turn.segments.append(segment)
@@ -115,6 +118,10 @@ class Talk:
             turn.timeline.enter("tts", self.now)
         self.out.append(Speak(segment.number, text, kind, reply))
         return segment
+
+    def _unspoken_reply(self) -> Entry | None:
+        reply = self.reply
+        return reply.entry if reply and reply.streaming and not reply.entry.segments and not reply.entry.calls else None
 
     def pause(self) -> None:
         if not self.ledger.paused:
@@ -141,10 +148,7 @@ class Talk:
             self.history.mark_cut()
             self.out.append(Flush())
             self.ledger.flush(self.now)
-            if self.held_at is not None:
-                self.pause()  # a flush ends a pause, the hold does not end
-        else:
-            self.resume()
+        self.resume()
         if reply is not None:
             self.out.append(DropReply(reply.number))
         self.alarms.clear(Alarm.FILLER)
@@ -160,6 +164,8 @@ class Talk:
         turn.rounds += 1
         self._replies += 1
         messages = [*self.plan.messages, *self.history.messages()]
+        if not self.aside and messages and messages[-1].role == "assistant":
+            self.aside = GO_ON
         if self.aside:
             messages.append(Message("system", self.aside))
             self.aside = ""
@@ -171,19 +177,22 @@ class Talk:
         if turn.timeline:
             turn.timeline.enter("llm", self.now)
         self.out.append(Think(self._replies, tuple(messages)))
+        self.cover_wait()
 
     def say_waiting(self) -> None:
         waiting, self.waiting = self.waiting, []
         for text in waiting:
             self.say(text, "say")
 
+    @property
+    def streaming(self) -> bool:
+        """The model is still at it."""
+        return self.reply is not None and self.reply.streaming
+
     # the end
 
     def leave(self, parting: Parting) -> State:
-        """Let what is queued be heard, then part. On hold nobody would hear it."""
-        if self.reply is not None and self.reply.streaming:
-            self.out.append(DropReply(self.reply.number))
-            self.reply.entry.streaming = False
+        """Let what is queued be heard, then part. On hold nobody would hear it. No reply streams any more."""
         self.reply = None
         self.owed = False
         self.resume()

@@ -199,7 +199,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
     },
     S.TRANSCRIBING: {
         **_WAITING,
-        Alarm.FINAL: does("final_overdue", S.THINKING, S.QUIET),
+        Alarm.FINAL: does("final_overdue", S.THINKING, S.QUIET, S.LEAVING, S.ENDED),
     },
     S.THINKING: _REPLYING,
     S.SPEAKING: _REPLYING,

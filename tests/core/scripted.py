@@ -285,7 +285,7 @@ class Stage:
             self._hold_position()
         playing, flushed = line.playing, list(line.queue)
         line.queue.clear()
-        line.playing, line.paused = None, False
+        line.playing = None
         for segment in flushed:
             played = line.played * 1000 if segment == playing else 0.0
             self._plan(self.now, lambda s=segment, ms=played: self.feed(e.PlayoutFlushed(s, ms)))  # type: ignore[misc]  # the defaults bind the values

@@ -199,11 +199,46 @@ def test_after_two_sounds_without_words_the_caller_is_asked_to_repeat() -> None:
     assert stage.spoken() == [Plan().phrases.unheard]
 
 
-def test_a_recogniser_that_says_nothing_at_all_is_not_waited_for_longer_than_its_timeout() -> None:
+def test_a_streaming_recogniser_that_says_nothing_is_not_waited_for_longer_than_its_timeout() -> None:
     stage = answered()
-    end = stage.noise(1, 0.4, reported=False)
-    stage.run(end + 3)
+    stage.says(1, "what time do you open?")
+    end = stage.noise(8, 0.4, reported=False)
+    stage.run(end + 0.4 + 1.0)
     assert stage.conversation.state is State.QUIET
+
+
+def test_a_recogniser_of_whole_utterances_is_given_more_time_but_not_for_ever() -> None:
+    stage = answered(delays=Delays(final=2.5))
+    end = stage.says(1, "what time do you open?", interims=False)
+    stage.noise(10, 0.4, reported=False)
+    stage.run(20)
+    assert thought(stage) == [(pytest.approx(end + 2.5), "what time do you open?")]  # type: ignore[comparison-overlap]  # approx compares
+    assert stage.conversation.state is State.QUIET
+
+
+def test_the_final_text_is_asked_for_once_the_turn_looks_complete() -> None:
+    stage = answered(delays=Delays(final=0.6))
+    end = stage.says(1, "I want a cake and [1.0] some bread.", score=0.95)
+    stage.run(10)
+    asked = [time for time, _ in stage.commands(c.FinalizeHearing)]
+    assert asked == pytest.approx([end - 1.6 + 0.26, end + 0.26])
+
+
+def test_a_recogniser_that_has_said_all_is_not_asked_again() -> None:
+    stage = answered(delays=Delays(final=0.1))
+    stage.says(1, "what time do you open?")
+    stage.run(10)
+    assert not stage.commands(c.FinalizeHearing)
+
+
+def test_a_final_text_after_the_turn_was_given_up_is_still_answered_and_at_once() -> None:
+    stage = answered()
+    stage.says(1, "what time do you open?")
+    end = stage.noise(8, 0.9, reported=False)
+    stage.at(end + 1.6, e.Final("and on Sunday?"))
+    stage.run(20)
+    assert thought(stage)[-1][1] == "and on Sunday?"
+    assert thought(stage)[-1][0] == pytest.approx(end + 1.6)
 
 
 def test_the_record_of_a_turn_tells_its_times_from_the_answer_of_the_call() -> None:

@@ -38,7 +38,7 @@ def limit_reached(talk: Talk, _: Tick) -> State:
 
 def part_with(talk: Talk, words: str, parting: Parting, *, cut: bool = True) -> State:
     """Last words, then the end. What was being said gives way to them."""
-    if cut:
+    if cut or talk.streaming:
         talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT)
         talk.cut()
     if words and talk.held_at is None:

@@ -1,9 +1,11 @@
 """Moves while the caller has the floor: he speaks, he falls silent, his words come in."""
 
+from typing import Final as Constant
+
 from sovereign_pbx.core import floor
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import ScoreTurn
-from sovereign_pbx.core.ear import same_words
+from sovereign_pbx.core.ear import OVERDUE_S, same_words
 from sovereign_pbx.core.endpointing import COMPLETE, RECOGNISER_SCORE
 from sovereign_pbx.core.events import (
     Final,
@@ -18,9 +20,12 @@ from sovereign_pbx.core.events import (
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 
+SLOW_RECOGNISER_S: Constant = 5.0  # one that reads whole utterances, on a busy machine
+
 
 def hear(talk: Talk, event: Interim | Final) -> bool:
     """Take the words down. False when there are none that a turn did not have already."""
+    talk.deaf = False
     final = isinstance(event, Final)
     text = _beyond_taken(talk, event.text, final) if talk.ear.took else event.text
     if not text.strip():
@@ -98,8 +103,11 @@ def words_without_speech(talk: Talk, event: Interim | Final) -> State:
         return State.QUIET
     talk.alarms.clear(Alarm.SILENCE)
     talk.note("words_without_speech")
-    talk.open_turn(talk.now)
-    return floor.silence_falls(talk, talk.now)
+    silent_since = talk.ear.silent_since
+    overdue = isinstance(event, Final) and silent_since is not None and talk.now - silent_since <= OVERDUE_S
+    ended_at = silent_since if overdue and silent_since is not None else talk.now
+    talk.open_turn(ended_at)
+    return floor.silence_falls(talk, ended_at)
 
 
 def utterance_ended(talk: Talk, _: UtteranceEnded) -> State:
@@ -117,6 +125,7 @@ def utterance_ended_in_speech(talk: Talk, _: UtteranceEnded) -> State:
 
 
 def nothing_heard(talk: Talk, _: NothingHeard) -> State:
+    talk.deaf = False
     talk.ear.listened_at = talk.now
     return floor.reconsider(talk) if talk.ear.text else floor.nothing_understood(talk)
 
@@ -127,6 +136,7 @@ def turn_scored(talk: Talk, event: TurnScored) -> State:
     talk.score = max(event.probability, RECOGNISER_SCORE if talk.ear.over else 0.0)
     if event.probability > COMPLETE:
         talk.alarms.clear(Alarm.RESCORE)
+        floor.ask_for_final(talk)
     return talk.state if talk.state is State.TRANSCRIBING else floor.reconsider(talk)
 
 
@@ -142,7 +152,16 @@ def rescore(talk: Talk, _: Tick) -> State:
 
 
 def final_overdue(talk: Talk, _: Tick) -> State:
-    return floor.commit(talk) if talk.ear.text else floor.nothing_understood(talk)
+    """Go on with the interim. Where there is none, a recogniser that never sends any may only be slow."""
+    if talk.ear.text:
+        return floor.commit(talk)
+    if talk.deaf:
+        return floor.hand_over(talk, "the recogniser failed and did not come back")
+    waited = talk.now - (talk.ear.ended_at if talk.ear.ended_at is not None else talk.now)
+    if not talk.ear.streams and waited < SLOW_RECOGNISER_S:
+        talk.alarm(Alarm.FINAL, talk.plan.stt_final_timeout)
+        return State.TRANSCRIBING
+    return floor.nothing_understood(talk)
 
 
 def speech_stalled(talk: Talk, _: Tick) -> State:

@@ -20,7 +20,7 @@ def instructed(talk: Talk, event: Instructed) -> State:
         case "transfer":
             return part_with(talk, event.text, HandOver(event.destination, "transferred"))
         case _:
-            return part_with(talk, event.text, HangUp("api_end_call"))
+            return part_with(talk, event.text, HangUp("api_end_call"), cut=not event.then)
 
 
 def _say(talk: Talk, event: Instructed) -> State:

@@ -10,7 +10,6 @@ from typing import Final as Constant
 
 from sovereign_pbx.core import floor
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.commands import FinalizeHearing
 from sovereign_pbx.core.events import (
     Final,
     Interim,
@@ -75,10 +74,10 @@ def overlap_ends(talk: Talk, event: SpeechStopped) -> State:
         return go_on(talk)
     timeout = talk.plan.turn_taking.false_interruption_timeout
     wait = SHORT_DOUBT_S if timeout is None else timeout
-    if event.at - talk.ear.onset < talk.plan.turn_taking.interruption_min_duration:
+    short = event.at - talk.ear.onset < talk.plan.turn_taking.interruption_min_duration
+    if short and talk.ear.streams:  # a recogniser without interims is slower, but says when it found nothing
         wait = min(wait, SHORT_DOUBT_S)
     talk.alarm(Alarm.DOUBT, wait, since=event.at)
-    talk.out.append(FinalizeHearing())
     return State.DOUBT
 
 
@@ -146,8 +145,7 @@ def reply_done_held(talk: Talk, event: ReplyDone) -> State:
 def playout_ran_out(talk: Talk, event: PlayoutFinished | PlayoutFlushed) -> State:
     """The assistant may come to its end while the caller speaks: then he is not interrupting any more."""
     speaking.close_segment(talk, event)
-    streaming = talk.reply is not None and talk.reply.streaming
-    if talk.ledger.queue or streaming or talk.tools or talk.owed or _tools_held(talk):
+    if talk.ledger.queue or talk.streaming or talk.tools or talk.owed or _tools_held(talk):
         return talk.state
     talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT)
     talk.resume()

@@ -51,7 +51,10 @@ def close_segment(talk: Talk, event: PlayoutFinished | PlayoutFlushed) -> None:
     segment = talk.ledger.find(event.segment)
     if segment is None:
         return
-    if isinstance(event, PlayoutFinished):
+    if isinstance(event, PlayoutFinished) and segment.started_at is None:
+        talk.note("no_audio", kind=segment.kind)  # the voice delivered nothing: nothing was heard
+        talk.ledger.cut(segment, 0.0)
+    elif isinstance(event, PlayoutFinished):
         talk.ledger.finish(segment)
         talk.history.fix_users_before(segment)
     else:

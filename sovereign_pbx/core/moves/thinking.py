@@ -9,7 +9,6 @@ from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import HandOver, HangUp, UseTool
 from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, Tick, ToolFinished
 from sovereign_pbx.core.exchange import Parting, Reply
-from sovereign_pbx.core.moves.failing import apologise
 from sovereign_pbx.core.speakable import speakable
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
@@ -52,7 +51,7 @@ def reply_tool(talk: Talk, event: ReplyTool) -> State:
         return talk.state
     for clause in reply.clauses.flush():
         speak(talk, reply, clause)
-    if talk.state in (State.OVERLAP, State.DOUBT):
+    if talk.state in floor.DISPUTED:
         reply.held_tools.append(event.call)  # the caller may be taking back what it was asked for
     else:
         use_tool(talk, reply, event.call)
@@ -146,7 +145,7 @@ def conclude(talk: Talk) -> State:
     silent = turn is not None and not turn.answered and bool(turn.said)
     if silent and not talk.owed and not talk.tools:
         talk.note("empty_reply")
-        return apologise(talk, "the model gave no answer")
+        return floor.apologise(talk, "the model gave no answer")
     return floor.rest(talk)
 
 
@@ -179,9 +178,9 @@ def reply_failed(talk: Talk, event: ReplyFailed) -> State:
         speak(talk, reply, clause)
     _complete(reply)
     talk.note("reply_failed", error=str(event.error))
-    disputed = talk.state in (State.OVERLAP, State.DOUBT)
+    disputed = talk.state in floor.DISPUTED
     if reply.parting is None and not reply.entry.calls and not reply.held_tools:
-        return apologise(talk, str(event.error), stay=disputed)
+        return floor.apologise(talk, str(event.error), stay=disputed)
     return talk.state if disputed else conclude(talk)
 
 
