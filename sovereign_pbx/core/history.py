@@ -36,8 +36,10 @@ class Entry:
         return self.role == "assistant" and not self.calls and not self.content
 
     @property
-    def filler(self) -> bool:
-        return bool(self.segments) and all(segment.kind == "filler" for segment in self.segments)
+    def told(self) -> bool:
+        """Whether the model is told."""
+        filler = bool(self.segments) and all(segment.kind == "filler" for segment in self.segments)
+        return not self.empty and not filler
 
     def message(self) -> Message:
         return Message(self.role, self.content, tuple(self.calls), self.call_id, interrupted=self.cut)
@@ -60,11 +62,12 @@ class History:
         followed by would read as the answer begun.
         """
         told: list[Message] = []
-        pending = (entry.message() for entry in self._pending if not entry.empty and not entry.filler)
-        for message in [*self._told, *pending]:
-            if told and _joins(told[-1], message):
-                joined = f"{told[-1].content} {message.content}".strip()
-                told[-1] = Message(message.role, joined, message.tool_calls, interrupted=message.interrupted)
+        for message in (*self._told, *(entry.message() for entry in self._pending if entry.told)):
+            last = next((place for place in range(len(told) - 1, -1, -1) if told[place].role != "system"), None)
+            adjacent = last == len(told) - 1
+            if last is not None and _joins(told[last], message) and (adjacent or not message.tool_calls):
+                joined = f"{told[last].content} {message.content}".strip()
+                told[last] = Message(message.role, joined, message.tool_calls, interrupted=message.interrupted)
             else:
                 told.append(message)
         return told
@@ -145,7 +148,7 @@ class History:
             entry = self._pending.pop(0)
             if not entry.empty:
                 settled.append(entry.message())
-                self._told.extend(() if entry.filler else settled[-1:])
+                self._told.extend(settled[-1:] if entry.told else ())
         self.remembered.extend(settled)
         return settled
 

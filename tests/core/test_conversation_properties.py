@@ -196,7 +196,9 @@ def test_every_alarm_leads_only_where_the_table_says(plan: Plan, script: list[tu
     conversation, watch, now = Conversation(plan), Watch(), 0.0
     for event, wait in [(e.Answered(), 0.0), *script]:
         now += wait
-        for command in conversation.feed(watch.aim(event), now):
+        event = watch.aim(event)
+        watch.event(event)
+        for command in conversation.feed(event, now):
             watch.command(command)
         talk = conversation._talk
         while (ringing := talk.alarms.ring(now, ())) is not None:
