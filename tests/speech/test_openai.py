@@ -150,7 +150,8 @@ def test_closing_the_reply_closes_the_servers_stream_at_once() -> None:
                     assert event == TextDelta("word")
                     break
             await eventually(lambda: server.cancelled == 1, "the server saw the client go", within_s=0.5)
-            assert said(await replied(chat))[:4] == "word"
+            server.script = ("Good bye.",)
+            assert said(await replied(chat)) == "Good bye."
 
     run_clean(main())
 
@@ -230,6 +231,16 @@ def test_too_many_requests_is_passing_and_not_tried_again() -> None:
                 await replied(chat)
             assert caught.value.kind == "refused"
             assert server.faults.happened == 1
+
+    run_clean(main())
+
+
+@pytest.mark.parametrize("flavour", ["ollama", "vllm", "llamacpp"])
+def test_thoughts_of_a_reasoning_model_are_not_read_aloud(flavour: str) -> None:
+    async def main() -> None:
+        thinking = ["<think>\nThe user wants hours.\n</think>\n\nWe open at nine."]
+        async with serving(thinking) as server, model(server, flavour) as chat:
+            assert said(await replied(chat)) == "We open at nine."
 
     run_clean(main())
 

@@ -18,6 +18,7 @@ from sovereign_pbx.core.values import Message
 from sovereign_pbx.speech.llm import ChatEvent, Finished, TextDelta, ToolRequest, ToolSpec
 from sovereign_pbx.speech.llm.chat_messages import chat_messages, chat_tools
 from sovereign_pbx.speech.llm.quirks import Quirks, quirks_of, takes_temperature, without
+from sovereign_pbx.speech.llm.thinking import ThoughtFilter
 from sovereign_pbx.speech.llm.tool_fragments import ToolFragments
 from sovereign_pbx.speech.settings import Settings
 from sovereign_pbx.speech.sharing import Shares
@@ -204,15 +205,16 @@ class OpenAIChat:
         """Events of an open stream; the first text or tool by `deadline`, every later chunk within the gap."""
         clock = asyncio.get_running_loop().time
         fragments = ToolFragments()
+        thoughts = ThoughtFilter()
         usage: dict[str, Any] = {}
         reason, useful = "", False
         chunks = aiter(stream)
         while (chunk := await _next(chunks, deadline, ended=bool(reason))) is not None:
             usage = _usage(chunk) or usage
             for choice in chunk.choices or ():
-                if choice.delta and choice.delta.content:
+                if choice.delta and choice.delta.content and (text := thoughts.feed(choice.delta.content)):
                     useful = True
-                    yield TextDelta(choice.delta.content)
+                    yield TextDelta(text)
                 for part in (choice.delta and choice.delta.tool_calls) or ():
                     useful = True
                     called = part.function
@@ -223,6 +225,9 @@ class OpenAIChat:
                 deadline = clock() + USAGE_S
             elif useful:
                 deadline = clock() + self._gap_s
+        if text := thoughts.rest():
+            useful = True
+            yield TextDelta(text)
         if not reason and not useful:
             raise self._fault("garbled", "the stream ended without an answer")
         for call in fragments.complete():

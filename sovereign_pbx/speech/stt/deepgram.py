@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sovereign_pbx.core.audio import FRAME_MS
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.core.values import Word
 from sovereign_pbx.speech.settings import Settings
@@ -74,10 +75,10 @@ def fatal(provider: str, message: str | bytes) -> ProviderError:
 class NovaDialect:
     """One call's way of talking to `v1/listen`."""
 
-    chunk_ms = 20
     farewell = '{"type":"CloseStream"}'
 
-    def __init__(self, provider: str, sockets: Sockets, query: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, provider: str, sockets: Sockets, query: Sequence[tuple[str, str]], chunk_ms: int = 20) -> None:
+        self.chunk_ms = chunk_ms
         self._provider = provider
         self._sockets = sockets
         self._query = query
@@ -141,11 +142,13 @@ class DeepgramNova:
         endpointing_ms: int = 300,
         utterance_end_ms: int = 1000,
         options: Mapping[str, str] | None = None,
+        chunk_ms: int = 20,
         patience: Patience | None = None,
         connect_s: float = 2.0,
         send_s: float = 1.0,
     ) -> None:
         self.name = f"deepgram/{model}"
+        self._chunk_ms = chunk_ms
         self._model = model
         self._language = language
         self._keyterms = tuple(keyterms)
@@ -175,6 +178,7 @@ class DeepgramNova:
             # Below the cadence of the interims (about 1 s) the vendor refuses it.
             utterance_end_ms=settings.whole("utterance_end_ms", 1000, 1000, 5000) or 1000,
             options=options,
+            chunk_ms=(settings.whole("chunk_ms", 20, 20, 100) or 20) // FRAME_MS * FRAME_MS,
             **common_settings(settings, provider),
         )
 
@@ -189,7 +193,7 @@ class DeepgramNova:
             *self._query,
             *(("keyterm", term) for term in merged_keyterms(self._keyterms, keyterms)),
         ]
-        dialect = NovaDialect("deepgram", self._sockets, query)
+        dialect = NovaDialect("deepgram", self._sockets, query, self._chunk_ms)
         return LiveStream(dialect, await dialect.connect(), rate, self._patience)
 
     async def aclose(self) -> None:

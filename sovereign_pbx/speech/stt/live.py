@@ -83,6 +83,7 @@ class LiveStream:
         self._events: asyncio.Queue[SttEvent | ProviderError | None] = asyncio.Queue(EVENTS_LIMIT)
         self._clock = asyncio.get_running_loop().time
         self._sent_at = self._clock()
+        self._sending_at: float | None = None
         self._answer_due: float | None = None
         self._down_since: float | None = None
         self._tries = 0
@@ -141,6 +142,7 @@ class LiveStream:
 
     async def _converse(self, socket: Socket) -> ProviderError:
         """Use one connection until it fails; returns why."""
+        self._sending_at = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read(socket))
@@ -189,8 +191,9 @@ class LiveStream:
     async def _write(self, socket: Socket) -> None:
         while True:
             while (message := self._next_message()) is not None:
-                await socket.send(message)
-                self._sent_at = self._clock()
+                self._sending_at = self._clock()
+                await socket.hand_over(message)  # `_watch` has its deadline: a timer a frame costs a tenth of it all
+                self._sent_at, self._sending_at = self._sending_at, None
             self._wake.clear()
             await self._wake.wait()
 
@@ -225,6 +228,8 @@ class LiveStream:
         while True:
             await asyncio.sleep(min(WATCH_S, self._patience.answer_s / 4, self._patience.idle_s / 4))
             now = self._clock()
+            if self._sending_at is not None and socket.is_deaf(now - self._sending_at):
+                raise socket.deaf()
             if self._answer_due is not None and now >= self._answer_due:
                 raise socket.fault("stalled", f"speech was sent, no answer within {self._patience.answer_s:g} s")
             if now - self._sent_at >= self._patience.idle_s:
