@@ -10,6 +10,7 @@ from sovereign_pbx.core.moves.listening import hear
 from sovereign_pbx.core.moves.speaking import close_segment
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
+from sovereign_pbx.core.values import SpeechKind
 
 CHECK_IN = (
     "The caller has been silent for a while. In one short sentence, and in the language of the conversation, ask"
@@ -36,13 +37,13 @@ def limit_reached(talk: Talk, _: Tick) -> State:
     return part_with(talk, talk.plan.phrases.goodbye, HangUp("max_duration"))
 
 
-def part_with(talk: Talk, words: str, parting: Parting, *, cut: bool = True) -> State:
-    """Last words, then the end. What was being said gives way to them."""
+def part_with(talk: Talk, words: str, parting: Parting, *, cut: bool = True, kind: SpeechKind | None = None) -> State:
+    """Last words, then the end. What was being said gives way to them, unless `cut` is False and it is complete."""
     if cut or talk.streaming:
         talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT)
         talk.cut()
     if words and talk.held_at is None:
-        talk.say(words, "goodbye" if isinstance(parting, HangUp) else "prompt")
+        talk.say(words, kind or ("goodbye" if isinstance(parting, HangUp) else "prompt"))
     return talk.leave(parting)
 
 

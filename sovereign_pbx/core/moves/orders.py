@@ -27,7 +27,7 @@ def _say(talk: Talk, event: Instructed) -> State:
     """Exact words. Behind what is queued; behind the caller's turn when he has the floor, unless the call is to end."""
     text = event.text.strip()
     if event.then:
-        return part_with(talk, text, HangUp("api_end_call"), cut=talk.state in _CALLER_HAS_FLOOR)
+        return part_with(talk, text, HangUp("api_end_call"), cut=talk.state in _CALLER_HAS_FLOOR, kind="say")
     if not text:
         return talk.state
     if talk.state in _CALLER_HAS_FLOOR:
