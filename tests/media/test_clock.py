@@ -1,6 +1,7 @@
 import asyncio
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import structlog
@@ -8,6 +9,8 @@ import structlog
 from sovereign_pbx.core.errors import LinkBroken, LinkFinished
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.line import Line
+from sovereign_pbx.media.recorder import Recorder
+from sovereign_pbx.media.recording_writer import RecordingInfo
 from sovereign_pbx.media.vad import EnergyDetector
 from tests.media.scripted import Diary, ScriptedLink
 
@@ -288,6 +291,21 @@ def test_later_than_that_the_clock_starts_afresh_and_says_so_once_a_second() -> 
     assert len(link.sent) == 5
     assert bench.clock.statistics()["reanchored"] == 4
     assert [entry["event"] for entry in logs] == ["media_clock_late"]
+
+
+def test_a_recording_keeps_the_time_that_the_clock_gave_up(tmp_path: Path) -> None:
+    async def scenario() -> RecordingInfo:
+        bench = Bench()
+        link, recorder = ScriptedLink(), Recorder(tmp_path / "a.wav", 8000)
+        bench.clock.add(Line(link, Diary(), recorder=recorder))
+        for at in (0.0, 0.02, 0.04, 1.0, 1.02, 1.04):
+            link.incoming.append(LOUD)
+            bench.clock.catch_up(bench.now + at)
+        return await recorder.close()
+
+    with structlog.testing.capture_logs():
+        info = asyncio.run(scenario())
+    assert info.duration_s == pytest.approx(1.06, abs=0.021)
 
 
 def test_the_clock_runs_on_a_real_loop_until_it_is_cancelled() -> None:

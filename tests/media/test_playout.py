@@ -228,6 +228,57 @@ def test_audio_past_the_bound_is_refused_and_counted() -> None:
     assert playout.statistics()["refused_ms"] == 200
 
 
+def test_speech_that_goes_on_after_an_underrun_is_faded_in() -> None:
+    playout = Playout(RATE)
+    playout.open(1)
+    loud = struct.pack("<160h", *([10000] * 160))
+    playout.add(1, loud)
+    frames = [playout.next_frame() or b"" for _ in range(3)]
+    playout.add(1, loud)
+    frames.append(playout.next_frame() or b"")
+    assert abs(np.diff(samples(frames).astype(int))).max() < 600
+    assert (samples(frames)[-100:] == 10000).all()
+
+
+def test_other_speech_right_after_a_flush_joins_without_a_click() -> None:
+    playout = one_segment(tone(1600))
+    frames = [playout.next_frame() or b""]
+    playout.flush()
+    playout.open(2)
+    playout.add(2, bytes(320))
+    frames.append(playout.next_frame() or b"")
+    assert abs(np.diff(samples(frames).astype(int))).max() < 1200
+
+
+def test_half_a_sample_waits_for_its_other_half() -> None:
+    whole = ramp(0, 160)
+    playout = Playout(RATE)
+    playout.open(1)
+    playout.add(1, whole[:101])
+    first = playout.next_frame() or b""
+    playout.add(1, whole[101:])
+    playout.finish(1)
+    second = playout.next_frame() or b""
+    attack = int(RATE * ATTACK_MS / 1000) * 2
+    assert first[:100] == whole[:100]
+    assert second[attack:220] == whole[100 + attack :]
+
+
+def test_a_long_segment_goes_out_whole_while_memory_is_given_back() -> None:
+    whole = ramp(0, 8000 * 30)
+    playout = one_segment(whole)
+    assert b"".join(drain(playout, 2000)) == whole
+
+
+def test_a_segment_opened_twice_keeps_its_place_and_its_audio() -> None:
+    playout = one_segment(b"\1\0" * 160)
+    playout.open(2)
+    playout.open(1)
+    playout.add(2, b"\2\0" * 160)
+    playout.finish(2)
+    assert drain(playout) == [b"\1\0" * 160, b"\2\0" * 160]
+
+
 def test_a_vendors_chunk_may_end_within_a_sample() -> None:
     whole = ramp(0, 480)
     playout = Playout(RATE)

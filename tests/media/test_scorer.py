@@ -58,6 +58,19 @@ def test_the_batched_graph_gives_the_scores_of_the_published_one() -> None:
 
 
 @pytest.mark.speech
+def test_a_slot_that_is_forgotten_scores_as_a_fresh_one() -> None:
+    scorer = SileroScorer(locate("silero-vad"))
+    scorer.reserve(3)
+    used, fresh = np.array([1], np.intp), np.array([2], np.intp)
+    for step in range(40):
+        scorer.score(used, windows(1, 0.4, seed=step))
+    probe = windows(1, 0.1)
+    changed = scorer.score(used, probe)[0]
+    scorer.forget(1)
+    assert scorer.score(used, probe)[0] == scorer.score(fresh, probe)[0] != changed
+
+
+@pytest.mark.speech
 def test_a_layout_that_gives_other_scores_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     path = locate("silero-vad")
     model = bytearray(batched_graph(path.read_bytes()))
