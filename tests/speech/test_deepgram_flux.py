@@ -1,5 +1,6 @@
 """Deepgram Flux over the scripted server, and its dialect by itself."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -52,6 +53,7 @@ def test_finalize_forces_the_end_of_an_open_turn_only() -> None:
     async def main() -> None:
         async with ScriptedDeepgram(["Yes."], final_ms=60_000) as server, hearing(flux(server)) as heard:
             heard.stream.finalize()
+            await asyncio.sleep(0.05)
             await talk(heard.stream, 400, 0)
             await eventually(lambda: bool(heard.interims), "the turn is open")
             heard.stream.finalize()

@@ -115,6 +115,23 @@ def test_the_first_reconnect_is_at_once_and_the_next_ones_are_spaced() -> None:
     run_clean(main())
 
 
+def test_an_outage_is_over_when_the_vendor_answers_again() -> None:
+    async def main() -> None:
+        wires = [Wire() for _ in range(4)]
+        heard = opened(wires[0], Words(*wires[1:], REFUSED), outage_s=0.3)
+        listening = asyncio.create_task(heard.listen())
+        for number, wire in enumerate(wires):
+            wire.inbox.put_nowait(f"text {number}")
+            await eventually(lambda: len(heard.finals) == number + 1, "the text was heard")  # noqa: B023 - waited for
+            await asyncio.sleep(0.2)
+            wire.inbox.put_nowait(ProviderError("vendor", "stt", "dropped"))
+        await listening  # after the last one there is nobody any more
+        assert len(heard.finals) == 4
+        await heard.stream.close()
+
+    run_clean(main())
+
+
 def test_a_finalise_goes_out_behind_the_audio_that_it_is_to_cover() -> None:
     async def main() -> None:
         wire = Wire()

@@ -53,6 +53,7 @@ class ScriptedOpenAI(ScriptedServer):
         self.first_token_ms = first_token_ms
         self.tokens_per_s = tokens_per_s
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
+        self.refused = 0  # requests that broke the flavour's rules
         self.finished = 0
         self.cancelled = 0  # streams that the client closed before their end
         self._flavour = flavour
@@ -75,6 +76,7 @@ class ScriptedOpenAI(ScriptedServer):
     def received(self) -> dict[str, Any]:
         return {
             "requests": len(self.requests),
+            "refused": self.refused,
             "finished": self.finished,
             "cancelled": self.cancelled,
             "open": self.open_requests,
@@ -93,18 +95,19 @@ class ScriptedOpenAI(ScriptedServer):
 
     async def _models(self, request: web.Request) -> web.Response:
         if not self._authorized(request, self._flavour_of(request)):
-            return _wrong_key()
+            return _wrong_key(request)
         return web.json_response({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
 
     async def _chat(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         flavour = self._flavour_of(request)
         if not self._authorized(request, flavour):
-            return _wrong_key()
+            return _wrong_key(request)
         try:
             body = await request.json()
         except ValueError:
             body = None
         if (refused := refusal(flavour, body)) is not None:
+            self.refused += 1
             return web.json_response(refused.body, status=refused.status)
         fault = fault or self.faults.take_now()
         self.requests.append(body)
@@ -167,8 +170,14 @@ class ScriptedOpenAI(ScriptedServer):
             await response.write(b'data: {"choices": [{"delta": \n\n')
 
 
-def _wrong_key() -> web.Response:
-    error = {"message": "Incorrect API key provided.", "type": "invalid_request_error", "code": "invalid_api_key"}
+def _wrong_key(request: web.Request) -> web.Response:
+    # As some servers do, it quotes what it was given.
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    error = {
+        "message": f"Incorrect API key provided: {given}.",
+        "type": "invalid_request_error",
+        "code": "invalid_api_key",
+    }
     return web.json_response({"error": error}, status=401)
 
 
