@@ -90,7 +90,8 @@ class Talk:
         self.close()
         recording = None
         if self._recorder is not None:
-            recording = str((await self._recorder.close()).path)
+            saved = await self._recorder.close()
+            recording = str(saved.path) if not saved.error else None
         statistics = {"line": self.line.statistics(), "usage": self._usage()}
         return statistics, recording
 

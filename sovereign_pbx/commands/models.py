@@ -57,7 +57,7 @@ def fetch(names: tuple[str, ...], purpose: str | None) -> None:
         raise click.UsageError("name the models to fetch, or a set with --for; `models list` shows them")
     console = Console()
     try:
-        with _shown(console) as progress:
+        with shown_progress(console) as progress:
             got = files.fetch(wanted, progress)
     except ConfigError as exc:
         raise CouldNotFetch(str(exc)) from exc
@@ -74,7 +74,8 @@ def where(name: str) -> None:
         raise NotHere(str(exc)) from exc
 
 
-def _shown(console: Console) -> "Bars | Lines":
+def shown_progress(console: Console) -> "Bars | Lines":
+    """Progress of a fetch, as bars on a terminal and as lines in a log."""
     return Bars(console) if console.is_terminal else Lines(console)
 
 

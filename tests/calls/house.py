@@ -3,13 +3,14 @@
 import asyncio
 import socket
 import wave
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+import uvloop
 
 from sovereign_pbx.config import Config, load
 from sovereign_pbx.daemon import Daemon
@@ -31,7 +32,8 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 def spoken(name: str) -> bytes:
     """A sentence at 8 kHz, synthesised speech (hibari): `question` or `interruption`."""
     with wave.open(str(FIXTURES / f"{name}.wav")) as file:
-        return file.readframes(file.getnframes())
+        frames: bytes = file.readframes(file.getnframes())
+    return frames
 
 
 QUESTION = spoken("question")
@@ -52,6 +54,12 @@ def assistant(**changes: Any) -> dict[str, Any]:
         "speech_config": {"turn_taking": {"endpointing_min_delay": 0.2}},
     }
     return {**usual, **changes}
+
+
+def play(scene: Coroutine[Any, Any, None]) -> None:
+    """Run a scene on the loop that the daemon runs on."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene)
 
 
 @dataclass

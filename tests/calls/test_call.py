@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sovereign_pbx.testing.audiosocket_caller import NotAnswered
 from sovereign_pbx.testing.providers.openai import Answer
-from tests.calls.house import GREETING, INTERRUPTION, QUESTION, House, assistant, house
+from tests.calls.house import GREETING, INTERRUPTION, QUESTION, House, assistant, house, play
 from tests.waiting import until
 from tests.webhooks.receiver import Got
 
@@ -53,7 +53,7 @@ def test_a_question_is_answered_and_the_call_is_reported(tmp_path: Path) -> None
             (row,) = await place.rows()
             assert (row.status, row.end_reason, row.summary) == ("ended", "user_hangup", report["summary"])
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_the_greeting_is_heard_within_40_ms_of_the_answer(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_greeting_is_heard_within_40_ms_of_the_answer(tmp_path: Path) -> Non
         assert first is not None
         assert first <= 40 + 20  # the goal, and one frame of a scheduler that is shared with other tests
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_frames_flow_every_20_ms_from_the_answer_to_the_end(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_frames_flow_every_20_ms_from_the_answer_to_the_end(tmp_path: Path) -> N
         assert report.real_time_ratio == pytest.approx(1.0, abs=0.05)
         assert report.late_payloads == 0
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_the_recording_holds_both_sides(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_recording_holds_both_sides(tmp_path: Path) -> None:
             assert row.recording_path is not None
             assert Path(row.recording_path).stat().st_size > 8000 * 4 * 2  # two seconds of stereo
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_the_webhook_chooses_the_greeting_before_the_answer(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_webhook_chooses_the_greeting_before_the_answer(tmp_path: Path) -> N
             assert said(report) == [("assistant", "Hi Jan.")]
             assert report["assistant"]["metadata"] == {"crm": "12"}
 
-    asyncio.run(scene())
+    play(scene())
 
 
 @pytest.mark.parametrize("answer", [{"assistant": "nonsense"}, {"assistant_id": "nobody"}])
@@ -125,7 +125,7 @@ def test_a_webhook_that_answers_nonsense_costs_the_caller_nothing(tmp_path: Path
             (report,) = await place.reported()
             assert said(report) == [("assistant", GREETING)]
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_an_error_of_the_webhook_is_spoken_and_the_call_rejected(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_an_error_of_the_webhook_is_spoken_and_the_call_rejected(tmp_path: Path)
             assert report["end_reason"] == "rejected"
             assert said(report) == [("assistant", "We are closed today.")]
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_tool_is_asked_and_its_result_reaches_the_model(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_tool_is_asked_and_its_result_reaches_the_model(tmp_path: Path) -> Non
             assert again[-1]["role"] == "tool"
             assert again[-1]["content"] == "from nine to five"
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_end_call_hangs_up_after_the_last_word_was_heard(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_end_call_hangs_up_after_the_last_word_was_heard(tmp_path: Path) -> None
             assert report["end_reason"] == "assistant_hangup"
             assert said(report)[-1] == ("assistant", "Goodbye, and thank you.")
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_caller_who_interrupts_leaves_only_what_he_heard(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_caller_who_interrupts_leaves_only_what_he_heard(tmp_path: Path) -> No
             assert long.startswith(heard.rstrip("…").rstrip())
             assert 0 < len(heard) < len(long) / 2
 
-    asyncio.run(scene())
+    play(scene())
 
 
 @pytest.mark.parametrize("stage", ["deepgram", "elevenlabs"])
@@ -232,7 +232,7 @@ def test_without_ears_or_voice_the_dialplan_keeps_the_caller(tmp_path: Path, sta
             assert row.status == "failed"
             assert stage in (row.error or "")
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_over_the_limit_the_dialplan_keeps_the_caller(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_over_the_limit_the_dialplan_keeps_the_caller(tmp_path: Path) -> None:
                 assert refused.value.action == "fallback"
             await first.hang_up()
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_caller_who_hangs_up_while_it_rings_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_caller_who_hangs_up_while_it_rings_leaves_nothing_behind(tmp_path: Pa
             (row,) = await place.rows()
             assert (row.end_reason, row.started_at) == ("user_hangup", None)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_daemon_that_stops_gives_its_callers_back(tmp_path: Path) -> None:
@@ -285,4 +285,4 @@ def test_a_daemon_that_stops_gives_its_callers_back(tmp_path: Path) -> None:
             (report,) = await place.reported()
             assert report["end_reason"] == "shutdown"
 
-    asyncio.run(scene())
+    play(scene())

@@ -1,0 +1,112 @@
+"""The caller of the demo: a voice, an ear, and the manners to wait until the other has finished."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sovereign_pbx.commands.demo.scene import Line
+from sovereign_pbx.core.errors import SovereignError
+from sovereign_pbx.testing.heard import Heard, Sound
+from sovereign_pbx.testing.utterance import Utterance
+
+_ANSWER_S = 30.0  # a 1.5-billion-parameter model on two old cores takes its time
+_FINISHED_S = 1.4  # a pause this long means that the assistant has finished
+_LONGEST_S = 45.0
+_LOOK_S = 0.05
+
+
+class NoAnswer(SovereignError):
+    """The assistant fell silent."""
+
+
+class Phone(Protocol):
+    """What the demo needs of a call, over SIP or over AudioSocket."""
+
+    def say(self, pcm: bytes) -> Utterance: ...
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A line as it went, on the loop's clock. `cut_ms`: interruption's first sample to the last one heard."""
+
+    line: Line
+    said_from: float
+    said_until: float
+    heard_from: float = 0.0
+    heard_until: float = 0.0
+    cut_ms: float | None = None
+
+    @property
+    def latency_ms(self) -> float:
+        """From the caller's last sample to the first one of the answer, at his ear."""
+        return (self.heard_from - self.said_until) * 1000
+
+
+class Person:
+    """Speaks the lines in turn. `voice` has the PCM of each line."""
+
+    def __init__(self, phone: Phone, heard: Heard, voice: Callable[[str], bytes]) -> None:
+        self._phone = phone
+        self._heard = heard
+        self._voice = voice
+        self._now = asyncio.get_running_loop().time
+        self.exchanges: list[Exchange] = []
+        self.greeted = (0.0, 0.0)
+
+    async def hear_greeting(self) -> None:
+        """Let the assistant greet, and finish."""
+        sound = await self._begin(0.0)
+        self.greeted = (sound.start, await self._end(sound.start))
+
+    async def say(self, line: Line) -> Exchange:
+        """Say the line when its moment has come, and hear the answer out (unless the next line will interrupt it)."""
+        exchange = await self._speak(line)
+        self.exchanges.append(exchange)
+        sound = await self._begin(exchange.said_until)
+        exchange.heard_from = sound.start
+        return exchange
+
+    async def hear_out(self, exchange: Exchange) -> None:
+        """Wait until the answer has ended."""
+        exchange.heard_until = await self._end(exchange.heard_from)
+
+    async def interrupt(self, line: Line, over: Exchange) -> Exchange:
+        """Talk into the answer to `over`, `line.interrupts` seconds after it began."""
+        assert line.interrupts is not None
+        await asyncio.sleep(max(0.0, over.heard_from + line.interrupts - self._now()))
+        exchange = await self._speak(line)
+        self.exchanges.append(exchange)
+        before = [sound for sound in self._heard.sounds(join_s=0.1) if sound.start < exchange.said_from + 1.0]
+        over.heard_until = before[-1].end
+        exchange.cut_ms = (over.heard_until - exchange.said_from) * 1000
+        sound = await self._begin(exchange.said_until)
+        exchange.heard_from = sound.start
+        return exchange
+
+    async def _speak(self, line: Line) -> Exchange:
+        utterance = self._phone.say(self._voice(line.text))
+        await utterance.finished.wait()
+        assert utterance.started_at is not None and utterance.ended_at is not None
+        return Exchange(line, utterance.started_at, utterance.ended_at)
+
+    async def _begin(self, after: float) -> Sound:
+        """The first sound that begins after `after`."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                while True:
+                    for sound in self._heard.sounds(join_s=0.1):
+                        if sound.start > after:
+                            return sound
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError as exc:
+            raise NoAnswer(f"the caller heard nothing for {_ANSWER_S:g} s") from exc
+
+    async def _end(self, begun: float) -> float:
+        """When the answer that began at `begun` had ended."""
+        while self._now() < begun + _LONGEST_S:
+            last = self._heard.sounds()[-1].end
+            if self._now() - last > _FINISHED_S:
+                return last
+            await asyncio.sleep(_LOOK_S)
+        return self._now()
