@@ -56,6 +56,11 @@ class Turn:
         return any(segment.kind != "filler" and not segment.flushing for segment in self.segments)
 
     @property
+    def came_through(self) -> bool:
+        """Recogniser, model and voice have all done their part in it."""
+        return not self.failed and any(each.kind == "reply" and each.started_at is not None for each in self.segments)
+
+    @property
     def heard(self) -> str:
         return " ".join(filter(None, (segment.heard for segment in self.segments)))
 

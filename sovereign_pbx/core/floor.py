@@ -10,7 +10,7 @@ from typing import Final
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import FinalizeHearing, HandOver, HangUp, ScoreTurn
 from sovereign_pbx.core.ear import LATE_WORDS_S
-from sovereign_pbx.core.endpointing import delay, next_score, shape
+from sovereign_pbx.core.endpointing import RECOGNISER_SCORE, delay, next_score, shape
 from sovereign_pbx.core.exchange import Turn
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
@@ -41,7 +41,7 @@ def silence_falls(talk: Talk, ended_at: float) -> State:
     """The caller fell silent at `ended_at`."""
     talk.ear.stop(ended_at)
     talk.restart_timeline(ended_at)
-    talk.score = None
+    talk.score = RECOGNISER_SCORE if talk.ear.over else None
     talk.alarms.clear(Alarm.STALL)
     if talk.ear.voiced:  # else there is nothing that the turn model could hear
         talk.out.append(ScoreTurn(ended_at))
@@ -153,8 +153,6 @@ def free(talk: Talk) -> State:
     turn = talk.turn
     talk.reply = None
     talk.alarms.clear(Alarm.FILLER)
-    if turn is not None and not turn.failed and any(segment.kind == "reply" for segment in turn.segments):
-        talk.failures = 0
     if turn is not None and turn.said and not turn.failed and not turn.heard:
         return apologise(talk, "the voice gave no sound")
     talk.close_turn()
@@ -200,7 +198,8 @@ def apologise(talk: Talk, error: str, *, stay: bool = False) -> State:
     talk.owed = False
     talk.open_turn(talk.now).failed = True
     talk.alarms.clear(Alarm.FILLER)
-    talk.say(talk.plan.phrases.apology, "apology")
+    if talk.plan.phrases.apology:
+        talk.say(talk.plan.phrases.apology, "apology")
     return talk.state if stay else rest(talk)
 
 

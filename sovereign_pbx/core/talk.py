@@ -100,6 +100,8 @@ class Talk:
     def close_turn(self, *, cut: bool = False) -> None:
         """The exchange is over; its record follows when the last of its sound is accounted for."""
         turn, self.turn = self.turn, None
+        if turn is not None and turn.came_through:
+            self.failures = 0
         if turn is not None and (turn.said or turn.segments):
             turn.cut = cut
             turn.ended_at = self.now

@@ -78,7 +78,7 @@ PLANS = st.builds(
         false_interruption_timeout=st.sampled_from([None, 1.5]),
     ),
     silence=st.sampled_from([None, SilencePlan(), SilencePlan(messages=("Still there?",), final_message="Bye.")]),
-    phrases=st.sampled_from([Phrases(), Phrases(filler="", unwell="", goodbye="Bye bye.", unheard="")]),
+    phrases=st.sampled_from([Phrases(), Phrases(filler="", apology="", unwell="", goodbye="Bye bye.", unheard="")]),
     end_call_phrases=st.sampled_from([(), ("goodbye",)]),
     max_duration=st.sampled_from([None, 20.0]),
     tool_filler_after=st.sampled_from([0.0, 1.5]),

@@ -14,7 +14,7 @@ def answered(talk: Talk, _: Answered) -> State:
     talk.answered_at = talk.now
     if talk.plan.max_duration is not None:
         talk.alarm(Alarm.LIMIT, talk.plan.max_duration)
-    if talk.plan.first_message:
+    if talk.plan.first_message.strip():
         turn = talk.open_turn(talk.now, greeting=True)
         turn.timeline = Timeline(talk.now, "tts")
         talk.say(talk.plan.first_message, "greeting")

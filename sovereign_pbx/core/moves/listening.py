@@ -120,6 +120,7 @@ def utterance_ended(talk: Talk, _: UtteranceEnded) -> State:
 def utterance_ended_in_speech(talk: Talk, _: UtteranceEnded) -> State:
     """The recogniser is done while the voice detector still hears something: believe it if that lasts."""
     if talk.ear.text:
+        talk.ear.over = True
         talk.alarm(Alarm.STALL, talk.plan.turn_taking.endpointing_max_delay)
     return State.LISTENING
 

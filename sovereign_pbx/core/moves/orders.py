@@ -63,15 +63,17 @@ def _think_again(talk: Talk) -> State:
 
 def instructed_early(talk: Talk, event: Instructed) -> State:
     """Before the answer: what can wait waits, what ends the call ends it."""
-    if event.kind == "say" and not event.then:
-        talk.waiting.append(event.text)
-    elif event.kind == "inject":
-        talk.history.add_system(event.text)
-        talk.owed |= event.then
-    elif event.kind == "transfer":
+    text = event.text.strip()
+    if event.kind == "transfer":
         return talk.end(HandOver(event.destination, "transferred"))
-    else:
+    if event.kind == "end" or (event.kind == "say" and event.then):
         return talk.end(HangUp("api_end_call"))
+    if event.kind == "inject":
+        talk.owed |= event.then
+    if text and event.kind == "inject":
+        talk.history.add_system(text)
+    elif text:
+        talk.waiting.append(text)
     return State.RINGING
 
 
