@@ -201,7 +201,7 @@ def test_a_vendor_that_stays_broken_is_reported_after_the_outage_limit(fault: An
             server.faults.arm(fault, "first")
             async with hearing(nova(server)) as heard:
                 heard.stream.speech(True)
-                await talk(heard.stream, 400, 100)
+                await talk(heard.stream, 700, 100)
                 heard.stream.speech(False)
                 await eventually(lambda: heard.error is not None, "the loss is reported")
             assert heard.error is not None

@@ -115,6 +115,67 @@ def test_the_first_reconnect_is_at_once_and_the_next_ones_are_spaced() -> None:
     run_clean(main())
 
 
+async def speak(heard: Hearing, frames: int) -> None:
+    heard.stream.speech(True)
+    for _ in range(frames):
+        heard.stream.send(quiet())
+    heard.stream.speech(False)
+
+
+def test_speech_that_stays_unanswered_counts_as_an_outage_from_its_beginning() -> None:
+    async def main() -> None:
+        dialect = Words(Wire())
+        heard = opened(Wire(), dialect, answer_s=0.3, outage_s=0.2)
+        began = asyncio.get_running_loop().time()
+        await speak(heard, 40)
+        await heard.listen()
+        assert heard.error is not None
+        assert heard.error.kind == "stalled"
+        assert dialect.connects_at == []  # the limit was passed when it was noticed: the next provider has its turn
+        assert asyncio.get_running_loop().time() - began < 0.6
+        await heard.stream.close()
+
+    run_clean(main())
+
+
+def test_a_cough_need_not_be_answered_and_an_answer_ends_the_waiting() -> None:
+    async def main() -> None:
+        wire = Wire()
+        heard = opened(wire, Words(Wire()), answer_s=0.2, outage_s=0.1)
+        await speak(heard, 10)
+        await asyncio.sleep(0.5)
+        await speak(heard, 60)
+        wire.inbox.put_nowait("heard")
+        await asyncio.sleep(0.5)
+        assert heard.error is None
+        assert wire.closed == 0
+        await heard.stream.close()
+
+    run_clean(main())
+
+
+def test_a_caller_who_talks_on_is_answered_in_between_or_the_line_is_dead() -> None:
+    async def main() -> None:
+        wire = Wire()
+        heard = opened(wire, Words(Wire()), answer_s=0.3, outage_s=0.1)
+        listening = asyncio.create_task(heard.listen())
+        heard.stream.speech(True)
+        for number in range(3):
+            for _ in range(20):
+                heard.stream.send(quiet())
+            wire.inbox.put_nowait(f"part {number}")
+            await asyncio.sleep(0.2)
+        assert heard.error is None
+        for _ in range(30):
+            heard.stream.send(quiet())
+        await listening
+        assert heard.error is not None
+        assert heard.error.kind == "stalled"
+        await heard.stream.close()
+
+    run_clean(main())
+
+
 def test_an_outage_is_over_when_the_vendor_answers_again() -> None:
     async def main() -> None:
         wires = [Wire() for _ in range(4)]

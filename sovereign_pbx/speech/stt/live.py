@@ -25,6 +25,8 @@ EVENTS_LIMIT = 256
 WATCH_S = 0.1
 FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
+# Less of what the VAD takes for speech may be a cough, for which a vendor owes no answer.
+OWED_SPEECH_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class LiveStream:
         self._sent_at = self._clock()
         self._sending_at: float | None = None
         self._answer_due: float | None = None
+        self._speaking_from_s: float | None = None  # stream time
         self._down_since: float | None = None
         self._tries = 0
         self._task = asyncio.create_task(self._run(), name="stt-stream")
@@ -98,13 +101,17 @@ class LiveStream:
             self._wake.set()
 
     def speech(self, speaking: bool) -> None:
-        """The caller began or fell silent: from here on the vendor has to show that it listens."""
-        self._expect_answer()
+        """The caller began or fell silent: for half a second of speech the vendor owes a sign that it listens."""
+        if speaking:
+            self._speaking_from_s = self._ring.end_s
+        else:
+            self._owe_answer()
+            self._speaking_from_s = None
 
     def finalize(self) -> None:
         """Ask for the final text of everything sent so far."""
         self._finalize_asked = True
-        self._expect_answer()
+        self._owe_answer()
         self._wake.set()
 
     async def __aiter__(self) -> AsyncIterator[SttEvent]:
@@ -158,7 +165,9 @@ class LiveStream:
         """A new connection with the un-finalised audio queued for replay, or ProviderError after the outage limit."""
         owed_answer = self._answer_due is not None
         now = self._clock()
-        self._down_since = self._down_since or now
+        # A vendor whose answer is overdue has been down since it was owed.
+        overdue = self._answer_due is not None and now >= self._answer_due
+        self._down_since = self._down_since or (now - self._patience.answer_s if overdue else now)
         while fault.kind != "denied":
             left_s = self._down_since + self._patience.outage_s - self._clock()
             pause_s = self._backoff()
@@ -173,7 +182,7 @@ class LiveStream:
             self._ring.rewind()
             self._answer_due = None
             if owed_answer:
-                self._expect_answer()
+                self._answer_due = self._clock() + self._patience.answer_s
             self._wake.set()
             return socket
         raise fault
@@ -217,6 +226,8 @@ class LiveStream:
             origin_s = self._ring.origin_s
             if reading.alive:
                 self._answer_due = self._down_since = None
+                if self._speaking_from_s is not None:
+                    self._speaking_from_s = self._ring.end_s
                 self._tries = 0
             if reading.settled_s is not None:
                 self._ring.settle(origin_s + reading.settled_s)
@@ -228,6 +239,7 @@ class LiveStream:
         while True:
             await asyncio.sleep(min(WATCH_S, self._patience.answer_s / 4, self._patience.idle_s / 4))
             now = self._clock()
+            self._owe_answer()
             if self._sending_at is not None and socket.is_deaf(now - self._sending_at):
                 raise socket.deaf()
             if self._answer_due is not None and now >= self._answer_due:
@@ -244,8 +256,10 @@ class LiveStream:
             self._controls.append(message)
         self._wake.set()
 
-    def _expect_answer(self) -> None:
-        if self._answer_due is None:
+    def _owe_answer(self) -> None:
+        """Long enough speech, and nothing said about it: the vendor's time runs."""
+        began_s = self._speaking_from_s
+        if self._answer_due is None and began_s is not None and self._ring.end_s - began_s >= OWED_SPEECH_S:
             self._answer_due = self._clock() + self._patience.answer_s
 
 

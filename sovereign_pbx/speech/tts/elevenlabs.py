@@ -10,7 +10,7 @@ the vendor's limit of five contexts until its `isFinal`.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -18,89 +18,20 @@ import structlog
 
 from sovereign_pbx.core.audio import SAMPLE_BYTES
 from sovereign_pbx.core.errors import ConfigError, ProviderError, ProviderFault
-from sovereign_pbx.core.values import Word
 from sovereign_pbx.speech.settings import Settings
 from sovereign_pbx.speech.sockets import Socket, Sockets, one_line
 from sovereign_pbx.speech.tts import Audio, VoiceSession
-from sovereign_pbx.speech.tts.alignment import WordAssembler
+from sovereign_pbx.speech.tts.elevenlabs_context import Answer, Context, decode_answer
 from sovereign_pbx.speech.tts.voice_settings import ElevenLabsAccount, VoiceChoice, language_code, speakable
 
 log = structlog.get_logger(__name__)
 
 CONTEXTS: Final = 5
-CHUNKS_LIMIT: Final = 4096  # a segment is a sentence or two; more than this is no speech
 INACTIVITY_S: Final = 180  # the vendor's maximum
 RATES: Final = (8000, 16000)
 FAREWELL: Final = '{"close_socket":true}'
 # What the vendor calls its errors when another try would end alike.
 _DENIED: Final = ("api_key", "quota", "voice", "model", "unauthorized", "invalid", "payment", "forbidden")
-
-
-class _Alignment(msgspec.Struct):
-    chars: list[str] = []
-    charStartTimesMs: list[float] = []
-    charDurationsMs: list[float] = []
-
-
-class _Answer(msgspec.Struct):
-    audio: bytes | None = None  # base64 on the wire
-    contextId: str | None = None
-    isFinal: bool | None = None
-    alignment: _Alignment | None = None
-    error: Any = None
-    message: Any = None
-
-
-_answer = msgspec.json.Decoder(_Answer)
-
-
-@dataclass(slots=True)
-class _Context:
-    """One segment at the vendor."""
-
-    id: str
-    second: int  # bytes
-    chunks: asyncio.Queue[Audio | ProviderError | None] = field(default_factory=lambda: asyncio.Queue(CHUNKS_LIMIT))
-    words: WordAssembler = field(default_factory=WordAssembler)
-    received: int = 0
-    odd: bytes = b""
-    wanted: bool = True  # False: cancelled, late audio is dropped
-    final: bool = False
-
-    def take(self, answer: _Answer) -> None:
-        """Queue an answer's audio with the words that lie in it."""
-        if not self.wanted:
-            return
-        words: tuple[Word, ...] = ()
-        if answer.alignment is not None:
-            words = self._aligned(answer.alignment)
-        pcm = self.odd + (answer.audio or b"")
-        self.odd = pcm[len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES :]
-        pcm = pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]
-        self.received += len(pcm)
-        if pcm or words:
-            self.chunks.put_nowait(Audio(pcm, words))
-
-    def finish(self) -> None:
-        """`isFinal` has come."""
-        self.final = True
-        if self.wanted:
-            if words := self.words.rest():
-                self.chunks.put_nowait(Audio(b"", words))
-            self.chunks.put_nowait(None)
-
-    def fail(self, fault: ProviderError) -> None:
-        """The segment is lost; what is queued is heard first. A full queue is emptied: the error must arrive."""
-        self.final = True
-        if self.chunks.full():
-            self.chunks.get_nowait()
-        self.chunks.put_nowait(fault)
-
-    def _aligned(self, alignment: _Alignment) -> tuple[Word, ...]:
-        offset = self.received / self.second  # the vendor's times are per chunk
-        starts = [offset + ms / 1000 for ms in alignment.charStartTimesMs]
-        ends = [start + ms / 1000 for start, ms in zip(starts, alignment.charDurationsMs, strict=False)]
-        return self.words.feed(alignment.chars, starts, ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +60,7 @@ class ElevenLabsSession:
         self._socket: Socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._connecting = asyncio.Lock()
-        self._contexts: dict[str, _Context] = {}
+        self._contexts: dict[str, Context] = {}
         self._freed = asyncio.Event()
         self._number = 0
         self._closed = False
@@ -183,12 +114,12 @@ class ElevenLabsSession:
 
     # --- one segment
 
-    async def _begin(self, text: str, deadline: float) -> _Context:
+    async def _begin(self, text: str, deadline: float) -> Context:
         """Open a context and send all of its text."""
         socket = await self.connect(deadline)
         await self._wait_for_place(socket, deadline)
         self._number += 1
-        context = _Context(f"s{self._number}", self._second)
+        context = Context(f"s{self._number}", self._second)
         self._contexts[context.id] = context
         opening: dict[str, Any] = {"text": " ", "context_id": context.id}
         if self._choice.settings:
@@ -205,7 +136,7 @@ class ElevenLabsSession:
             raise
         return context
 
-    async def _give_up(self, socket: Socket, context: _Context) -> None:
+    async def _give_up(self, socket: Socket, context: Context) -> None:
         """Interrupted while opening: close the context, else it would hold its place for the whole call."""
         try:
             await socket.send(json.dumps({"context_id": context.id, "close_context": True}))
@@ -223,7 +154,7 @@ class ElevenLabsSession:
             await socket.close()  # contexts that never end have to go with their socket
             raise socket.fault("stalled", "no context became free") from exc
 
-    async def _chunks(self, context: _Context, deadline: float) -> AsyncIterator[Audio]:
+    async def _chunks(self, context: Context, deadline: float) -> AsyncIterator[Audio]:
         heard = False
         while True:
             try:
@@ -241,7 +172,7 @@ class ElevenLabsSession:
             deadline = self._clock() + self._deadlines.gap_s
             yield chunk
 
-    async def _leave(self, context: _Context) -> None:
+    async def _leave(self, context: Context) -> None:
         """Nobody listens any more. The context was closed with its text: only its late audio is left to drop."""
         context.wanted = False
         if context.final:
@@ -280,7 +211,7 @@ class ElevenLabsSession:
         while True:
             message = await socket.receive()
             try:
-                answer = _answer.decode(message)
+                answer = decode_answer(message)
             except msgspec.MsgspecError as exc:
                 raise socket.fault("garbled", one_line(exc)) from exc
             context = self._contexts.get(answer.contextId or "")
@@ -295,7 +226,7 @@ class ElevenLabsSession:
                 self._contexts.pop(context.id, None)
                 self._freed.set()
 
-    def _deliver(self, context: _Context, answer: _Answer) -> None:
+    def _deliver(self, context: Context, answer: Answer) -> None:
         try:
             context.take(answer)
             if answer.isFinal:
@@ -310,7 +241,7 @@ class ElevenLabsSession:
             if not self._contexts:
                 await socket.send('{"text":""}')
 
-    def _vendor_error(self, answer: _Answer) -> ProviderError:
+    def _vendor_error(self, answer: Answer) -> ProviderError:
         text = one_line(f"{answer.error} {answer.message or ''}")
         denied = any(word in str(answer.error).lower() for word in _DENIED)
         return self._fault("denied" if denied else "refused", text)
