@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "bench": "Measure latency, barge-in and cost under load.",
     "version": "Print the version.",
 }
-"""Each is the click command of its own name in `commands/NAME.py`; one without a module is left out."""
+"""Each is the click command of its own name in the module or package `commands/NAME`; what is not there is left out."""
 
 
 class CouldNotRun(click.ClickException):
@@ -58,17 +58,16 @@ class LazyGroup(click.Group):
     """Knows its subcommands by name and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in COMMANDS if importlib.util.find_spec(f"sovereign_pbx.commands.{name}")]
+        return [name for name in COMMANDS if _is_there(name)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
         try:
-            command = getattr(importlib.import_module(f"sovereign_pbx.commands.{cmd_name}"), cmd_name)
+            command = getattr(importlib.import_module(f"sovereign_pbx.commands.{cmd_name}"), cmd_name, None)
         except ModuleNotFoundError as exc:
             raise CouldNotRun(f"{cmd_name} needs the package {exc.name}, which is not installed") from exc
-        assert isinstance(command, click.Command)
-        return _with_config_option(command)
+        return _with_config_option(command) if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -87,6 +86,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except SovereignError as exc:
             raise CouldNotRun(str(exc)) from exc
+
+
+def _is_there(name: str) -> bool:
+    spec = importlib.util.find_spec(f"sovereign_pbx.commands.{name}")
+    return spec is not None and spec.origin is not None  # a folder without __init__.py is no command
 
 
 def _suggested(message: str, name: str, names: list[str]) -> str:

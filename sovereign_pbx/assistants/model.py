@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from sovereign_pbx.assistants import blocks
-from sovereign_pbx.assistants.problem import InvalidSettings, Path, Report
+from sovereign_pbx.assistants.problem import MOST_ENTRIES, InvalidSettings, Path, Report
 from sovereign_pbx.assistants.public import without_secrets
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Opaque, Real, Text, Url, Whole
@@ -112,7 +112,7 @@ class Assistant:
 
         `strict` refuses unknown keys: right for a file somebody typed, wrong for a webhook's own data.
         """
-        report = Report(strict=strict)
+        report = Report(strict=strict, entries=2 * MOST_ENTRIES)  # an override comes on top of what is saved
         assistant = cls.read(data, (), report)
         if assistant is None:
             raise InvalidSettings(f"{where} is not a valid assistant", problems=report.errors)
@@ -160,6 +160,11 @@ class Assistant:
         """Seconds of silence before the first question; the older single knob counts where the newer is not set."""
         silence = self.speech_config.get("silence", {})
         return float(silence.get("first_check_seconds", self.silence_timeout_seconds or 3.0))
+
+    @property
+    def may_be_recorded(self) -> bool:
+        """No where consent has to be asked for: this release can't ask, so it must not record."""
+        return not (self.recording_consent or {}).get("enabled", False)
 
     def wants(self, event: str) -> bool:
         """Is `event` to be sent for this assistant's calls?"""

@@ -17,6 +17,9 @@ Severity = Literal["error", "warning"]
 MOST_PROBLEMS = 200
 """Beyond this the list helps nobody, and a hostile body could make it endless."""
 
+MOST_ENTRIES = 10_000
+"""Keys and list items that data from outside may have in all: checking them takes about 20 ms of the media loop."""
+
 MOST_GUESSES = 40
 """Nearest-name searches a report makes; each costs about 0.1 ms."""
 
@@ -46,12 +49,16 @@ class InvalidSettings(ConfigError):
 
 
 class Report:
-    """Collects problems. `strict`: an unknown key in a closed table is an error (files), else it is kept (webhooks)."""
+    """Collects problems. `strict`: an unknown key in a closed table is an error (files), else it is kept (webhooks).
 
-    def __init__(self, *, strict: bool = False) -> None:
+    `entries` bounds the size of what is checked; None for the administrator's own files.
+    """
+
+    def __init__(self, *, strict: bool = False, entries: int | None = None) -> None:
         self.strict = strict
         self.problems: list[Problem] = []
         self._guesses = 0
+        self._entries = entries
 
     def error(self, path: Path, message: str, remedy: str = "") -> None:
         self._add(Problem(path, message, remedy))
@@ -65,6 +72,23 @@ class Report:
             return None
         self._guesses += 1
         return nearest(name, known)
+
+    def affords(self, path: Path, entries: int) -> bool:
+        """May `entries` more be checked? The first refusal is reported."""
+        if self._entries is None:
+            return True
+        if entries <= self._entries:
+            self._entries -= entries
+            return True
+        if self._entries >= 0:
+            self.error(path, "is too large: there are too many keys and values")
+        self._entries = -1
+        return False
+
+    @property
+    def is_full(self) -> bool:
+        """Would another problem be dropped?"""
+        return len(self.problems) >= MOST_PROBLEMS
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -14,7 +14,7 @@ from sovereign_pbx.assistants.account import Asked, asks
 from sovereign_pbx.assistants.answer import BESIDES, Answer, read_answer
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.assistants.problem import Report
+from sovereign_pbx.assistants.problem import MOST_ENTRIES, Report
 from sovereign_pbx.core.errors import ConfigError, SovereignError
 
 BUDGET_S = 5.0
@@ -63,7 +63,7 @@ async def resolve(
 
 def decide(directory: Directory, number: Number | None, saved: Assistant | None, body: Any) -> Resolution:
     """What a webhook's answer comes to."""
-    report = Report()
+    report = Report(entries=MOST_ENTRIES)
     answer = read_answer(body, report)
     if answer is None:
         return _settled(number, saved, f"the webhook's answer can't be used: {_reasons(report)}")

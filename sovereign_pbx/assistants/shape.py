@@ -22,7 +22,9 @@ class _Nothing:
 
 NOTHING: Final = _Nothing()
 
-MOST_NESTING = 64
+TOO_LARGE: Final = "too large"
+
+MOST_NESTING: Final = 64
 """Levels of user data (metadata, JSON Schema) that are accepted: deeper ones break serialisers later."""
 
 
@@ -201,10 +203,11 @@ class Opaque:
     def check(self, value: Any, path: Path, report: Report) -> Any:
         if self.kind == "object" and not isinstance(value, Mapping):
             return _wrong(self, value, path, report)
-        fault = unsendable(value)
-        if fault is None:
+        fault = unsendable(value, path, report)
+        if not fault:
             return value
-        report.error(path, fault)
+        if fault is not TOO_LARGE:
+            report.error(path, fault)
         return NOTHING
 
     def words(self) -> str:
@@ -234,38 +237,56 @@ class Nullable:
         return {"anyOf": [self.inner.json_schema(), {"const": 0}, {"type": "null"}]}
 
 
-def unsendable(value: Any) -> str | None:
-    """Why user data could not be stored and sent as JSON later, or None. Iterative: depth must not matter here."""
-    open_values: list[tuple[Any, int]] = [(value, 0)]
-    while open_values:
-        current, depth = open_values.pop()
-        if depth > MOST_NESTING:
-            return f"is nested deeper than {MOST_NESTING} levels"
-        if isinstance(current, Mapping):
-            open_values += ((item, depth + 1) for pair in current.items() for item in pair)
-        elif isinstance(current, (list, tuple)):
-            open_values += ((item, depth + 1) for item in current)
-        elif (fault := _scalar_fault(current)) is not None:
+def unsendable(value: Any, path: Path, report: Report) -> str:
+    """Why user data could not be stored and sent as JSON later, or "". Iterative: depth must not matter here."""
+    if not isinstance(value, (Mapping, list, tuple)):
+        return _scalar_fault(value)
+    level: list[Any] = [value]
+    for _ in range(MOST_NESTING):
+        inner: list[Any] = []
+        for container in level:
+            if not report.affords(path, len(container)):
+                return TOO_LARGE
+            fault = _container_fault(container, inner)
+            if fault:
+                return fault
+        if not inner:
+            return ""
+        level = inner
+    return f"is nested deeper than {MOST_NESTING} levels"
+
+
+def _container_fault(container: Any, inner: list[Any]) -> str:
+    """What is wrong with the scalars of one container; the containers in it are added to `inner`."""
+    if isinstance(container, Mapping):
+        if not all(isinstance(key, str) and _sendable(key) for key in container):
+            return "has a key that is not valid text"
+        container = container.values()
+    for item in container:
+        if isinstance(item, (Mapping, list, tuple)):
+            inner.append(item)
+        elif fault := _scalar_fault(item):
             return fault
-    return None
+    return ""
 
 
-def _scalar_fault(value: Any) -> str | None:
+def _scalar_fault(value: Any) -> str:
+    if value is None or isinstance(value, int):
+        return ""
     if isinstance(value, str):
-        return None if _sendable(value) else "holds text that is not valid Unicode"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "holds a number that JSON can't carry (NaN or infinite)"
-    if value is not None and not isinstance(value, (bool, int, float)):
+        return "" if _sendable(value) else "holds text that is not valid Unicode"
+    if not isinstance(value, float):
         return f"holds a {type(value).__name__}, which JSON can't carry; write it as text"
-    return None
+    return "" if math.isfinite(value) else "holds a number that JSON can't carry (NaN or infinite)"
 
 
 def _sendable(value: str) -> bool:
     # json.loads lets lone surrogates in ("\ud800"); they would blow up at the next encode()
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
     return "\x00" not in value
 
 

@@ -59,6 +59,8 @@ class Table:
         if not isinstance(value, Mapping):
             report.error(path, f"must be {self.words()}{got(value)}")
             return NOTHING
+        if not report.affords(path, len(value)):
+            return NOTHING
         checked: dict[str, Any] = {}
         for name, item in value.items():
             if not isinstance(name, str):
@@ -126,6 +128,8 @@ class ListOf:
         if not isinstance(value, (list, tuple)) or len(value) < self.least or (self.most or len(value)) < len(value):
             size = f" of {len(value)}" if isinstance(value, (list, tuple)) else ""
             report.error(path, f"must be {self.words()}" + (f", not{size} items" if size else got(value)))
+            return NOTHING
+        if report.is_full or not report.affords(path, len(value)):
             return NOTHING
         checked = [self.item.check(item, (*path, index), report) for index, item in enumerate(value)]
         return tuple(item for item in checked if item is not NOTHING)

@@ -191,6 +191,16 @@ def test_events_are_the_usual_ones_until_somebody_lists_them() -> None:
     assert Assistant.parse({"webhook_events": []}, where="it").wants("status-update") is False
 
 
+def test_who_wants_consent_asked_is_not_recorded_without() -> None:
+    assert Assistant.parse({}, where="it").may_be_recorded
+    assert Assistant.parse({"recording_consent": {"enabled": False}}, where="it").may_be_recorded
+    assert not Assistant.parse({"recording_consent": {"enabled": True, "message": "?"}}, where="it").may_be_recorded
+
+
+def test_an_assistant_of_enormous_size_is_refused() -> None:
+    assert "too large" in problems_of({"metadata": {str(index): index for index in range(30_000)}})[0]
+
+
 def test_a_derived_identifier_is_the_same_on_every_start() -> None:
     assert identifier_of("reception") == identifier_of("reception") != identifier_of("other")
 

@@ -56,7 +56,8 @@ BAD: list[tuple[Shape, Any, str]] = [
     (Opaque(), [], "must be a table, not a list"),
     (Opaque(), {"x": math.inf}, "holds a number that JSON can't carry (NaN or infinite)"),
     (Opaque(), {"x": "\udc00"}, "holds text that is not valid Unicode"),
-    (Opaque(), {"\udc00": 1}, "holds text that is not valid Unicode"),
+    (Opaque(), {"\udc00": 1}, "has a key that is not valid text"),
+    (Opaque(), {"x": {1, 2}}, "holds a set, which JSON can't carry; write it as text"),
 ]
 
 
@@ -110,6 +111,14 @@ def test_the_list_of_problems_is_bounded() -> None:
         report.error(("x", index), "wrong")
         report.guess("wrnog", ["wrong"])
     assert len(report.problems) == 200
+
+
+def test_data_from_outside_is_bounded_in_all() -> None:
+    report = Report(entries=100)
+    assert Opaque().check({"a": [0] * 50}, ("first",), report) is not NOTHING
+    assert Opaque().check({"a": [0] * 50}, ("second",), report) is NOTHING
+    assert Opaque().check({}, ("third",), report) is NOTHING
+    assert [str(problem) for problem in report.problems] == ["second: is too large: there are too many keys and values"]
 
 
 def test_nearest_ignores_case_and_dashes() -> None:
