@@ -69,13 +69,6 @@ def calls(connection: sqlite3.Connection, limit: int, offset: int, status: str |
     return [rows.call_from(row) for row in connection.execute(f"{_CALL} {where} {order}", (*values, limit, offset))]
 
 
-def calls_changed_since(connection: sqlite3.Connection, moment: str, limit: int) -> list[CallRow]:
-    """Calls updated at or after `moment` among the newest `limit`, oldest first."""
-    newest = "SELECT id FROM calls ORDER BY created_at DESC LIMIT ?"
-    query = f"{_CALL} WHERE id IN ({newest}) AND updated_at >= ? ORDER BY created_at, id"
-    return [rows.call_from(row) for row in connection.execute(query, (limit, moment))]
-
-
 def unfinished(connection: sqlite3.Connection) -> list[CallRow]:
     """Calls without an end, and answered ones that ended but were not summed up, so that their report is still owed."""
     query = f"{_CALL} WHERE ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL) ORDER BY created_at"
@@ -92,8 +85,13 @@ def messages_with_times(connection: sqlite3.Connection, call_id: str) -> list[tu
 
 
 def turns(connection: sqlite3.Connection, call_id: str) -> list[TurnRecord]:
-    query = f"SELECT {', '.join(rows.TURN_COLUMNS)} FROM turns WHERE call_id = ? ORDER BY number"
-    return [rows.turn_from(row) for row in connection.execute(query, (call_id,))]
+    return turns_after(connection, call_id, -1)
+
+
+def turns_after(connection: sqlite3.Connection, call_id: str, number: int) -> list[TurnRecord]:
+    """The turns of a call that come after turn `number`."""
+    query = f"SELECT {', '.join(rows.TURN_COLUMNS)} FROM turns WHERE call_id = ? AND number > ? ORDER BY number"
+    return [rows.turn_from(row) for row in connection.execute(query, (call_id, number))]
 
 
 def events(connection: sqlite3.Connection, call_id: str) -> list[tuple[str, str, dict[str, Any]]]:

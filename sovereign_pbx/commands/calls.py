@@ -1,0 +1,152 @@
+"""`sovereign-pbx calls`: what the machine talked about, from its database, whether the daemon runs or not."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from sovereign_pbx.cli import CouldNotRun, Invocation
+from sovereign_pbx.commands.call_feed import CallFeed
+from sovereign_pbx.commands.call_page import CallPage, local_time, plain
+from sovereign_pbx.core.errors import SovereignError
+from sovereign_pbx.store import CallRow, reading, schema
+from sovereign_pbx.store.failure import StoreError
+
+_database = click.option(
+    "--database", metavar="FILE", type=click.Path(path_type=Path), help="The database itself; no configuration is read."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+
+
+@click.group()
+def calls() -> None:
+    """List calls, show one with its transcript, follow them live."""
+
+
+@calls.command("list")
+@_database
+@_as_json
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
+@click.option(
+    "--status", type=click.Choice(["connecting", "in-progress", "ended", "failed"]), help="Only those in this state."
+)
+@click.pass_obj
+def list_calls(invocation: Invocation, database: Path | None, as_json: bool, limit: int, status: str | None) -> None:
+    """The newest calls."""
+    with _reading(invocation, database) as connection:
+        found = reading.calls(connection, limit, 0, status)
+    if as_json:
+        _print_json([asdict(call) for call in found])
+    else:
+        _console().print(_table(found) if found else "no calls")
+
+
+@calls.command()
+@_database
+@_as_json
+@click.argument("call_id", metavar="ID")
+@click.pass_obj
+def show(invocation: Invocation, database: Path | None, as_json: bool, call_id: str) -> None:
+    """One call: facts, transcript, each turn's timing, events, webhooks.
+
+    The beginning of the id is enough where no other call has it.
+    """
+    with _reading(invocation, database) as connection:
+        page = CallPage.read(connection, _the_one(connection, call_id))
+    if as_json:
+        _print_json(page.as_dict())
+    else:
+        _console().print(page.render())
+
+
+@calls.command()
+@_database
+@click.option(
+    "--interval", default=0.5, show_default=True, type=click.FloatRange(0.05, 60), help="Seconds between looks."
+)
+@click.pass_obj
+def tail(invocation: Invocation, database: Path | None, interval: float) -> None:
+    """Follow calls as they happen, until interrupted."""
+    console = _console()
+    with contextlib.suppress(KeyboardInterrupt), _reading(invocation, database) as connection:
+        feed = CallFeed(connection)
+        _print_news(console, feed)
+        click.echo("following; Ctrl-C ends", err=True)
+        while True:
+            time.sleep(interval)
+            _print_news(console, feed)
+
+
+def _print_news(console: Console, feed: CallFeed) -> None:
+    try:
+        for line in feed.news():
+            console.print(line, soft_wrap=True)
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # those pass by themselves
+            raise
+
+
+@contextlib.contextmanager
+def _reading(invocation: Invocation, database: Path | None) -> Iterator[sqlite3.Connection]:
+    connection = schema.connect_observer(database or _configured(invocation))
+    try:
+        yield connection
+    except sqlite3.Error as exc:
+        raise StoreError(f"the call database can't be read: {exc}") from exc
+    finally:
+        connection.close()
+
+
+def _configured(invocation: Invocation) -> Path:
+    try:
+        return invocation.config().database
+    except SovereignError as exc:
+        raise CouldNotRun(f"{exc}\n    (--database FILE works without a configuration)") from exc
+
+
+def _the_one(connection: sqlite3.Connection, prefix: str) -> CallRow:
+    found = reading.calls_by_prefix(connection, prefix, 6) if prefix else []
+    exact = [call for call in found if call.id == prefix]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise CouldNotRun(f"no call has an id that begins with {prefix!r}; `calls list` shows them")
+    shown = ", ".join(call.id for call in found[:5])
+    raise CouldNotRun(f"several calls begin with {prefix!r}: {shown}{', …' if len(found) > 5 else ''}")
+
+
+def _table(found: list[CallRow]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("began", "id", "from", "to", "assistant", "status", "end", "length"):
+        table.add_column(name, no_wrap=name in ("began", "id"), justify="right" if name == "length" else "left")
+    for call in found:
+        table.add_row(
+            local_time(call.created_at, "%Y-%m-%d %H:%M:%S"),
+            plain(call.id[:8]),
+            plain(call.caller_phone or "(withheld)"),
+            plain(call.assistant_phone or ""),
+            plain(call.assistant_name or call.assistant_id or ""),
+            call.status,
+            plain(call.end_reason or ""),
+            "" if call.duration_seconds is None else f"{call.duration_seconds} s",
+        )
+    return table
+
+
+def _console() -> Console:
+    """Piped output keeps whole lines: eighty columns are for people."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 500
+    return console
+
+
+def _print_json(value: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
