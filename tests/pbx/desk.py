@@ -8,11 +8,12 @@ from sovereign_pbx.pbx.link import Decision, NextStep, Offer
 
 
 class ScriptedDesk:
-    """`decision` and `step` are returned after `delay_s`, or raised when they are exceptions."""
+    """`decision` and `step` are returned after `delay_s`, or raised when they are exceptions; `steps` come first."""
 
     def __init__(self, decision: Decision | Exception | None = None) -> None:
         self.decision: Decision | Exception = decision or Decision("answer")
         self.step: NextStep | Exception = NextStep("hangup")
+        self.steps: list[NextStep] = []
         self.delay_s = 0.0
         self.offers: list[Offer] = []
         self.cancelled = 0
@@ -38,7 +39,7 @@ class ScriptedDesk:
         await self._wait()
         if isinstance(self.step, Exception):
             raise self.step
-        return self.step
+        return self.steps.pop(0) if self.steps else self.step
 
     def digit(self, call_id: str, digit: str) -> None:
         self.digits.append(digit)

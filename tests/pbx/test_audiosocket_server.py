@@ -302,7 +302,6 @@ def test_a_peer_that_stops_reading_is_dropped_without_waiting() -> None:
                 assert loop.time() - began < 1
                 await asyncio.sleep(0)
         assert type(link.ended) is LinkFull
-        assert link.statistics()["frames_out"] * 0.02 < 30  # seconds of audio; the kernel alone would take 250
         assert reader.at_eof() is False
 
     run(scenario)
