@@ -174,7 +174,9 @@ class DeepgramNova:
             model=settings.text("model", "nova-3"),
             language=settings.text("language"),
             keyterms=settings.texts("keyterms"),
-            endpointing_ms=settings.whole("endpointing_ms", 300, 10, 5000) or 300,
+            endpointing_ms=settings.whole("endpointing", None, 10, 5000)
+            or settings.whole("endpointing_ms", 300, 10, 5000)
+            or 300,
             # Below the cadence of the interims (about 1 s) the vendor refuses it.
             utterance_end_ms=settings.whole("utterance_end_ms", 1000, 1000, 5000) or 1000,
             options=options,
