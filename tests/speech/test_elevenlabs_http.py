@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from sovereign_pbx.core.audio import pcm_ms
-from sovereign_pbx.core.errors import ProviderError
-from sovereign_pbx.speech.tts import Audio, VoiceSession
+from sovereign_pbx.core.errors import ConfigError, ProviderError
+from sovereign_pbx.speech.tts import Audio, VoiceSession, elevenlabs_http
 from sovereign_pbx.speech.tts.elevenlabs import Deadlines
 from sovereign_pbx.speech.tts.elevenlabs_http import ElevenLabsHttp
 from sovereign_pbx.speech.tts.voice_settings import ElevenLabsAccount, VoiceChoice
@@ -59,6 +59,12 @@ def test_a_segment_streams_in_frames_at_the_calls_rate_with_its_settings_and_tag
             ]
 
     run_clean(main())
+
+
+def test_a_missing_package_is_told_before_a_call_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elevenlabs_http, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'sovereign-pbx\[elevenlabs\]'"):
+        ElevenLabsHttp.from_config({"voice_id": "Ann"}, {"api_key": "k"})
 
 
 def test_closing_the_segment_closes_the_request() -> None:

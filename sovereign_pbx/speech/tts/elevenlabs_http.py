@@ -7,10 +7,11 @@ The SDK is imported and its client made on first use, in a thread (0.4 s), and s
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sovereign_pbx.core.audio import SAMPLE_BYTES, frame_bytes
-from sovereign_pbx.core.errors import ProviderError, ProviderFault
+from sovereign_pbx.core.errors import ConfigError, ProviderError, ProviderFault
 from sovereign_pbx.speech.settings import Settings
 from sovereign_pbx.speech.sharing import Shares
 from sovereign_pbx.speech.sockets import address, fault_of_status, one_line
@@ -144,6 +145,12 @@ class ElevenLabsHttp:
     @classmethod
     def from_config(cls, block: Mapping[str, Any], provider: Mapping[str, Any]) -> "ElevenLabsHttp":
         """From an assistant's `tts_config` and `[providers.elevenlabs]`."""
+        if find_spec("elevenlabs") is None:
+            raise ConfigError(
+                "tts_config: this voice needs the elevenlabs package",
+                key="provider",
+                remedy="pip install 'sovereign-pbx[elevenlabs]'",
+            )
         settings = Settings(block, "tts_config")
         account = ElevenLabsAccount.from_config(provider)
         address(account.base_url, "[providers.elevenlabs]", websocket=False)
