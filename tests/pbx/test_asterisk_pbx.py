@@ -313,6 +313,16 @@ def test_calls_work_without_ami() -> None:
     run(scenario, ami=False)
 
 
+def test_each_listener_has_its_own_permitted_networks() -> None:
+    async def scenario(rig: Rig) -> None:
+        assert (await rig.ask("inbound"))["SOVEREIGN_ACTION"] == "answer"
+        reader, rig.writer = await asyncio.open_connection(*rig.pbx.audiosocket_address)
+        assert await reader.read() == b""
+        assert rig.pbx.health()["audiosocket"]["refused_not_permitted"] == 1
+
+    run(scenario, permit=["127.0.0.0/8"], audiosocket_permit=["192.0.2.0/24"])
+
+
 def test_a_port_in_use_leaves_nothing_listening() -> None:
     async def scenario(rig: Rig) -> None:
         taken = rig.pbx.agi_address[1]

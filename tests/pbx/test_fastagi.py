@@ -189,6 +189,7 @@ def test_a_reply_to_no_command_is_a_fault_of_the_peer() -> None:
         client.request("test")
         client.writer.write(b"200 result=1\n")
         assert await client.finish() == {}
+        await until(lambda: bool(rig.raised))
         assert isinstance(rig.raised[0], BadInput)
 
     run(scenario)

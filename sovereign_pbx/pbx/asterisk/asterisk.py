@@ -1,6 +1,7 @@
 """Asterisk as a `Pbx`: FastAGI for decisions, AudioSocket for audio, AMI for what neither of them tells."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,8 +42,10 @@ class AmiSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsteriskSettings:
-    """Everything an administrator may set. Port 0 takes any free one. `permit` empty: whoever reaches the address.
+    """Everything an administrator may set. Port 0 takes any free one.
 
+    `permit` names the networks that may connect, empty: whoever reaches the address; `audiosocket_permit` is for
+    AudioSocket where it differs. `max_calls` bounds the calls known at once, `agi_max_connections` questions at once.
     Without `ami` calls work, but hold, tones sent, hang-up with a cause and the roll-call of channels are missing.
     """
 
@@ -51,8 +54,10 @@ class AsteriskSettings:
     audiosocket_host: str = "127.0.0.1"
     audiosocket_port: int = 9092
     ami: AmiSettings | None = None
-    permit: tuple[str, ...] = ()
+    permit: Sequence[str] = ()
+    audiosocket_permit: Sequence[str] | None = None
     max_calls: int = 500
+    agi_max_connections: int = 256
     decide_timeout_s: float = 6.0
     next_timeout_s: float = 4.0
     connect_within_s: float = 10.0
@@ -174,7 +179,7 @@ class AsteriskPbx:
             max_connections=settings.max_calls + 16,  # strangers are let in up to their handshake
             write_limit_bytes=settings.write_limit_bytes,
             idle_timeout_s=settings.idle_timeout_s,
-            permit=settings.permit,
+            permit=settings.permit if settings.audiosocket_permit is None else settings.audiosocket_permit,
         )
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
@@ -186,7 +191,7 @@ class AsteriskPbx:
             {"inbound": reception.inbound, "next": reception.next, "hangup": reception.hangup},
             header_timeout_s=settings.header_timeout_s,
             command_timeout_s=settings.command_timeout_s,
-            max_connections=settings.max_calls + 16,
+            max_connections=settings.agi_max_connections,
             permit=settings.permit,
         )
         if self.ami is not None:

@@ -1,0 +1,37 @@
+"""What is known to be wrong with an Asterisk of a given version, as far as it touches our calls.
+
+Sources: tags of the Asterisk repository for AudioSocket; everything else was run on 22.10.1.
+"""
+
+import re
+from typing import Final
+
+_VERSION: Final = re.compile(r"(?:^|[^0-9.])(\d{2})\.(\d+)")
+
+# Releases of the supported branches come together: 20.15, 21.10 and 22.5 are the same day's.
+_NODELAY_SINCE: Final = {20: 15, 21: 10, 22: 5}
+
+OLDEST_MAJOR: Final = 18
+
+
+def parse_version(text: str) -> tuple[int, int] | None:
+    """(22, 10) from "22.10.1", "Asterisk 22.10.1~dfsg" or "certified/20.7-cert3"; None for what says no number."""
+    match = _VERSION.search(text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def audiosocket_faults(version: str) -> list[str]:
+    """What to expect of this Asterisk's AudioSocket; each with its remedy. Empty: nothing known."""
+    parsed = parse_version(version)
+    if parsed is None:
+        return []
+    major, minor = parsed
+    if major < OLDEST_MAJOR:
+        return [f"Asterisk {major} has no AudioSocket: it came with 18. Use 20 or 22."]
+    faults = []
+    if major < 20 or minor < _NODELAY_SINCE.get(major, 0):
+        faults.append(
+            f"Asterisk {major}.{minor} sends audio without TCP_NODELAY, so the caller's frames may arrive in pairs and "
+            "late. On loopback it does not matter; across a network use 20.15, 21.10, 22.5 or later."
+        )
+    return faults
