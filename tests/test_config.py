@@ -268,7 +268,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, ANYTHING, max_size=5))
 def test_any_toml_is_a_configuration_or_a_config_error(tmp_path: Path, data: dict[str, Any]) -> None:
     data.pop("daemon", None)  # its state_dir would be looked into
@@ -281,7 +281,7 @@ def test_any_toml_is_a_configuration_or_a_config_error(tmp_path: Path, data: dic
         assert repr(config)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_configuration_or_a_config_error(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "config.toml"

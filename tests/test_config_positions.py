@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign_pbx.config_positions import find_positions
@@ -105,12 +105,14 @@ def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     return [path, *inner] if path else inner
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=6), VALUES, max_size=4), st.booleans())
 def test_every_key_of_any_file_has_a_place_and_no_other_key_does(data: dict[str, Any], multiline: bool) -> None:
     text = tomli_w.dumps(data, multiline_strings=multiline)
     assert set(find_positions(text).offsets) == set(paths_of(tomllib.loads(text)))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.=\"'[]{},#\\ \n\r1", max_size=40))
 def test_text_that_is_no_toml_does_no_harm(text: str) -> None:
     find_positions(text)

@@ -54,7 +54,7 @@ def valid(shape: Shape) -> st.SearchStrategy[Any]:
             return JSON.filter(lambda value: value is not None)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(valid(dialect.ENVELOPE))
 def test_a_message_in_the_older_spelling_is_read_back_unchanged(message: dict[str, Any]) -> None:
     report = Report()
@@ -63,6 +63,7 @@ def test_a_message_in_the_older_spelling_is_read_back_unchanged(message: dict[st
     assert json.dumps(read, sort_keys=True) == json.dumps(message, sort_keys=True)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["first_message", "firstMessage", "x"]), st.text(alphabet="ab", max_size=3)))
 def test_a_key_given_in_both_spellings_loses_neither(assistant: dict[str, Any]) -> None:
     assert len(dialect.to_camel(ASSISTANT, assistant)) == len(assistant)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign_pbx.assistants.model import ASSISTANT, Assistant, identifier_of
@@ -205,6 +205,7 @@ def test_a_derived_identifier_is_the_same_on_every_start() -> None:
     assert identifier_of("reception") == identifier_of("reception") != identifier_of("other")
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*ASSISTANT.keys, "else"]),

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign_pbx.assistants.problem import Report, dotted, nearest
@@ -75,6 +75,7 @@ def test_a_bad_value_is_refused_in_words_that_name_the_range(shape: Shape, value
     assert str(report.problems[0]).startswith(f"key: {message}")
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),

@@ -160,3 +160,10 @@ def test_a_provider_whose_package_is_not_installed_names_it(tmp_path: Path, monk
     result = checked(tmp_path, SOUND)
     assert result.exit_code == 1
     assert '14:16: error: assistants.reception.tts_config.provider: "espeak" needs the package hibari' in result.output
+
+
+def test_the_example_of_the_project_passes() -> None:
+    example = Path(__file__).parents[2] / "config.example.toml"
+    result = CliRunner().invoke(cli, ["check", "--no-ports", "-c", str(example)])
+    assert result.exit_code == 0, result.output
+    assert "no errors" in result.output
