@@ -352,6 +352,24 @@ def test_a_store_that_fails_for_a_while_stops_nothing(tmp_path: Path, monkeypatc
     assert [line["event"] for line in lines] == ["webhook_not_settled"]
 
 
+def test_a_store_that_keeps_failing_does_not_make_a_receiver_hear_the_same_without_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with listening(Receiver(fine)) as receiver, bench(tmp_path) as b:
+
+            async def unwell(webhook_id: str, at: str) -> None:
+                raise StoreError("no")
+
+            monkeypatch.setattr(b.store, "delivered", unwell)
+            await b.enqueue("c1", receiver.url, "status-update")
+            await asyncio.sleep(0.5)
+            assert 1 <= len(receiver.got) <= 12  # the pause is 0.05 s here
+
+    with structlog.testing.capture_logs():
+        asyncio.run(run())
+
+
 def test_an_observer_that_fails_stops_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with listening(Receiver(fine)) as receiver, bench(tmp_path) as b:
