@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from sovereign_pbx.testing.debian_source import PackagesUnavailable, own_source 
 from sovereign_pbx.testing.progress_line import ProgressLine  # noqa: E402
 
 CERTIFICATES = "ca-certificates.pem"
+SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 LAST_LINES = 25
 
 
@@ -57,8 +59,8 @@ def refresh(venv: Path, extras: Sequence[str]) -> None:
     line = ProgressLine(f"environment {venv.name} (Python {sys.version_info.major}.{sys.version_info.minor})")
     if not runs(venv):
         create(venv, line)
-    ensure_pip(venv, line)
     ensure_certificates(venv, line)
+    ensure_pip(venv, line)
     install(venv, extras, line)
     stamp.write_text(json.dumps({"key": key(), "extras": extras}), encoding="utf-8")
     line.end("ready")
@@ -112,7 +114,20 @@ def ensure_pip(venv: Path, line: ProgressLine) -> None:
         wheels = sorted(root.glob("usr/share/python-wheels/pip-*.whl"))
         if not wheels:
             raise Failed("the package python3-pip-whl brought no wheel of pip")
-        run([str(python), f"{wheels[-1]}/pip", "install", "--quiet", "--no-index", str(wheels[-1])], "installing pip")
+        unpack_pip(wheels[-1], venv)
+
+
+def unpack_pip(wheel: Path, venv: Path) -> None:
+    """A wheel of pure Python is installed by unpacking it; pip could not even start to do it by itself.
+
+    Debian's pip reads the machine's certificates while it is imported, and fails where there are none.
+    """
+    (site,) = venv.glob("lib/python3.*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    if (venv / CERTIFICATES).exists():
+        core = site / "pip/_vendor/certifi/core.py"
+        core.write_text(core.read_text("utf-8").replace(SYSTEM_BUNDLE, str(venv / CERTIFICATES)), encoding="utf-8")
 
 
 def unpacked(package: str, folder: Path, line: ProgressLine) -> Path:
@@ -132,7 +147,7 @@ def ensure_certificates(venv: Path, line: ProgressLine) -> None:
         found = sorted(root.glob("usr/share/ca-certificates/mozilla/*.crt"))
         (venv / CERTIFICATES).write_text("".join(path.read_text("ascii") for path in found), encoding="ascii")
     variables = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-    lines = [f"export {name} := {venv / CERTIFICATES}\n" for name in variables]
+    lines = [f"export {name} ?= {venv / CERTIFICATES}\n" for name in variables]
     (venv / "environment.mk").write_text("".join(lines), encoding="utf-8")
 
 
@@ -156,7 +171,7 @@ def install(venv: Path, extras: Sequence[str], line: ProgressLine) -> None:
     ]
     environment = dict(os.environ)
     if (venv / CERTIFICATES).exists():
-        environment |= {"PIP_CERT": str(venv / CERTIFICATES), "SSL_CERT_FILE": str(venv / CERTIFICATES)}
+        environment.setdefault("PIP_CERT", str(venv / CERTIFICATES))
     said: list[str] = []
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
