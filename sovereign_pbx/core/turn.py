@@ -80,7 +80,7 @@ def nothing(why: str) -> Cell:
 
 
 _LATE_REPLY = nothing("its reply was dropped or is finished")
-_NOT_PENDING = nothing("the alarm is cleared on leaving the state that set it")
+NOT_PENDING = nothing("the alarm is cleared on leaving the state that set it")
 _OWN_MATTER = nothing("the turn model was asked about a silence that is over")
 
 # Outcomes that do not depend on the floor. A state's own row goes before these.
@@ -105,18 +105,18 @@ ANYWHERE: Final[dict[Column, Cell]] = {
     e.PlayoutFinished: does("note_finished"),
     e.PlayoutFlushed: does("note_flushed"),
     e.Instructed: does("instructed", *EVERY),
-    Alarm.ENDPOINT: _NOT_PENDING,
-    Alarm.RESCORE: _NOT_PENDING,
-    Alarm.FINAL: _NOT_PENDING,
-    Alarm.PAUSE: _NOT_PENDING,
-    Alarm.CONFIRM: _NOT_PENDING,
-    Alarm.DOUBT: _NOT_PENDING,
-    Alarm.STALL: _NOT_PENDING,
+    Alarm.ENDPOINT: NOT_PENDING,
+    Alarm.RESCORE: NOT_PENDING,
+    Alarm.FINAL: NOT_PENDING,
+    Alarm.PAUSE: NOT_PENDING,
+    Alarm.CONFIRM: NOT_PENDING,
+    Alarm.DOUBT: NOT_PENDING,
+    Alarm.STALL: NOT_PENDING,
     Alarm.FILLER: nothing("the caller has the floor, or nothing is owed"),
     Alarm.SILENCE: nothing("it is not silent"),
     Alarm.DIGITS: does("digits_complete", *EVERY),
     Alarm.LIMIT: does("limit_reached", S.LEAVING, S.ENDED),
-    Alarm.LEAVE: _NOT_PENDING,
+    Alarm.LEAVE: NOT_PENDING,
 }
 
 _REPLYING: Final[dict[Column, Cell]] = {

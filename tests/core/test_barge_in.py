@@ -82,6 +82,13 @@ def test_without_word_times_the_cut_is_estimated() -> None:
     assert heard
 
 
+def test_a_turn_that_began_as_an_interruption_began_at_its_first_sound() -> None:
+    stage = speaking()
+    stage.says(4, "wait please")
+    stage.run(10)
+    assert stage.turns()[1].turn.started_at == pytest.approx(4)
+
+
 def test_late_text_audio_and_playout_of_a_dropped_reply_are_ignored() -> None:
     stage = speaking()
     stage.says(4, "wait please")

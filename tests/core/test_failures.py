@@ -197,3 +197,21 @@ def test_a_link_that_never_reports_the_end_of_the_last_words_does_not_keep_the_l
     assert deadline is not None
     assert deadline < 30
     assert c.HandOver("", "error", str(DENIED)) in stage.conversation.feed(e.Tick(), deadline)
+
+
+def test_a_recogniser_that_fails_under_an_interruption_ends_the_sentence_with_an_apology() -> None:
+    stage = called(["We open at nine in the morning every day of the week."])
+    stage.says(4.5, "wait please", words=False)
+    stage.at(4.7, e.HearingFailed(GONE))
+    stage.run(20)
+    assert stage.spoken()[-1] == PHRASES.apology
+    assert stage.conversation.history[1].interrupted
+    assert not stage.line.paused
+
+
+def test_a_goodbye_that_has_no_voice_does_not_keep_the_line() -> None:
+    stage = called(["Goodbye.", ToolCall("t", "end_call", "{}")])
+    stage.run(3.4)
+    (segment,) = (command.segment for _, command in stage.commands(c.Speak) if isinstance(command, c.Speak))
+    stage.feed(e.SpeechFailed(segment, MUTE))
+    assert stage.log[-1][1] == c.HangUp("assistant_hangup")

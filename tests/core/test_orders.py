@@ -112,6 +112,14 @@ def test_injected_context_is_answered_after_what_is_being_said() -> None:
     assert stage.transcript()[-2:] == ["system: The code was right.", "assistant: All right."]
 
 
+def test_injected_context_is_answered_even_when_the_caller_turns_out_to_have_said_nothing() -> None:
+    stage = called(ask=False)
+    stage.noise(1, 0.5)
+    stage.at(1.2, e.Instructed("inject", "The code was right.", then=True))
+    stage.run(10)
+    assert stage.transcript()[-1] == f"assistant: {LONG}"
+
+
 def test_injected_context_reaches_an_answer_that_is_still_being_thought_of() -> None:
     stage = called()
     stage.at(2.7, e.Instructed("inject", "Closed for holidays.", then=True))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from sovereign_pbx.core import events as e
+from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, TurnTaking
-from sovereign_pbx.core.turn import State, decided
+from sovereign_pbx.core.turn import NOT_PENDING, State, decided
 from sovereign_pbx.core.values import Message, ToolCall
 from tests.core.test_conversation_properties import DENIED, PASSING, TEXTS, Watch
 
@@ -114,5 +115,14 @@ def step_through(conversation: Conversation, watch: Watch, event: e.Event, now: 
     assert tuple(watch.remembered) == conversation.history
     if isinstance(event, e.Tick):
         assert conversation.deadline is None or conversation.deadline > now
-    elif conversation.state is not before:
+    no_alarm_out_of_place(conversation)
+    if not isinstance(event, e.Tick) and conversation.state is not before:
         assert conversation.state in decided(before, type(event)).to, (before, event)
+
+
+def no_alarm_out_of_place(conversation: Conversation) -> None:
+    """Where the table says that an alarm is cleared on the way, it is."""
+    talk = conversation._talk
+    state = talk.beneath if talk.state is State.HELD else talk.state
+    left = [alarm for alarm in Alarm if talk.alarms.is_set(alarm) and decided(state, alarm) is NOT_PENDING]
+    assert not left, (state, left)

@@ -164,6 +164,9 @@ def test_keys_interrupt_the_assistant() -> None:
     stage.run(10)
     assert stage.conversation.history[0].interrupted
     assert asked(stage) == ["DTMF: 1"]
+    (_, think) = stage.commands(c.Think)[0]
+    assert isinstance(think, c.Think)
+    assert think.messages[0] == stage.conversation.history[0]
 
 
 def test_keys_and_words_are_one_turn() -> None:

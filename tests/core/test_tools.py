@@ -266,3 +266,10 @@ def test_an_interruption_of_a_long_tool_needs_no_duration_to_be_kept() -> None:
     assert [message.role for message in model.asked[-1].messages] == ["user", "assistant", "tool", "user"] or (
         model.asked[-1].messages[-1].content == "hello are you there"
     )
+
+
+def test_a_caller_who_spoke_meanwhile_is_told_to_wait_again() -> None:
+    stage = called(Scripted([BOOK], ["Done."]), delays=Delays(tool=15))
+    stage.says(6, "hello are you there")
+    stage.run(30)
+    assert stage.spoken() == [Phrases().filler, Phrases().filler, "Done."]

@@ -106,6 +106,15 @@ def test_the_recognisers_own_end_of_utterance_ends_the_turn() -> None:
     assert thought(stage)[0][0] == pytest.approx(end + 0.31)
 
 
+def test_the_recognisers_own_end_of_utterance_does_not_outlive_more_words() -> None:
+    stage = answered()
+    stage.at(2.16, e.UtteranceEnded())
+    end = stage.says(1, "the big one [0.3] with the small", score=0.05)
+    stage.run(10)
+    assert len(thought(stage)) == 1
+    assert thought(stage)[0][0] > end + 1
+
+
 def test_the_recogniser_does_not_end_a_turn_before_the_shortest_delay() -> None:
     stage = answered(delays=Delays(final=0.1))
     end = stage.says(1, "the big one", score=0.05)
@@ -266,3 +275,12 @@ def test_the_parts_of_the_timing_sum_to_the_whole() -> None:
     assert timing.total_ms == pytest.approx((started - end) * 1000, abs=1e-6)
     parts = [timing.endpointing_ms, timing.stt_ms, timing.llm_ms, timing.clause_ms, timing.tts_ms, timing.link_ms]
     assert parts == pytest.approx([400, 300, 300, 80, 150, 0])
+
+
+def test_the_turn_model_is_not_asked_about_what_the_voice_detector_did_not_hear() -> None:
+    stage = answered()
+    stage.says(1, "what time do you open?")
+    stage.says(8, "and on sunday?", vad=False)
+    stage.run(20)
+    assert len(stage.commands(c.ScoreTurn)) == 1
+    assert len(thought(stage)) == 2
