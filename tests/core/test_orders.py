@@ -281,6 +281,7 @@ def test_a_hang_up_in_mid_sentence_remembers_what_was_heard() -> None:
     stage.run(5)
     assert stage.transcript() == ["user: when are you open?", "assistant: We are open"]
     (turn,) = stage.turns()
+    assert stage.conversation.history[1].interrupted
     assert turn.turn.heard == "We are open"
     assert turn.turn.interrupted
 
