@@ -8,7 +8,7 @@ from dataclasses import replace
 from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from tests.pbx.ami_server import SECRET, FakeAmi
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 TIMING = AmiTiming(
     connect_s=1, action_s=1, ping_every_s=60, ping_s=0.2, reconnect_min_s=0.02, reconnect_max_s=0.1, refused_min_s=60

@@ -19,7 +19,7 @@ from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import SipCall
 from sovereign_pbx.testing.sip_caller import SipPhone
 from tests.pbx.desk import ScriptedDesk
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 ASSISTANT_HZ = 400
 FALLBACK_HZ = 1004  # Milliwatt()

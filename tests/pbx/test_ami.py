@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign_pbx.core.errors import BadInput, LinkBroken
-from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
+from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkFinished
+from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming, _first
 from sovereign_pbx.pbx.asterisk.ami_connection import LoginRefused
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from tests.pbx.ami_rig import AmiRig, run
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 
 def test_the_secret_never_crosses_the_network() -> None:
@@ -189,6 +189,12 @@ def test_waits_double_up_to_the_limit_with_jitter() -> None:
     assert len(set(lost)) == len(lost)
     assert ami._wait_after(LoginRefused("x"), 0) >= 30
     assert ami._wait_after(LoginRefused("x"), 99) <= 600
+
+
+def test_a_refused_login_is_named_even_when_the_connection_ended_with_it() -> None:
+    refused = LoginRefused("wrong secret")
+    inner = BaseExceptionGroup("tasks", [LinkFinished("closed"), refused])
+    assert _first(BaseExceptionGroup("tasks", [LinkFinished("closed"), inner])) is refused
 
 
 def test_rights_name_what_is_missing() -> None:

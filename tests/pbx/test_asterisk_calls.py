@@ -25,7 +25,7 @@ from tests.pbx.stage import (
     telephones,
     tone_frame,
 )
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.pbx
 

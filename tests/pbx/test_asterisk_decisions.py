@@ -7,7 +7,7 @@ import pytest
 from sovereign_pbx.pbx.link import Decision
 from sovereign_pbx.testing.sip_call import CallFailed
 from tests.pbx.stage import ASSISTANT_HZ, CALLER_HZ, FALLBACK_HZ, Stage, hears, loudest, perform, tone_frame
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.pbx
 

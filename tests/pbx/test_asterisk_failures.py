@@ -15,7 +15,7 @@ from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import CallFailed
 from sovereign_pbx.testing.sip_caller import SipPhone
 from tests.pbx.stage import ASSISTANT_HZ, FALLBACK_HZ, PLAN, Stage, hears, perform, telephones
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.pbx
 

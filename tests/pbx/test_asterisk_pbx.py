@@ -15,7 +15,7 @@ from tests.pbx.agi_client import AgiClient
 from tests.pbx.ami_rig import TIMING
 from tests.pbx.ami_server import SECRET, FakeAmi
 from tests.pbx.desk import ScriptedDesk
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 PBX_ID = "1700000000.1"
 

@@ -14,7 +14,7 @@ from sovereign_pbx.core.errors import ConfigError, LinkBroken, LinkClosed, LinkE
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.wire import audiosocket as wire
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

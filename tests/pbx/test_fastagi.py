@@ -12,7 +12,7 @@ from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkFin
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from tests.pbx.agi_client import AgiClient
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 
 class Rig:

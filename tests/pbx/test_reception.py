@@ -16,7 +16,7 @@ from sovereign_pbx.pbx.link import Decision, NextStep
 from sovereign_pbx.wire import audiosocket as wire
 from tests.pbx.agi_client import AgiClient
 from tests.pbx.desk import ScriptedDesk
-from tests.pbx.waiting import until
+from tests.waiting import until
 
 
 class Rig:
