@@ -166,7 +166,8 @@ class Sockets:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, socket_factory=_socket)
+            # force_close: a connection whose handshake was turned down is of no use to anybody
+            connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, force_close=True, socket_factory=_socket)
             self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         return self._session
 

@@ -193,6 +193,21 @@ def test_a_voice_that_fails_while_speaking_is_noticed_within_the_deadline(fault:
     run_clean(main())
 
 
+@pytest.mark.parametrize("at", ["first", "middle"])
+def test_after_a_stall_the_next_segment_gets_a_new_socket(at: Any) -> None:
+    async def main() -> None:
+        async with serving() as server:
+            server.faults.arm("stall", at, times=1)
+            async with session(server) as opened:
+                with pytest.raises(ProviderError):
+                    [audio async for audio in opened.speak("We open at nine.")]
+                heard = [audio async for audio in opened.speak("We open at nine.")]
+                assert b"".join(audio.pcm for audio in heard)
+                assert len(server.sockets) == 2
+
+    run_clean(main())
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"), [("refuse", "refused"), ("deny", "denied"), ("stall", "stalled"), ("drop", "refused")]
 )

@@ -11,6 +11,7 @@ from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.speech.sockets import Sockets, address, one_line
 from sovereign_pbx.testing.providers.server import serve
 from tests.speech.running import run_clean
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,25 @@ def test_a_peer_that_is_no_websocket_is_refused_and_one_that_answers_nothing_sta
             with pytest.raises(ProviderError) as caught:
                 await sockets.connect("/", [])
             assert caught.value.kind == "stalled"
+            await sockets.aclose()
+
+    run_clean(main())
+
+
+def test_a_handshake_that_was_turned_down_leaves_no_connection() -> None:
+    async def main() -> None:
+        peers: list[asyncio.BaseTransport] = []
+
+        async def deny(request: web.Request) -> web.Response:
+            assert request.transport is not None
+            peers.append(request.transport)
+            return web.Response(status=401)
+
+        async with serving(deny) as url:
+            sockets = Sockets("vendor", "stt", url, {})
+            with pytest.raises(ProviderError):
+                await sockets.connect("/", [])
+            await until(lambda: peers[0].is_closing(), 2.0)
             await sockets.aclose()
 
     run_clean(main())

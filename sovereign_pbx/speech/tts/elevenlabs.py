@@ -161,6 +161,7 @@ class ElevenLabsSession:
                 async with asyncio.timeout_at(deadline):
                     chunk = await context.chunks.get()
             except TimeoutError as exc:
+                self._abandon()
                 raise self._fault("stalled", "no audio within the deadline") from exc
             if isinstance(chunk, ProviderError):
                 raise chunk
@@ -171,6 +172,12 @@ class ElevenLabsSession:
             heard = heard or bool(chunk.pcm)
             deadline = self._clock() + self._deadlines.gap_s
             yield chunk
+
+    def _abandon(self) -> None:
+        """A vendor that stopped talking will not begin again: the next segment gets a socket of its own."""
+        self._socket = None
+        for task in self._serving:
+            task.cancel()
 
     async def _leave(self, context: Context) -> None:
         """Nobody listens any more. The context was closed with its text: only its late audio is left to drop."""
