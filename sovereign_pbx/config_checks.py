@@ -28,9 +28,8 @@ def listeners(config: "Config") -> Iterator[tuple[Path, str, int]]:
     """Every address the daemon will listen on: the table it stands in, host, port."""
     if config.http.enabled:
         yield ("http",), config.http.host, config.http.port
-    if config.asterisk.enabled:
-        yield ("asterisk", "agi"), config.asterisk.agi.host, config.asterisk.agi.port
-        yield ("asterisk", "audiosocket"), config.asterisk.audiosocket.host, config.asterisk.audiosocket.port
+    yield ("asterisk", "agi"), config.asterisk.agi.host, config.asterisk.agi.port
+    yield ("asterisk", "audiosocket"), config.asterisk.audiosocket.host, config.asterisk.audiosocket.port
 
 
 def is_loopback(host: str) -> bool:
@@ -84,21 +83,21 @@ def _check_identifiers(config: "Config", report: Report) -> None:
 def _check_account(config: "Config", report: Report) -> None:
     if config.webhook.url and not config.webhook.secret:
         report.warn(("webhook",), "[webhook] has no secret", UNSIGNED)
-    if config.asterisk.enabled and not config.asterisk.ami.secret:
+    if not config.asterisk.ami.secret:
         remedy = "set [asterisk.ami] secret to that of a user in Asterisk's manager.conf"
         report.warn(("asterisk", "ami"), "no manager secret: hang-ups, digits and transfers will not work", remedy)
 
 
 def _check_listeners(config: "Config", report: Report) -> None:
     seen: dict[tuple[str, int], Path] = {}
-    permits = {"agi": config.asterisk.agi.permit, "audiosocket": config.asterisk.audiosocket.permit}
     for table, host, port in listeners(config):
         name = ".".join(map(str, table))
         first = seen.setdefault((host, port), table)
         if first != table:
             report.error((*table, "port"), f"[{name}] and [{'.'.join(map(str, first))}] want the same port {port}")
-        if not is_loopback(host) and not permits.get(str(table[-1])):
-            remedy = "set permit" if str(table[-1]) in permits else "put a proxy with TLS in front, or a firewall"
+        of_asterisk = table[0] == "asterisk"
+        if not is_loopback(host) and not (of_asterisk and config.asterisk.permit):
+            remedy = "set [asterisk] permit" if of_asterisk else "put a proxy with TLS in front, or a firewall"
             report.warn((*table, "host"), f"[{name}] listens beyond this machine, to anybody", remedy)
 
 

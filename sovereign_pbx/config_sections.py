@@ -66,13 +66,11 @@ class Agi:
 
     host: str = setting("127.0.0.1", HOST, "Address to listen on.")
     port: int = setting(4573, PORT, "TCP port.")
-    permit: tuple[str, ...] = setting((), NETWORKS, "Addresses that may connect; empty: any that reach the port.")
     decide_timeout_seconds: float = setting(
         8.0, Real(1, 60), "Longest time a caller rings before the decision: webhook, providers and greeting together."
     )
     header_timeout_seconds: float = setting(5.0, Real(0.5, 60), "How long a connection may take to say what it wants.")
     command_timeout_seconds: float = setting(2.0, Real(0.5, 60), "How long Asterisk may take to answer a command.")
-    max_connections: int = setting(256, Whole(1, 65535), "Connections at once; more are closed.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,25 +79,26 @@ class AudioSocket:
 
     host: str = setting("127.0.0.1", HOST, "Address to listen on.")
     port: int = setting(9092, PORT, "TCP port.")
-    permit: tuple[str, ...] = setting((), NETWORKS, "Addresses that may connect; empty: any that reach the port.")
     handshake_timeout_seconds: float = setting(2.0, Real(0.1, 30), "How long a connection may take to name its call.")
     expect_seconds: float = setting(15.0, Real(1, 300), "How long after the decision the sound may take to arrive.")
     idle_timeout_seconds: float = setting(
         900.0, Real(5, 86400), "Silence on the wire after which a connection is dead."
     )
-    max_connections: int = setting(512, Whole(1, 65535), "Connections at once; more are closed.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asterisk:
     """The link to Asterisk."""
 
-    enabled: bool = setting(True, Flag(), "Take calls from Asterisk.")
     advertise_host: str = setting(
         "",
         Text(0, 253),
         "Address under which Asterisk finds this machine, for the printed dialplan; empty: the listeners' own.",
     )
+    permit: tuple[str, ...] = setting(
+        (), NETWORKS, "Addresses that may connect to FastAGI and AudioSocket; empty: any that reach the ports."
+    )
+    max_connections: int = setting(512, Whole(1, 65535), "Connections of each kind at once; more are closed.")
     ami: Ami = field(default_factory=Ami, metadata=section(Ami))
     agi: Agi = field(default_factory=Agi, metadata=section(Agi))
     audiosocket: AudioSocket = field(default_factory=AudioSocket, metadata=section(AudioSocket))

@@ -2,20 +2,22 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from sovereign_pbx import __version__, service
 from sovereign_pbx.api.metrics import Metrics
-from sovereign_pbx.api.server import Listener, make_app
+from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.account import Target, target_for
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.desk import CallDesk, Limits
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.recovery import recover
+from sovereign_pbx.calls.retention import keep_swept
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.trace import Tracer, log_trace
 from sovereign_pbx.config import Config
@@ -24,6 +26,7 @@ from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
 from sovereign_pbx.media.vad import SpeechDetector
+from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
 from sovereign_pbx.probe import Probe
 from sovereign_pbx.speech import models
@@ -84,18 +87,41 @@ class Daemon:
         await asyncio.to_thread(_make_folders, config)
         store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
         stack.push_async_callback(store.close)
-        session = await stack.enter_async_context(open_session())
-        deliverer = Deliverer(
+        deliverer = await self._deliverer(stack, store)
+        detector = await asyncio.to_thread(_detector)
+        clock = await stack.enter_async_context(running(detector))
+        services = await self._services(stack, store, clock, deliverer)
+        desk = self.desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
+        await recover(store, self._target_of)
+        deliverer.start()
+        stack.push_async_callback(deliverer.close)
+        if config.http.enabled:
+            heard = services.turn_model is not None
+            probe = Probe(self.pbx, store, clock, detector, desk, guard, turn_model=heard, logs=self._logs)
+            await stack.enter_async_context(serve(probe, self.metrics, config.http.host, config.http.port))
+        if config.recordings is not None and config.recording.retention_days:
+            sweeping = keep_swept(config.recordings, config.recording.retention_days)
+            await stack.enter_async_context(in_background(sweeping, "retention"))
+        stack.push_async_callback(self.pbx.stop)
+        await self.pbx.start(desk)
+        stack.push_async_callback(desk.close)
+        return desk
+
+    async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:
+        """With a session of its own: dead receivers must not keep `assistant-request` waiting for a look-up."""
+        hook = self.config.webhook
+        return Deliverer(
             store,
-            session,
-            user_agent=config.webhook.user_agent,
-            patience=Patience(
-                attempt_s=config.webhook.delivery_timeout_seconds, give_up_s=config.webhook.retry_hours * 3600
-            ),
+            await stack.enter_async_context(open_session()),
+            user_agent=hook.user_agent,
+            patience=Patience(attempt_s=hook.delivery_timeout_seconds, give_up_s=hook.retry_hours * 3600),
             observe=self.metrics.webhook,
         )
-        detector = await asyncio.to_thread(_detector)
-        clock = await stack.enter_async_context(running_clock(detector))
+
+    async def _services(
+        self, stack: AsyncExitStack, store: SqliteStore, clock: MediaClock, deliverer: Deliverer
+    ) -> Services:
+        config = self.config
         providers = Providers(config.providers)
         stack.push_async_callback(providers.aclose)
         turn_model = await asyncio.to_thread(_turn_model)
@@ -104,7 +130,8 @@ class Daemon:
         phrases = PhraseCache(_PHRASE_BYTES, config.state_dir / "phrases")
         await phrases.load()
         stack.push_async_callback(phrases.aclose)
-        services = Services(
+        session = await stack.enter_async_context(open_session())
+        return Services(
             clock=clock,
             store=store,
             providers=providers,
@@ -122,28 +149,6 @@ class Daemon:
             ask_timeout_s=config.webhook.request_timeout_seconds,
             tool_timeout_s=config.webhook.tool_timeout_seconds,
         )
-        desk = self.desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
-        await recover(store, self._target_of)
-        deliverer.start()
-        stack.push_async_callback(deliverer.close)
-        if config.http.enabled:
-            probe = Probe(
-                pbx=self.pbx,
-                store=store,
-                clock=clock,
-                detector=detector,
-                turn_model=turn_model is not None,
-                desk=desk,
-                guard=guard,
-                logs=self._logs,
-            )
-            listener = Listener(make_app(probe, self.metrics))
-            await listener.start(config.http.host, config.http.port)
-            stack.push_async_callback(listener.close)
-        stack.push_async_callback(self.pbx.stop)
-        await self.pbx.start(desk)
-        stack.push_async_callback(desk.close)
-        return desk
 
     def _target_of(self, row: CallRow, event: str) -> Target | None:
         """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
@@ -155,7 +160,11 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
     """`[asterisk]` as the link to it takes it."""
     section = config.asterisk
     ami = AmiSettings(
-        host=section.ami.host, port=section.ami.port, username=section.ami.username, secret=section.ami.secret
+        host=section.ami.host,
+        port=section.ami.port,
+        username=section.ami.username,
+        secret=section.ami.secret,
+        timing=AmiTiming(connect_s=section.ami.timeout_seconds, action_s=section.ami.timeout_seconds),
     )
     return AsteriskSettings(
         agi_host=section.agi.host,
@@ -163,8 +172,8 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         audiosocket_host=section.audiosocket.host,
         audiosocket_port=section.audiosocket.port,
         ami=ami if section.ami.secret else None,
-        permit=section.agi.permit,
-        max_calls=section.audiosocket.max_connections,
+        permit=section.permit,
+        max_calls=section.max_connections,
         decide_timeout_s=section.agi.decide_timeout_seconds,
         connect_within_s=section.audiosocket.expect_seconds,
         header_timeout_s=section.agi.header_timeout_seconds,
@@ -175,16 +184,23 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
 
 
 @asynccontextmanager
-async def running_clock(detector: SpeechDetector) -> AsyncIterator[MediaClock]:
+async def running(detector: SpeechDetector) -> AsyncIterator[MediaClock]:
     """The media clock, ticking."""
     clock = MediaClock(detector, now=asyncio.get_running_loop().time)
-    ticking = asyncio.create_task(clock.run(), name="media-clock")
-    try:
+    async with in_background(clock.run(), "media-clock"):
         yield clock
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """`work` goes on beside the block and ends with it."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
     finally:
-        ticking.cancel()
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await ticking
+            await task
 
 
 async def serve_until_told(config: Config, logs: LineWriter | None = None) -> None:

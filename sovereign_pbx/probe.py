@@ -1,12 +1,13 @@
 """The daemon as `/health` and `/metrics` see it. Composition: it asks every part how it is."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sovereign_pbx import __version__
 from sovereign_pbx.api.health import Check
 from sovereign_pbx.api.vitals import Vitals
 from sovereign_pbx.calls.desk import CallDesk
+from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.vad import SpeechDetector
@@ -24,14 +25,14 @@ class Probe:
 
     def __init__(
         self,
-        *,
         pbx: AsteriskPbx,
         store: SqliteStore,
         clock: MediaClock,
         detector: SpeechDetector,
-        turn_model: bool,
         desk: CallDesk,
         guard: HangGuard,
+        *,
+        turn_model: bool,
         logs: LineWriter | None,
     ) -> None:
         self._pbx = pbx
@@ -46,16 +47,13 @@ class Probe:
     async def checks(self) -> Mapping[str, Check]:
         """database, pbx, models, clock, outbox."""
         stored = await self._store.health()
-        outbox = await self._store.outbox()
         pbx = dict(self._pbx.health())
         return {
             "database": Check(status=stored.status, latency_ms=stored.latency_ms, detail=stored.error, essential=True),
             "pbx": Check(status=pbx.pop("status"), essential=True, values=pbx),
             "models": self._models(),
             "clock": self._clock_check(),
-            "outbox": Check(
-                status="degraded" if outbox.dead else "ok", values={"pending": outbox.pending, "dead": outbox.dead}
-            ),
+            "outbox": await self._outbox(),
         }
 
     async def vitals(self) -> Vitals:
@@ -79,6 +77,14 @@ class Probe:
             log_lines_dropped=self._logs.dropped if self._logs else 0,
         )
 
+    async def _outbox(self) -> Check:
+        try:
+            counts = await self._store.outbox()
+        except SovereignError as exc:  # the database's own check says the rest
+            return Check(status="degraded", detail=str(exc))
+        status: Literal["ok", "degraded"] = "degraded" if counts.dead else "ok"
+        return Check(status=status, values={"pending": counts.pending, "dead": counts.dead})
+
     def _models(self) -> Check:
         missing = [] if self._detector.kind == "silero" else ["silero-vad"]
         missing += [] if self._turn_model else ["smart-turn"]
@@ -90,8 +96,7 @@ class Probe:
 
     def _clock_check(self) -> Check:
         lag_ms = self._guard.worst_lag_ms
-        status = "ok" if lag_ms < _LATE_MS else "degraded"
-        return Check(status="ok" if status == "ok" else "degraded", values={"worst_lag_ms": round(lag_ms, 1)})
+        return Check(status="ok" if lag_ms < _LATE_MS else "degraded", values={"worst_lag_ms": round(lag_ms, 1)})
 
 
 def _refused(statistics: Mapping[str, Any]) -> float:

@@ -1,17 +1,20 @@
 """A call's ear: caller's frames to the recogniser, its words to the conversation."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.events import Event, Final, HearingFailed, Interim, NothingHeard, UtteranceEnded
 from sovereign_pbx.speech.stt import Heard, SttEvent, SttStream
 
+Reopen = Callable[[], Awaitable[SttStream]]
+
 
 class Hearing:
-    """Performs `FinalizeHearing`, takes frames and the VAD's marks."""
+    """Performs `FinalizeHearing`, takes frames and the VAD's marks. A lost stream is replaced by a new one."""
 
-    def __init__(self, *, stream: SttStream, feed: Callable[[Event], None]) -> None:
+    def __init__(self, *, stream: SttStream, reopen: Reopen, feed: Callable[[Event], None]) -> None:
         self._stream = stream
+        self._reopen = reopen
         self._feed = feed
 
     def frame(self, frame: bytes) -> None:
@@ -27,12 +30,22 @@ class Hearing:
         self._stream.finalize()
 
     async def listen(self) -> None:
-        """Pump until the stream ends; a lost recogniser is an event like any other."""
-        try:
-            async for event in self._stream:
-                self._feed(_event(event))
-        except ProviderError as exc:
-            self._feed(HearingFailed(exc))
+        """Pump until the call ends. A recogniser that is lost is an event, and is opened anew unless it was denied:
+        the stream has tried for long by itself, so the conversation must know that words may have gone."""
+        while True:
+            try:
+                async for event in self._stream:
+                    self._feed(_event(event))
+                return
+            except ProviderError as exc:
+                self._feed(HearingFailed(exc))
+                if exc.kind == "denied":
+                    return
+            try:
+                self._stream = await self._reopen()
+            except ProviderError as exc:
+                self._feed(HearingFailed(exc))
+                return
 
 
 def _event(event: SttEvent) -> Event:

@@ -61,7 +61,7 @@ async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate:
     tools = specs(assistant.tools)
     mouth, ear, _ = await _all_or_nothing(
         _open_voice(assistant, plan.first_message, services, rate=rate),
-        _open_stt(assistant, services, rate=rate),
+        open_stt(assistant, services, rate=rate),
         _warm(model, plan, tools),
     )
     prepared: Prepared = mouth
@@ -97,7 +97,8 @@ async def _all_or_nothing(*openings: Coroutine[Any, Any, Any]) -> list[Any]:
         raise
 
 
-async def _open_stt(assistant: Assistant, services: Services, *, rate: int) -> SttStream:
+async def open_stt(assistant: Assistant, services: Services, *, rate: int) -> SttStream:
+    """The assistant's recogniser, listening. Raises ProviderError or ConfigError."""
     recogniser = services.providers.stt(assistant.stt_config)
     keyterms = tuple(str(term) for term in assistant.stt_config.get("keyterms") or ())
     language = str(assistant.stt_config.get("language") or language_of(assistant))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from sovereign_pbx.calls.hearing import Hearing
-from sovereign_pbx.calls.ringing import Prepared, render_rest
+from sovereign_pbx.calls.ringing import Prepared, open_stt, render_rest
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.shell import Shell
 from sovereign_pbx.calls.speaking import Speaking
@@ -23,6 +23,7 @@ from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.media.recorder import Recorder
 from sovereign_pbx.pbx.link import NextStep
+from sovereign_pbx.speech.stt import SttStream
 
 if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
@@ -115,7 +116,7 @@ class Talk:
             tracer=tracer,
         )
         if prepared.stt is not None:
-            shell.hearing = Hearing(stream=prepared.stt, feed=shell.feed)
+            shell.hearing = Hearing(stream=prepared.stt, reopen=self._reopen_stt, feed=shell.feed)
         if prepared.model is not None:
             shell.thinking = Thinking(
                 model=prepared.model, tools=prepared.tools, feed=shell.feed, spawn=call.spawn, tracer=tracer
@@ -131,9 +132,16 @@ class Talk:
             tracer=tracer,
         )
 
+    async def _reopen_stt(self) -> SttStream:
+        assert self._call.assistant is not None and self._prepared.stt is not None
+        await self._prepared.stt.close()
+        self._prepared.stt = await open_stt(self._call.assistant, self._services, rate=self.line.link.rate)
+        return self._prepared.stt
+
     def _make_recorder(self, link: MediaLink) -> Recorder | None:
         folder: Path | None = self._services.recordings
-        if folder is None or self._prepared.stt is None:
+        assistant = self._call.assistant
+        if folder is None or self._prepared.stt is None or assistant is None or not assistant.may_be_recorded:
             return None
         return Recorder(folder / f"{self._call.id}.wav", link.rate)
 

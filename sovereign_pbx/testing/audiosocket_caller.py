@@ -15,6 +15,8 @@ when the daemon ends the audio, AGI /hangup when the call is over.
 """
 
 import asyncio
+import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -32,6 +34,8 @@ from sovereign_pbx.testing.utterance import Utterance
 CONNECT_S = 2.0  # hard-coded in res_audiosocket.c
 AGI_S = 30.0
 CAUSE_NORMAL = 16
+
+_numbers = itertools.count(1)  # no two channels of a PBX have the same name
 
 
 class NotAnswered(SovereignError):
@@ -88,7 +92,9 @@ class AudioSocketCaller:
         self._ticker = ticker
         self._agi, self._audio = agi, audio
         self._called = called
-        self._values = {"callerid": caller, "dnid": called, "extension": called, **(values or {})}
+        number = next(_numbers)
+        own = {"channel": f"PJSIP/caller-{number:08x}", "uniqueid": f"{int(time.time())}.{number}"}
+        self._values = {**own, "callerid": caller, "dnid": called, "extension": called, **(values or {})}
         self._loop = asyncio.get_running_loop()
         self._connection: AgiConnection | None = None
         self._life: asyncio.Task[None] | None = None

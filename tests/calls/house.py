@@ -12,6 +12,7 @@ from typing import Any
 import tomli_w
 import uvloop
 
+import sovereign_pbx.testing
 from sovereign_pbx.config import Config, load
 from sovereign_pbx.daemon import Daemon
 from sovereign_pbx.store import CallRow
@@ -26,12 +27,12 @@ from tests.waiting import until
 from tests.webhooks.receiver import SECRET, Receiver, fine, listening
 
 GREETING = "Hello, how can I help?"
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+SOUNDS = Path(sovereign_pbx.testing.__file__).parent / "sounds"
 
 
 def spoken(name: str) -> bytes:
     """A sentence at 8 kHz, synthesised speech (hibari): `question` or `interruption`."""
-    with wave.open(str(FIXTURES / f"{name}.wav")) as file:
+    with wave.open(str(SOUNDS / f"{name}.wav")) as file:
         frames: bytes = file.readframes(file.getnframes())
     return frames
 

@@ -20,7 +20,7 @@ state_dir = "state"
 [http]
 enabled = false
 [asterisk]
-enabled = false
+ami = { secret = "${env:PATH}" }
 [providers.own]
 base_url = "http://127.0.0.1:1/v1"
 [assistants.reception]

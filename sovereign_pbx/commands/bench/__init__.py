@@ -1,0 +1,51 @@
+"""`sovereign-pbx bench`: what callers hear, and what it costs, with N calls at once."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--calls", "-n", multiple=True, type=click.IntRange(1, 1000), help="Calls at once; repeatable. [1, 10, 50, 100]"
+)
+@click.option(
+    "--seconds", default=40.0, show_default=True, type=click.FloatRange(20, 3600), help="How long each call talks."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--floor/--no-floor", default=True, help="Measure a bare echo server with the same callers beside it.")
+@click.option(
+    "--agi", help="HOST:PORT of a running daemon's FastAGI; with --audio it is measured instead of one of our own."
+)
+@click.option("--audio", help="HOST:PORT of a running daemon's AudioSocket.")
+@click.option("--pid", type=int, help="Its process, for CPU and memory.")
+@click.option("--called", default="100", show_default=True, help="Number to dial.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON to a file as well.")
+def bench(
+    calls: tuple[int, ...],
+    seconds: float,
+    as_json: bool,
+    floor: bool,
+    agi: str | None,
+    audio: str | None,
+    pid: int | None,
+    called: str,
+    out: Path | None,
+) -> None:
+    """Place calls and measure them from the callers' end.
+
+    Without --agi and --audio a daemon of our own is started, with scripted vendors of fixed delays (recogniser's final
+    text 250 ms after the last word, model's first token 300 ms, voice's first audio 150 ms), so that what is above
+    700 ms a turn is the daemon's own doing. Every caller asks, listens, interrupts once, and asks again.
+    """
+    import uvloop
+
+    from sovereign_pbx.commands.bench.run import Target, measure_all
+
+    if bool(agi) != bool(audio):
+        raise click.UsageError("--agi and --audio go together")
+    target = Target.parse(agi, audio, pid) if agi and audio else None
+    code = uvloop.run(
+        measure_all(calls or (1, 10, 50, 100), seconds, target, called, floor=floor, as_json=as_json, out=out)
+    )
+    raise SystemExit(code)

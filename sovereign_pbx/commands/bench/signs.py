@@ -1,0 +1,96 @@
+"""The vital signs (DESIGN §6), worked out from what the callers met."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sovereign_pbx.commands.bench.load import Outcome
+
+PROVIDERS_MS: Final = 700.0
+"""What the scripted vendors take by themselves: final text 250, first token 300, first audio 150."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """One row. Latencies in milliseconds at the caller's ear; `cpu` as a fraction of one core for all calls together.
+
+    `own_lag_ms` is how late the bench's own clock was at worst: nothing shorter than that was measured.
+    """
+
+    calls: int
+    refused: int
+    lost_calls: int
+    turns: int
+    unanswered: int
+    not_cut: int
+    turn_p50_ms: float | None
+    turn_p95_ms: float | None
+    turn_p99_ms: float | None
+    cut_p50_ms: float | None
+    cut_p95_ms: float | None
+    first_sound_p50_ms: float | None
+    first_sound_max_ms: float | None
+    worst_burst: int
+    worst_hole_ms: float
+    real_time_ratio: float
+    cpu: float
+    memory_mb: float
+    ticks_late: int
+    own_lag_ms: float = 0.0
+
+    @property
+    def lost(self) -> bool:
+        """Did anybody not get what he called for?"""
+        return bool(self.refused or self.lost_calls or self.unanswered or self.not_cut)
+
+    def overhead(self, latency_ms: float | None) -> float | None:
+        """A turn's latency without the vendors' part."""
+        return None if latency_ms is None else latency_ms - PROVIDERS_MS
+
+    def as_json(self) -> dict[str, Any]:
+        """With the overhead and the cost of one call worked out."""
+        return {
+            **asdict(self),
+            "overhead_p50_ms": self.overhead(self.turn_p50_ms),
+            "overhead_p95_ms": self.overhead(self.turn_p95_ms),
+            "cpu_per_call": self.cpu / self.calls,
+            "memory_per_call_mb": self.memory_mb / self.calls,
+        }
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The value below which `share` of the others lie (nearest rank); None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+
+
+def signs_of(count: int, outcomes: Sequence[Outcome], *, cpu: float, memory_mb: float, ticks_late: int) -> Signs:
+    """Everything together."""
+    latencies = [ms for one in outcomes for ms in one.latencies_ms]
+    cuts = [ms for one in outcomes for ms in one.cuts_ms]
+    reports = [one.report for one in outcomes if one.report is not None]
+    first = [report.first_sound_ms for report in reports if report.first_sound_ms is not None]
+    ratios = [report.real_time_ratio for report in reports]
+    return Signs(
+        calls=count,
+        refused=sum(one.refused for one in outcomes),
+        lost_calls=sum(one.lost for one in outcomes),
+        turns=len(latencies),
+        unanswered=sum(one.unanswered for one in outcomes),
+        not_cut=sum(one.not_cut for one in outcomes),
+        turn_p50_ms=percentile(latencies, 0.5),
+        turn_p95_ms=percentile(latencies, 0.95),
+        turn_p99_ms=percentile(latencies, 0.99),
+        cut_p50_ms=percentile(cuts, 0.5),
+        cut_p95_ms=percentile(cuts, 0.95),
+        first_sound_p50_ms=percentile(first, 0.5),
+        first_sound_max_ms=max(first, default=None),
+        worst_burst=max((report.burst for report in reports), default=0),
+        worst_hole_ms=max((report.hole_ms for report in reports), default=0.0),
+        real_time_ratio=min(ratios, key=lambda ratio: -abs(ratio - 1), default=0.0),
+        cpu=cpu,
+        memory_mb=memory_mb,
+        ticks_late=ticks_late,
+    )

@@ -1,0 +1,63 @@
+"""The vital signs as a table for people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sovereign_pbx.commands.bench.signs import PROVIDERS_MS, Signs
+
+Cell = Callable[[Signs], str]
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+SCRIPTED: Final[tuple[tuple[str, Cell], ...]] = (
+    (
+        "  overhead on a turn p50 / p95",
+        lambda s: f"{_ms(s.overhead(s.turn_p50_ms))} / {_ms(s.overhead(s.turn_p95_ms))}",
+    ),
+)
+ROWS: Final[tuple[tuple[str, Cell], ...]] = (
+    ("turn latency p50 / p95 / p99, ms", lambda s: " / ".join(map(_ms, (s.turn_p50_ms, s.turn_p95_ms, s.turn_p99_ms)))),
+    *SCRIPTED,
+    ("barge-in cut p50 / p95, ms", lambda s: f"{_ms(s.cut_p50_ms)} / {_ms(s.cut_p95_ms)}"),
+    ("greeting after answer p50 / worst, ms", lambda s: f"{_ms(s.first_sound_p50_ms)} / {_ms(s.first_sound_max_ms)}"),
+    ("worst burst, frames", lambda s: str(s.worst_burst)),
+    ("worst hole, ms", lambda s: _ms(s.worst_hole_ms)),
+    ("real-time ratio, worst call", lambda s: f"{s.real_time_ratio:.3f}"),
+    ("CPU, % of one core", lambda s: f"{s.cpu * 100:.1f}"),
+    ("  a call", lambda s: f"{s.cpu / s.calls * 100:.2f}"),
+    ("memory a call, MB", lambda s: f"{s.memory_mb / s.calls:.2f}"),
+    ("ticks late", lambda s: str(s.ticks_late)),
+    ("turns measured", lambda s: str(s.turns)),
+    (
+        "calls refused / lost / turns unanswered / not cut",
+        lambda s: f"{s.refused} / {s.lost_calls} / {s.unanswered} / {s.not_cut}",
+    ),
+    ("the bench's own worst lag, ms", lambda s: _ms(s.own_lag_ms)),
+)
+
+
+def table(
+    rows: Sequence[Signs], echo: Mapping[int, float], machine: Mapping[str, Any], *, scripted: bool
+) -> RenderableType:
+    """A column for each number of calls."""
+    shown = Table("", *(f"{row.calls} call{'s' * (row.calls > 1)}" for row in rows), box=None, pad_edge=False)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for name, cell in ROWS:
+        if scripted or (name, cell) not in SCRIPTED:
+            shown.add_row(name, *(cell(row) for row in rows))
+    if echo:
+        floor = (f"{echo[row.calls] / row.calls * 100:.2f}" if row.calls in echo else "-" for row in rows)
+        shown.add_row("a bare echo's CPU a call, % of one core", *floor)
+    about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
+    lines: list[RenderableType] = [shown, Text(f"\n{about}", style="dim")]
+    if scripted:
+        lines.append(Text(f"the scripted vendors take {PROVIDERS_MS:.0f} ms of each turn", style="dim"))
+    return Group(*lines)
