@@ -36,8 +36,22 @@ def test_one_word_and_a_comma_is_too_short_to_begin_with() -> None:
     assert cut("Yes, we are open.")[0] == "Yes, we are open."
 
 
-def test_the_first_clause_leaves_after_six_words() -> None:
-    assert cut("There are three trains to Amsterdam this afternoon.")[0] == "There are three trains to Amsterdam"
+def test_the_first_clause_leaves_after_six_words_where_a_phrase_begins() -> None:
+    text = "There are three fast trains this afternoon from Utrecht to Amsterdam."
+    assert cut(text)[0] == "There are three fast trains this afternoon"
+
+
+def test_the_first_clause_never_leaves_after_an_article_or_a_preposition() -> None:
+    assert cut("We open the doors every day at nine in the morning and close at five.")[0] == (
+        "We open the doors every day"
+    )
+    assert cut("It is a very nice old house in the centre of it all.")[0] == "It is a very nice old house"
+
+
+def test_a_word_that_may_yet_grow_begins_no_phrase() -> None:
+    clauses = Clauses()
+    assert clauses.feed("You may come here with me later to") == []
+    assert clauses.feed("day. ") == ["You may come here with me later today."]
 
 
 def test_a_number_is_not_torn_apart_to_leave_early() -> None:
