@@ -47,26 +47,25 @@ class Questions:
         topics = max(1, len(examples))
         self._weights = {word: math.log(1 + topics / count) for word, count in spread.items()}
         self._rarest = math.log(1 + topics)
-        self._examples = [(topic, found) for topic, many in features.items() for found in many if found]
+        self._examples = [
+            (topic, found, self._weight(found)) for topic, many in features.items() for found in many if found
+        ]
 
     def best(self, said: str) -> Match | None:
-        """The topic that fits best; None when nothing was said that has a word."""
+        """The topic that fits best; None when nothing that was said is in any example."""
         heard = self._said(said)
         if not heard or not self._examples:
             return None
+        whole = self._weight(heard)
         scores: dict[str, float] = {}
-        for topic, example in self._examples:
-            scores[topic] = max(scores.get(topic, 0.0), self._score(heard, example))
+        for topic, example, weight in self._examples:
+            shared = heard & example
+            if shared:
+                scores[topic] = max(scores.get(topic, 0.0), _score(self._weight(shared), weight, whole))
         ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+        if not ranked:
+            return None
         return Match(ranked[0][0], ranked[0][1], ranked[1][1] if len(ranked) > 1 else 0.0)
-
-    def _score(self, heard: frozenset[str], example: frozenset[str]) -> float:
-        if not heard & example:
-            return 0.0
-        shared = self._weight(heard & example)
-        covered = shared / self._weight(example)
-        score = 0.65 * covered + 0.35 * shared / self._weight(heard)
-        return score if covered >= COVERED else min(score, SURE - 0.01)
 
     def _weight(self, features: frozenset[str]) -> float:
         unknown = self._rarest * _UNKNOWN
@@ -81,6 +80,12 @@ class Questions:
         text = plain(text)
         words = _WORD.findall(text if keep_fillers else self._fillers.sub(" ", text))
         return frozenset(piece for word in words for piece in _pieces(word))
+
+
+def _score(shared: float, example: float, heard: float) -> float:
+    covered = shared / example
+    score = 0.65 * covered + 0.35 * shared / heard
+    return score if covered >= COVERED else min(score, SURE - 0.01)
 
 
 def _pieces(word: str) -> list[str]:
