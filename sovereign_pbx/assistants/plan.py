@@ -5,7 +5,7 @@ from typing import Literal
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.phrases import phrases_for
-from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, TurnTaking
+from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.values import Message
 
 Direction = Literal["inbound", "outbound", "web"]
@@ -28,6 +28,10 @@ def plan_for(assistant: Assistant, *, direction: Direction = "inbound") -> Plan:
         max_duration=None if assistant.max_duration_seconds is None else float(assistant.max_duration_seconds),
         tool_filler_after=float(assistant.phrases.get("tool_filler_after", _USUAL.tool_filler_after)),
         reply_filler_after=float(assistant.phrases.get("reply_filler_after", _USUAL.reply_filler_after)),
+        end_call_tools=tuple(tool.name for tool in assistant.tools if tool.kind == "end_call"),
+        transfer_tools=tuple(tool.name for tool in assistant.tools if tool.kind == "transfer_call"),
+        transfers=tuple(Transfer(to.number, to.message) for tool in assistant.tools for to in tool.destinations),
+        tool_messages=_tool_messages(assistant),
     )
 
 
@@ -40,6 +44,12 @@ def language_of(assistant: Assistant) -> str:
 def _first_message(assistant: Assistant, direction: Direction) -> str:
     outbound = assistant.speech_config.get("first_message_outbound") if direction == "outbound" else None
     return outbound or assistant.first_message or ""
+
+
+def _tool_messages(assistant: Assistant) -> tuple[ToolMessage, ...]:
+    """An async tool's message is its result, told to the model."""
+    tools = (tool for tool in assistant.tools if tool.kind == "webhook" and not tool.is_async and tool.message)
+    return tuple(ToolMessage(tool.name, tool.message) for tool in tools)
 
 
 def _turn_taking(assistant: Assistant) -> TurnTaking:

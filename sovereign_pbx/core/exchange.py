@@ -24,7 +24,7 @@ class Reply:
     streaming: bool = True
     held_tools: list[ToolCall] = field(default_factory=list)  # asked for while the caller was speaking
     parting: Parting | None = None  # the model ended or transferred the call
-    announcement: str = ""  # what the model wants said before that, if it says nothing by itself
+    announcement: str = ""  # what the administrator wants said before a transfer
 
 
 @dataclass(slots=True, eq=False)

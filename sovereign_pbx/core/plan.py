@@ -41,6 +41,22 @@ class Phrases:
     unheard: str = "Sorry, I didn't catch that. Could you say it again?"
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Somebody whom the assistant may put the caller through to, and what the caller is told before."""
+
+    destination: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMessage:
+    """What the caller is told as soon as a tool runs."""
+
+    tool: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One conversation's settings."""
@@ -57,5 +73,9 @@ class Plan:
     reply_filler_after: float = 3.0  # so is a model without a first clause
     stt_final_timeout: float = 1.0  # decided turn, no final text yet: go on with the interim
     max_tool_rounds: int = 5
+    end_call_tools: tuple[str, ...] = ("end_call",)  # names by which the model ends the call
+    transfer_tools: tuple[str, ...] = ("transfer_call",)  # names by which it transfers, and only to `transfers`
+    transfers: tuple[Transfer, ...] = ()
+    tool_messages: tuple[ToolMessage, ...] = ()
     digits_idle: float = 2.0  # digits without `#` are complete after this pause
     failures_before_handover: int = 2  # provider failures in a row before the dialplan's fallback gets the caller

@@ -7,7 +7,7 @@ import pytest
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.phrases import BUILT_IN, phrases_for
 from sovereign_pbx.assistants.plan import language_of, plan_for
-from sovereign_pbx.core.plan import Plan, SilencePlan, TurnTaking
+from sovereign_pbx.core.plan import Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.values import Message
 
 
@@ -16,7 +16,22 @@ def assistant(**data: Any) -> Assistant:
 
 
 def test_a_bare_assistant_has_the_defaults_of_the_contract() -> None:
-    assert plan_for(assistant()) == Plan()
+    assert plan_for(assistant()) == Plan(end_call_tools=(), transfer_tools=())
+
+
+def test_tools_of_the_conversations_own_are_known_by_the_names_they_were_given() -> None:
+    destination = {"type": "number", "number": "100", "description": "Sales", "message": "I put you through."}
+    tools = [
+        {"type": "end_call", "name": "goodbye"},
+        {"type": "transfer_call", "name": "connect", "destinations": [destination]},
+        {"name": "book", "description": "Book", "message": "I am booking."},
+        {"name": "note", "description": "Note", "message": "Noted.", "async": True},
+        {"name": "end_call", "description": "A webhook of that name."},
+    ]
+    plan = plan_for(assistant(llm_config={"tools": tools}))
+    assert (plan.end_call_tools, plan.transfer_tools) == (("goodbye",), ("connect",))
+    assert plan.transfers == (Transfer("100", "I put you through."),)
+    assert plan.tool_messages == (ToolMessage("book", "I am booking."),)
 
 
 def test_everything_that_is_set_reaches_the_plan() -> None:

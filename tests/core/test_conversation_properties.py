@@ -11,7 +11,7 @@ from sovereign_pbx.core import events as e
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.moves import take
-from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, TurnTaking
+from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.turn import State, decided
 from sovereign_pbx.core.values import Message, ToolCall, Word
 from tests.core.scripted import assert_sane
@@ -84,6 +84,8 @@ PLANS = st.builds(
     tool_filler_after=st.sampled_from([0.0, 1.5]),
     max_tool_rounds=st.sampled_from([0, 1, 5]),
     failures_before_handover=st.sampled_from([1, 2]),
+    transfers=st.sampled_from([(), (Transfer("100", "I will connect you."),)]),
+    tool_messages=st.sampled_from([(), (ToolMessage("lookup", "I am looking it up."),)]),
 )
 
 

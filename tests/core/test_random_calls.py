@@ -8,7 +8,7 @@ import pytest
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.conversation import Conversation
-from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, TurnTaking
+from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.turn import NOT_PENDING, State, decided
 from sovereign_pbx.core.values import Message, ToolCall
 from tests.core.test_conversation_properties import DENIED, PASSING, TEXTS, Watch
@@ -83,6 +83,8 @@ def plan(dice: random.Random) -> Plan:
         tool_filler_after=dice.choice((0.0, 1.5)),
         max_tool_rounds=dice.choice((0, 1, 5)),
         failures_before_handover=dice.choice((1, 2, 50)),
+        transfers=(Transfer("100", dice.choice(("", "I will connect you."))),),
+        tool_messages=dice.choice(((), (ToolMessage("lookup", "I am looking it up."),))),
     )
 
 

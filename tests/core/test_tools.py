@@ -1,5 +1,6 @@
 """Tools: used, waited for, covered, and never lost."""
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.moves.thinking import NO_DESTINATION, NO_MORE_TOOLS
-from sovereign_pbx.core.plan import Phrases, Plan, TurnTaking
+from sovereign_pbx.core.plan import Phrases, Plan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.values import Message, ToolCall
 from tests.core.scripted import Delays, Part, Stage
 
@@ -234,25 +235,65 @@ def test_the_goodbye_is_not_interrupted_and_what_the_caller_says_over_it_is_on_r
     assert stage.transcript()[-1] == "user: bye"
 
 
-def test_a_transfer_follows_its_announcement() -> None:
-    call = ToolCall("t", "transfer_call", '{"destination": "+31201234567"}')
-    stage = called(Scripted(["I am connecting you.", call])).run(20)
+SALES = Plan(transfers=(Transfer("+31201234567", "Sales will help you."), Transfer("100")))
+
+
+def transfer(destination: str) -> ToolCall:
+    return ToolCall("t", "transfer_call", json.dumps({"destination": destination}))
+
+
+def test_a_transfer_follows_what_the_model_said() -> None:
+    stage = called(Scripted(["I am connecting you.", transfer("100")]), SALES).run(20)
     ended = max(time for time, event in stage.events if isinstance(event, e.PlayoutFinished))
-    assert stage.log[-1] == (pytest.approx(ended), c.HandOver("+31201234567", "transferred"))  # type: ignore[comparison-overlap]  # approx compares
+    assert stage.log[-1] == (pytest.approx(ended), c.HandOver("100", "transferred"))  # type: ignore[comparison-overlap]  # approx compares
     assert not stage.commands(c.UseTool)
 
 
-def test_a_transfer_without_words_uses_its_own_message() -> None:
-    call = ToolCall("t", "transfer_call", '{"destination": "100", "message": "Sales will help you."}')
-    stage = called(Scripted([call])).run(20)
-    assert stage.spoken() == ["Sales will help you."]
+def test_the_destinations_own_message_is_said_before_the_transfer() -> None:
+    stage = called(Scripted(["One moment.", transfer("+31201234567")]), SALES).run(20)
+    assert stage.spoken() == ["One moment.", "Sales will help you."]
+    assert stage.log[-1][1] == c.HandOver("+31201234567", "transferred")
+
+
+def test_a_destination_may_be_written_as_people_write_numbers() -> None:
+    stage = called(Scripted([transfer("+31 20-123 45 67")]), SALES).run(20)
+    assert stage.log[-1][1] == c.HandOver("+31201234567", "transferred")
+
+
+def test_the_model_can_not_be_talked_into_a_destination_of_the_callers() -> None:
+    model = Scripted([transfer("+31900123456")], ["I can't do that."])
+    stage = called(model, SALES).run(20)
+    assert f"tool: {NO_DESTINATION}" in stage.transcript()
+    assert not stage.commands(c.HandOver)
+
+
+def test_built_in_tools_may_have_names_of_their_own() -> None:
+    plan = Plan(end_call_tools=("goodbye",), transfer_tools=("connect",), transfers=(Transfer("100"),))
+    stage = called(Scripted([ToolCall("t", "connect", '{"destination": "100"}')]), plan).run(20)
     assert stage.log[-1][1] == c.HandOver("100", "transferred")
+    stage = called(Scripted([ToolCall("t", "goodbye", "{}")]), plan).run(20)
+    assert stage.log[-1][1] == c.HangUp("assistant_hangup")
+
+
+def test_a_tools_own_message_is_said_as_soon_as_it_runs() -> None:
+    plan = Plan(tool_messages=(ToolMessage("book", "I am booking it."),))
+    model = Scripted([BOOK], ["Done."])
+    stage = called(model, plan, delays=Delays(tool=4)).run(20)
+    assert stage.spoken() == ["I am booking it.", "Done."]
+    assert times(stage, c.Speak)[0] == times(stage, c.UseTool)[0]
+    assert [message.role for message in model.asked[1].messages] == ["user", "assistant", "tool"]
+
+
+def test_tools_that_run_together_say_the_same_message_once() -> None:
+    same = tuple(ToolMessage(name, "One moment.") for name in ("book", "stock"))
+    stage = called(Scripted([BOOK, STOCK], ["Done."]), Plan(tool_messages=same)).run(20)
+    assert stage.spoken() == ["One moment.", "Done."]
 
 
 @pytest.mark.parametrize("arguments", ["", "nonsense", "[1]", '{"destination": 7}', '{"destination": " "}', "[" * 9999])
 def test_a_transfer_to_nowhere_is_told_to_the_model(arguments: str) -> None:
     model = Scripted([ToolCall("t", "transfer_call", arguments)], ["Whom do you want?"])
-    stage = called(model).run(20)
+    stage = called(model, SALES).run(20)
     assert f"tool: {NO_DESTINATION}" in stage.transcript()
     assert stage.transcript()[-1] == "assistant: Whom do you want?"
 

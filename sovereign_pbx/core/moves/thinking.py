@@ -14,12 +14,11 @@ from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import ToolCall
 
-END_CALL: Final = "end_call"
-TRANSFER_CALL: Final = "transfer_call"
 ENDING: Final = "The call ends as soon as the caller has heard your last words."
 TRANSFERRING: Final = "The caller is transferred as soon as he has heard your last words."
-NO_DESTINATION: Final = 'Not transferred: the arguments must be a JSON object with a text "destination".'
+NO_DESTINATION: Final = "Not transferred: `destination` must be one of those that the tool names."
 NO_MORE_TOOLS: Final = "Not used: too many tools in a row. Answer the caller with what you know."
+_PUNCTUATION: Final = str.maketrans("", "", " -./()")  # models write numbers as people do
 
 
 def current(talk: Talk, number: int) -> Reply | None:
@@ -62,7 +61,7 @@ def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
     """Start a tool, or note what the model wants where the conversation itself is the tool."""
     call = _unique(talk, reply, call)
     entry = talk.history.add_tool(reply.entry, call)
-    result = _built_in(reply, call)
+    result = _built_in(talk, reply, call)
     if result is None and reply.last_round:
         talk.note("too_many_tool_rounds", tool=call.name)
         result = NO_MORE_TOOLS
@@ -76,6 +75,16 @@ def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
     talk.cover_wait()
     if talk.turn and talk.turn.timeline and not talk.ledger.queue:
         talk.turn.timeline.enter("tool", talk.now)
+    _tell_meanwhile(talk, call)
+
+
+def _tell_meanwhile(talk: Talk, call: ToolCall) -> None:
+    """The tool's own words while it runs, once a turn; the filler is not needed then."""
+    text = next((each.text for each in talk.plan.tool_messages if each.tool == call.name), "")
+    turn = talk.open_turn(talk.now)
+    if text and all(segment.text != text for segment in turn.segments):
+        turn.filled = True
+        talk.say(text, "filler")
 
 
 def _unique(talk: Talk, reply: Reply, call: ToolCall) -> ToolCall:
@@ -89,18 +98,21 @@ def _unique(talk: Talk, reply: Reply, call: ToolCall) -> ToolCall:
     return call if call_id == call.id else replace(call, id=call_id)
 
 
-def _built_in(reply: Reply, call: ToolCall) -> str | None:
+def _built_in(talk: Talk, reply: Reply, call: ToolCall) -> str | None:
     """The answer to a tool that is the conversation's own; None for all others."""
-    if call.name == END_CALL:
+    if call.name in talk.plan.end_call_tools:
         reply.parting = reply.parting or HangUp("assistant_hangup")
         return ENDING
-    if call.name != TRANSFER_CALL:
+    if call.name not in talk.plan.transfer_tools:
         return None
-    destination = _argument(call, "destination")
-    if not destination:
+    wanted = _argument(call, "destination").translate(_PUNCTUATION)
+    known = (each for each in talk.plan.transfers if each.destination.translate(_PUNCTUATION) == wanted)
+    transfer = next(known, None)
+    if transfer is None:  # whatever a caller talked the model into
+        talk.note("transfer_refused", named=bool(wanted))
         return NO_DESTINATION
-    reply.parting = HandOver(destination, "transferred")
-    reply.announcement = _argument(call, "message")
+    reply.parting = HandOver(transfer.destination, "transferred")
+    reply.announcement = transfer.message
     return TRANSFERRING
 
 
@@ -151,10 +163,10 @@ def conclude(talk: Talk) -> State:
 
 def part(talk: Talk, reply: Reply, parting: Parting) -> State:
     """End or hand over, once the words that go with it have been heard."""
-    if not reply.entry.segments:
-        words = reply.announcement or (talk.plan.phrases.goodbye if isinstance(parting, HangUp) else "")
-        if words:
-            talk.say(words, "goodbye" if isinstance(parting, HangUp) else "prompt")
+    ending = isinstance(parting, HangUp)
+    words = reply.announcement if not ending else "" if reply.entry.segments else talk.plan.phrases.goodbye
+    if words:
+        talk.say(words, "goodbye" if ending else "prompt")
     return talk.leave(parting)
 
 
