@@ -1,0 +1,94 @@
+"""The daemon, by what it says of itself."""
+
+import asyncio
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from sovereign_pbx import __version__
+from sovereign_pbx.commands.doctor.patient import Patient
+from sovereign_pbx.commands.doctor.result import Result, failed, ok, warning
+from sovereign_pbx.config import Config
+from sovereign_pbx.config_port_owner import owner_of
+from sovereign_pbx.core.errors import BadInput
+
+START: Final = (
+    "start it: systemctl start sovereign-pbx, or sovereign-pbx run; journalctl -u sovereign-pbx says why it ended"
+)
+HEALTH_S: Final = 4.0
+MOST_BYTES: Final = 1 << 20
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+async def daemon(patient: Patient) -> Result:
+    """Does it run, and is it well?"""
+    config = patient.config
+    if not config.http.enabled:
+        return await asyncio.to_thread(_by_its_port, config)
+    address = f"{config.http.host}:{config.http.port}"
+    try:
+        patient.daemon = body = await health(config)
+    except BadInput as exc:
+        return failed(f"what answers on {address} is not this daemon: {exc}", "choose another [http] port")
+    except TimeoutError:
+        return failed(f"{address} took the connection and said nothing within {HEALTH_S:g} s", "restart the daemon")
+    except (aiohttp.ClientError, OSError) as exc:
+        return failed(f"does not run: nobody answers on {address} ({exc})", START)
+    return _worded(body)
+
+
+async def health(config: Config) -> dict[str, Any]:
+    """The body of `/api/v1/health`. Raises BadInput for anything else, TimeoutError, aiohttp.ClientError, OSError."""
+    host = _EVERYWHERE.get(config.http.host, config.http.host).strip("[]")
+    place = f"[{host}]" if ":" in host else host
+    url = f"http://{place}:{config.http.port}/api/v1/health"
+    async with asyncio.timeout(HEALTH_S), aiohttp.ClientSession() as session, session.get(url) as response:
+        raw = await response.content.read(MOST_BYTES)
+    try:
+        body = msgspec.json.decode(raw)
+    except msgspec.DecodeError as exc:
+        raise BadInput("no JSON") from exc
+    if not isinstance(body, dict) or not isinstance(body.get("checks"), dict):
+        raise BadInput("no health report")
+    return body
+
+
+def calls_in(body: dict[str, Any] | None) -> int | None:
+    """How many calls the PBX has with the daemon, by the daemon's own count; None where it does not say."""
+    count = ((body or {}).get("checks", {}).get("pbx") or {}).get("calls")
+    return count if isinstance(count, int) else None
+
+
+def _worded(body: dict[str, Any]) -> Result:
+    version, status = str(body.get("version", "?")), str(body.get("status", "?"))
+    unwell = [
+        f"{name} {check.get('status')}" + (f" ({check['detail']})" if check.get("detail") else _why(check))
+        for name, check in body["checks"].items()
+        if isinstance(check, dict) and check.get("status") != "ok"
+    ]
+    facts = {"version": version, "health": status}
+    if status == "down":
+        return failed(f"version {version} runs and is down: {', '.join(unwell)}", "see its log", **facts)
+    if unwell:
+        return warning(f"version {version} runs; {', '.join(unwell)}", "see its log and docs/operations.md", **facts)
+    if version != __version__:
+        return warning(f"version {version} runs, {__version__} is installed", "restart the daemon", **facts)
+    return ok(f"version {version} runs and is well", **facts)
+
+
+def _why(check: dict[str, Any]) -> str:
+    """AMI is the usual reason of a PBX that is degraded; its error stands one level down."""
+    ami = check.get("ami")
+    error = ami.get("error") if isinstance(ami, dict) else None
+    return f" (AMI: {error})" if error else ""
+
+
+def _by_its_port(config: Config) -> Result:
+    port = config.asterisk.agi.port
+    owner = owner_of(port)
+    if owner is None:
+        return failed(f"nobody of this user listens on port {port}, and [http] is off", START)
+    if not owner.is_ours:
+        return failed(f"port {port} is held by {owner}", "stop that, or choose another port")
+    return warning(f"{owner} listens; [http] is off, so its health can't be asked", "set [http] enabled = true")
