@@ -47,9 +47,11 @@ class PrivateTree:
         return [*self._loading(), str(self.root / program), *arguments]
 
     def _loading(self) -> list[str]:
-        # some libraries find their private neighbours by a path fixed at compile time (libpulse in pulseaudio/)
-        nested = {path.parent for path in self.library_dir.glob("*/lib*.so*")}
-        return [str(self.loader), "--library-path", ":".join(map(str, [self.library_dir, *sorted(nested)]))]
+        main = self.library_dir
+        # some libraries find their private neighbours by a path fixed at compile time (libpulse in pulseaudio/),
+        # a few still lie outside the multi-arch directory (Ubuntu's libresample)
+        nested = sorted({path.parent for path in main.glob("*/lib*.so*")})
+        return [str(self.loader), "--library-path", ":".join(map(str, [main, main.parent, *nested]))]
 
     def closure(self, program: str, modules: Iterable[Path] = ()) -> set[Path]:
         """Every library that `program` and the `modules` it may load need, by one run of the loader."""

@@ -61,6 +61,9 @@ class RtpMouth:
         if self._timer is not None:
             self._timer.cancel()
         self.hush()
+        for digit in self._digits:  # nobody shall wait for what will not be sent
+            digit.over()
+        self._digits.clear()
 
     # Private
 
@@ -94,9 +97,7 @@ class RtpMouth:
     def _rest_after(self, digit: "_Digit") -> None:
         digit.pause -= 1
         if digit.pause < 0:
-            self._digits.popleft()
-            if digit.done is not None:
-                digit.done.set()
+            self._digits.popleft().over()
 
     def _send(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool = False) -> None:
         second = payload_type | (0x80 if marker else 0)
@@ -113,3 +114,7 @@ class _Digit:
     sent: int = 0
     timestamp: int = 0
     done: asyncio.Event | None = None
+
+    def over(self) -> None:
+        if self.done is not None:
+            self.done.set()

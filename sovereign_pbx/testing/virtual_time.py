@@ -33,6 +33,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = START_S
+        self._end = START_S + DEADLINE_S
         self._threads = 0
         super().__init__(_JumpingSelector(self))
 
@@ -42,6 +43,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Let time pass without anybody noticing in between: what a loop that is blocked looks like."""
         self._now += seconds
+
+    def give_up(self) -> None:
+        """Cancel what hangs, with another day for it to clean up."""
+        self._end = self._now + DEADLINE_S
+        hanging = asyncio.all_tasks(self)
+        for task in hanging:
+            task.cancel()
+        self.run_until_complete(asyncio.gather(*hanging, return_exceptions=True))
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
@@ -66,7 +75,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         if timeout is None:
             raise NothingLeftToHappen("no timer is set, no thread at work, and no socket has anything to read")
         self._now += timeout
-        if self._now > START_S + DEADLINE_S:
+        if self._now > self._end:
             raise NothingLeftToHappen(f"after {DEADLINE_S:.0f} virtual seconds it still has not ended")
         return 0.0
 
@@ -86,4 +95,10 @@ class _JumpingSelector(selectors.DefaultSelector):
 def run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`, in virtual time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(main)
+        try:
+            return runner.run(main)
+        except NothingLeftToHappen:
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualTimeLoop)
+            loop.give_up()
+            raise

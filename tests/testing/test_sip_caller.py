@@ -79,7 +79,7 @@ def test_what_was_heard_is_measured_on_the_same_time_axis(asterisk_root: Path) -
 
 def test_digits_reach_the_dialplan(asterisk_root: Path) -> None:
     dialplan = (
-        "[phones](+)\nexten => read,1,Answer()\n same => n,Read(GOT,,4,,1,5)\n same => n,SendDTMF(${GOT},50,100)\n"
+        "[phones](+)\nexten => read,1,Answer()\n same => n,Read(GOT,beep,4,,1,5)\n same => n,SendDTMF(${GOT},50,100)\n"
     )
 
     async def script(pbx: PrivateAsterisk, phone: SipPhone) -> None:
