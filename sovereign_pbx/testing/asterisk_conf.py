@@ -46,7 +46,7 @@ def write_configuration(folder: Path, values: Values, extra: Mapping[str, str]) 
     for template in files("sovereign_pbx.testing").joinpath("conf").iterdir():
         text = fill(template.read_text("utf-8"), values)
         if template.name == "modules.conf":
-            text = without_missing(text, Path(values["MODULES"]))
+            text = without_missing(text, Path(str(values["MODULES"])))
         text += extra.get(template.name, "")
         (folder / template.name).write_text(f"{text}\n", encoding="utf-8")
 
