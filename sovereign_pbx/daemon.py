@@ -29,7 +29,7 @@ from sovereign_pbx.media.vad import SpeechDetector
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
 from sovereign_pbx.probe import Probe
-from sovereign_pbx.speech import models
+from sovereign_pbx.speech import catalogue, models
 from sovereign_pbx.speech.phrases import PhraseCache
 from sovereign_pbx.store import CallRow
 from sovereign_pbx.store.sqlite import SqliteStore
@@ -85,6 +85,7 @@ class Daemon:
         guard.start()
         stack.callback(guard.close)
         await asyncio.to_thread(_make_folders, config)
+        await asyncio.to_thread(catalogue.preload)
         store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
         stack.push_async_callback(store.close)
         deliverer = await self._deliverer(stack, store)
@@ -97,7 +98,17 @@ class Daemon:
         stack.push_async_callback(deliverer.close)
         if config.http.enabled:
             heard = services.turn_model is not None
-            probe = Probe(self.pbx, store, clock, detector, desk, guard, turn_model=heard, logs=self._logs)
+            probe = Probe(
+                self.pbx,
+                store,
+                clock,
+                detector,
+                desk,
+                guard,
+                turn_model=heard,
+                providers=services.providers,
+                logs=self._logs,
+            )
             await stack.enter_async_context(serve(probe, self.metrics, config.http.host, config.http.port))
         if config.recordings is not None and config.recording.retention_days:
             sweeping = keep_swept(config.recordings, config.recording.retention_days)
@@ -105,6 +116,8 @@ class Daemon:
         stack.push_async_callback(self.pbx.stop)
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
+        loading = services.providers.preload(config.assistants.values())  # behind the first calls, if they come at once
+        await stack.enter_async_context(in_background(loading, "preload"))
         return desk
 
     async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:

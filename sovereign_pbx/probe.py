@@ -7,6 +7,7 @@ from sovereign_pbx import __version__
 from sovereign_pbx.api.health import Check
 from sovereign_pbx.api.vitals import Vitals
 from sovereign_pbx.calls.desk import CallDesk
+from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
@@ -33,6 +34,7 @@ class Probe:
         guard: HangGuard,
         *,
         turn_model: bool,
+        providers: Providers,
         logs: LineWriter | None,
     ) -> None:
         self._pbx = pbx
@@ -40,6 +42,7 @@ class Probe:
         self._clock = clock
         self._detector = detector
         self._turn_model = turn_model
+        self._providers = providers
         self._desk = desk
         self._guard = guard
         self._logs = logs
@@ -86,6 +89,8 @@ class Probe:
         return Check(status=status, values={"pending": counts.pending, "dead": counts.dead})
 
     def _models(self) -> Check:
+        if self._providers.loading:
+            return Check(status="degraded", detail=f"loading: {', '.join(self._providers.loading)}")
         missing = [] if self._detector.kind == "silero" else ["silero-vad"]
         missing += [] if self._turn_model else ["smart-turn"]
         if not missing:

@@ -2,11 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.plan import language_of, plan_for
+from sovereign_pbx.calls.tools import specs
+from sovereign_pbx.core.audio import PHONE_RATE
+from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.speech import catalogue
 from sovereign_pbx.speech.llm import ChatModel
 from sovereign_pbx.speech.stt import SpeechToText
@@ -15,6 +20,8 @@ from sovereign_pbx.speech.tts import Voice
 log = structlog.get_logger(__name__)
 
 _CLOSE_S = 5.0
+LOCAL: Final = frozenset({"whisper", "local", "receptionist", "hibari", "pico", "espeak"})
+"""Providers that run on this machine, and take seconds to load."""
 
 
 class _Closable(Protocol):
@@ -25,12 +32,18 @@ T = TypeVar("T", bound=_Closable)
 Blocks = Mapping[str, Any]
 
 
+def _local_blocks(assistant: Assistant) -> list[tuple[str, Mapping[str, Any]]]:
+    blocks = (("stt", assistant.stt_config), ("tts", assistant.tts_config), ("llm", assistant.llm_config))
+    return [(stage, block) for stage, block in blocks if block.get("provider") in LOCAL]
+
+
 class Providers:
     """Speech and language providers by their configuration block. `providers` is `[providers.*]`, secrets resolved."""
 
     def __init__(self, providers: Mapping[str, Mapping[str, Any]]) -> None:
         self._providers = providers
         self._built: dict[tuple[str, str], _Closable] = {}
+        self.loading: list[str] = []  # what `preload` is still about
 
     def stt(self, block: Mapping[str, Any]) -> SpeechToText:
         """The recogniser of an assistant's `stt_config`. Raises ConfigError."""
@@ -44,6 +57,29 @@ class Providers:
     def voice(self, block: Mapping[str, Any]) -> Voice:
         """The voice of an assistant's `tts_config`. Raises ConfigError."""
         return self._build("tts", block, catalogue.build_voice)
+
+    async def preload(self, assistants: Iterable[Assistant]) -> None:
+        """Load what runs on this machine before the first caller waits for it; what can't be loaded is logged.
+
+        Vendors elsewhere are left alone: a connection opened now would be closed again long before a call.
+        """
+        wanted = [(assistant, *block) for assistant in assistants for block in _local_blocks(assistant)]
+        self.loading = sorted({str(block["provider"]) for _, _, block in wanted})
+        for assistant, stage, block in wanted:
+            try:
+                await self._load(stage, block, assistant)
+            except SovereignError as exc:
+                log.warning("provider.not_loaded", assistant=assistant.name, stage=stage, error=str(exc))
+        self.loading = []
+
+    async def _load(self, stage: str, block: Mapping[str, Any], assistant: Assistant) -> None:
+        language = language_of(assistant)
+        if stage == "stt":
+            await (await self.stt(block).open(rate=PHONE_RATE, language=language)).close()
+        elif stage == "tts":
+            await (await self.voice(block).open(rate=PHONE_RATE, language=language)).close()
+        else:
+            await self.llm(block).warm(plan_for(assistant).messages, specs(assistant.tools))
 
     async def aclose(self) -> None:
         """Close everything that was built."""

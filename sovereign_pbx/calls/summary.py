@@ -45,6 +45,9 @@ async def summarise(model: ChatModel | None, messages: Sequence[Message], timeou
     except (TimeoutError, ProviderError) as exc:
         log.warning("summary.failed", error=str(exc) or "no summary in time")
         text = ""
+    except Exception:  # whatever a provider's code does wrong, the report is owed
+        log.exception("summary.broke")
+        text = ""
     return text or plain_summary(messages)
 
 

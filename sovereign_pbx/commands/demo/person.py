@@ -13,7 +13,10 @@ from sovereign_pbx.testing.utterance import Utterance
 _ANSWER_S = 30.0  # a 1.5-billion-parameter model on two old cores takes its time
 _FINISHED_S = 1.4  # a pause this long means that the assistant has finished
 _LONGEST_S = 45.0
+_MOMENT_S = 1.5  # "One moment, please." and the like
+_PATIENCE_S = 8.0
 _LOOK_S = 0.05
+_HANG_S = 5.0
 
 
 class NoAnswer(SovereignError):
@@ -85,8 +88,12 @@ class Person:
         return exchange
 
     async def _speak(self, line: Line) -> Exchange:
-        utterance = self._phone.say(self._voice(line.text))
-        await utterance.finished.wait()
+        pcm = self._voice(line.text)
+        utterance = self._phone.say(pcm)
+        try:
+            await asyncio.wait_for(utterance.finished.wait(), len(pcm) / 16000 + _HANG_S)
+        except TimeoutError as exc:
+            raise NoAnswer("the call ended while the caller was speaking") from exc
         assert utterance.started_at is not None and utterance.ended_at is not None
         return Exchange(line, utterance.started_at, utterance.ended_at)
 
@@ -103,10 +110,12 @@ class Person:
             raise NoAnswer(f"the caller heard nothing for {_ANSWER_S:g} s") from exc
 
     async def _end(self, begun: float) -> float:
-        """When the answer that began at `begun` had ended."""
+        """When the answer that began at `begun` had ended. After no more than "one moment, please" he waits on."""
         while self._now() < begun + _LONGEST_S:
-            last = self._heard.sounds()[-1].end
-            if self._now() - last > _FINISHED_S:
+            sounds = [sound for sound in self._heard.sounds() if sound.start >= begun - _LOOK_S]
+            last = sounds[-1].end
+            said_s = sum(sound.end - sound.start for sound in sounds)
+            if self._now() - last > (_FINISHED_S if said_s > _MOMENT_S else _PATIENCE_S):
                 return last
             await asyncio.sleep(_LOOK_S)
         return self._now()

@@ -112,7 +112,8 @@ async def _play(
         await stack.enter_async_context(stage.running_daemon(config, ports, folder / "daemon.log"))
         database = work / "state" / "sovereign.sqlite"
         carrier = f"Asterisk, extension {scene.NUMBER}" if asterisk else "AudioSocket"
-        console.print(f"[dim]daemon ready after {time.monotonic() - began:.1f} s; calling over {carrier}[/]\n")
+        ready_s = time.monotonic() - began
+        console.print(f"[dim]daemon ready and its models loaded after {ready_s:.1f} s; calling over {carrier}[/]\n")
         await stack.enter_async_context(_shown(Live(console, database)))
         calling = stage.sip_call(asterisk) if asterisk else stage.audiosocket_call(ports)
         exchanges, heard, origin = await _talk(calling, voice)

@@ -61,7 +61,7 @@ def configuration(ports: Ports, folder: Path, assistant: dict[str, Any], ami: tu
 
 @asynccontextmanager
 async def running_daemon(config: Path, ports: Ports, log: Path) -> AsyncIterator[None]:
-    """`sovereign-pbx run` in a process of its own, until the block ends."""
+    """`sovereign-pbx run` in a process of its own, its models loaded, until the block ends."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sovereign_pbx", "run", "-c", str(config), stdout=output, stderr=output
@@ -86,10 +86,12 @@ async def _until_ready(process: asyncio.subprocess.Process, ports: Ports, log: P
             while process.returncode is None:
                 try:
                     async with session.get(url) as response:
-                        json.loads(await response.read())
+                        health = json.loads(await response.read())
+                    if not str(health["checks"]["models"].get("detail", "")).startswith("loading"):
                         return
                 except aiohttp.ClientError:
-                    await asyncio.sleep(0.05)
+                    pass  # it does not listen yet
+                await asyncio.sleep(0.1)
     except TimeoutError:
         pass
     last = log.read_text("utf-8", "replace")[-2000:]

@@ -165,8 +165,8 @@ class LocalModel:
     async def _ready(self) -> OpenAIChat:
         """The client of the running server; starts it, and starts it again when it died."""
         async with self._starting:
-            if self._server is None or not self._server.running:
-                await self._start()
+            if self._server is None or not self._server.running or self._chat is None:
+                await self._start()  # `_chat` alone is missing where an earlier start was cancelled half-way
             assert self._chat is not None
             return self._chat
 
