@@ -43,7 +43,8 @@ def silence_falls(talk: Talk, ended_at: float) -> State:
     talk.restart_timeline(ended_at)
     talk.score = RECOGNISER_SCORE if talk.ear.over else None
     talk.alarms.clear(Alarm.STALL)
-    if talk.ear.voiced:  # else there is nothing that the turn model could hear
+    # Silence has no prosody, and beside the recogniser's own verdict the turn model's can't change anything.
+    if talk.ear.voiced and not talk.ear.over:
         talk.out.append(ScoreTurn(ended_at))
         score_again(talk)
     return reconsider(talk)

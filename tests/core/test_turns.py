@@ -68,6 +68,23 @@ def test_an_unsure_turn_waits_and_is_scored_again() -> None:
     assert thought(stage)[0][0] == pytest.approx(end + 2.0)
 
 
+def test_the_turn_model_is_not_asked_once_the_recogniser_has_heard_the_end() -> None:
+    stage = answered(Plan(turn_taking=QUICK))
+    end = stage.says(1, "so the number is", score=0.05)
+    stage.at(end + 0.3, e.UtteranceEnded())
+    stage.run(10)
+    assert [time for time, _ in stage.commands(c.ScoreTurn)] == pytest.approx([end + 0.2])
+
+
+def test_the_turn_model_is_not_asked_about_speech_whose_end_the_recogniser_has_told() -> None:
+    stage = answered(Plan(turn_taking=QUICK))
+    end = stage.says(1, "so the number is")
+    stage.at(end + 0.1, e.Final("so the number is"))
+    stage.at(end + 0.1, e.UtteranceEnded())
+    stage.run(10)
+    assert stage.commands(c.ScoreTurn) == []
+
+
 def test_a_second_look_of_the_turn_model_ends_the_turn() -> None:
     stage = answered(Plan(turn_taking=QUICK))
     end = stage.says(1, "the big one", score=0.05)

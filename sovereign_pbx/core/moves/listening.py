@@ -147,7 +147,8 @@ def endpoint(talk: Talk, _: Tick) -> State:
 
 def rescore(talk: Talk, _: Tick) -> State:
     if talk.ear.ended_at is not None:
-        talk.out.append(ScoreTurn(talk.ear.ended_at))
+        if not talk.ear.over:
+            talk.out.append(ScoreTurn(talk.ear.ended_at))
         floor.score_again(talk)
     return State.ENDPOINTING
 
