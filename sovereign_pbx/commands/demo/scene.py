@@ -55,10 +55,13 @@ class Line:
 
 
 LINES: Final = (
-    Line("Hello. What time do you open on Monday?", r"\b(nine|9)\b", "opening hours"),
+    Line("What time do you open on Monday?", r"\b(nine|9)\b", "opening hours"),
     Line("And where can I find you?", r"station", "address"),
     Line(
-        "Sorry, wait. How much does a check-up cost?", r"(forty.?five|45)", "price, after interrupting", interrupts=2.0
+        "Wait a moment, how much does a check-up cost?",
+        r"(forty.?five|45)",
+        "price, after interrupting",
+        interrupts=2.0,
     ),
     Line(
         "Can you look up my appointment? My patient number is four seven one one.", r"thursday", "looked up by a tool"
