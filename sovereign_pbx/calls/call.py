@@ -36,6 +36,7 @@ _CONNECT_S = 15.0  # answered, but the PBX never brought its media; longer than 
 _SETTLE_S = 30.0  # the disk may be slow, but a call must not stay for ever
 
 FALLBACK = Decision("fallback")
+NO_AUDIO = "answered, but the PBX brought no audio"
 
 
 class Call:
@@ -100,6 +101,11 @@ class Call:
         return self._next
 
     @property
+    def connected(self) -> bool:
+        """The PBX has brought the caller's audio, however it went on."""
+        return self._link.done()
+
+    @property
     def talking(self) -> bool:
         return self._link.done() and not self._over.is_set()
 
@@ -153,7 +159,7 @@ class Call:
                 over = self._own(self._wait_over(), "over")
                 await asyncio.wait({connected, over}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            self.end("error", "answered, but the PBX brought no audio", NextStep("fallback"))
+            self.end("error", NO_AUDIO, NextStep("fallback"))
         await self._over.wait()
 
     async def _decide(self) -> None:
@@ -255,11 +261,16 @@ class Call:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task that ends with the call at the latest. What it raises ends the call, not the daemon."""
-        assert self._group is not None
-        task = self._group.create_task(self._guarded(coroutine, name), name=f"{self.id}-{name}")
+        task = self.see_out(coroutine, name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def see_out(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task with a deadline of its own, which the call's end leaves alone: what a tool was asked to do is done
+        or it is not, whoever hangs up meanwhile."""
+        assert self._group is not None
+        return self._group.create_task(self._guarded(coroutine, name), name=f"{self.id}-{name}")
 
     async def _guarded(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         try:

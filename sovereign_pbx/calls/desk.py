@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.calls.call import FALLBACK, Call
+from sovereign_pbx.calls.call import FALLBACK, NO_AUDIO, Call
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.link import MediaLink
@@ -63,7 +63,9 @@ class CallDesk:
     async def next_step(self, call_id: str) -> NextStep:
         call = self._calls.get(call_id)
         if call is not None:
-            if call.talking:  # the PBX lost the media although the conversation goes on: it can't be heard any more
+            if not call.connected:  # its dialplan went on without ever bringing the caller's voice
+                call.end("error", NO_AUDIO, NextStep("fallback"))
+            elif call.talking:  # the PBX lost the media although the conversation goes on: it can't be heard any more
                 call.end("error", "the media link was lost", NextStep("fallback"))
             return call.next_step
         return self._ended.get(call_id, NextStep("fallback"))

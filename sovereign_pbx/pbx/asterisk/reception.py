@@ -128,11 +128,19 @@ class Reception:
         line.rounds += 1
         if line.hang_up:
             return NextStep("hangup")
-        if line.phase == "answering" or line.rounds > MAX_ROUNDS:
-            log.warning("audio_never_came" if line.phase == "answering" else "call_runs_in_a_circle")
+        if line.rounds > MAX_ROUNDS:
+            log.warning("call_runs_in_a_circle")
+            return _FALLBACK_STEP
+        if line.phase == "answering":  # the desk is told, for its books; there is no second attempt
+            log.warning("audio_never_came")
+            await self._ask_next(session, line)
             return _FALLBACK_STEP
         if line.link is not None and line.link.ended is None:
             line.link.close()  # the dialplan went on without us: a transfer by somebody else
+        return await self._ask_next(session, line)
+
+    async def _ask_next(self, session: AgiSession, line: Line) -> NextStep:
+        """Raises LinkEnded when the caller leaves meanwhile; every other failure is a fallback."""
         try:
             step = await session.unless_hung_up(self._desk.next_step(line.call_id), self._deadlines.next_s)
             return checked_step(step)
