@@ -1,6 +1,7 @@
 """The daemon, by what it says of itself."""
 
 import asyncio
+import os
 from typing import Any, Final
 
 import aiohttp
@@ -34,8 +35,14 @@ async def daemon(patient: Patient) -> Result:
     except TimeoutError:
         return failed(f"{address} took the connection and said nothing within {HEALTH_S:g} s", "restart the daemon")
     except (aiohttp.ClientError, OSError) as exc:
-        return failed(f"does not run: nobody answers on {address} ({exc})", START)
+        return failed(f"does not run: nobody answers on {address} ({_reason(exc)})", START)
     return _worded(body)
+
+
+def _reason(exc: Exception) -> str:
+    """Without the address, which aiohttp repeats twice."""
+    number = getattr(exc, "errno", None)
+    return os.strerror(number).lower() if number else type(exc).__name__
 
 
 async def health(config: Config) -> dict[str, Any]:
