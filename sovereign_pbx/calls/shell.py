@@ -71,6 +71,7 @@ class Shell:
         self._events: deque[Event] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
+        self._scoring: asyncio.Task[None] | None = None
         self._perform: dict[type, Callable[[Any], None]] = {
             c.Speak: self._speak,
             c.Flush: self._flush,
@@ -132,6 +133,7 @@ class Shell:
             self.hearing.frame(frame)
 
     def speech_started(self, at: float) -> None:
+        self._forget_score()
         if self.hearing is not None:
             self.hearing.speech(True)
         self.feed(SpeechStarted(at))
@@ -176,6 +178,7 @@ class Shell:
             self.line.playout.resume()
 
     def _think(self, command: c.Think) -> None:
+        self._forget_score()
         if self.thinking is not None:
             self.thinking.think(command)
 
@@ -195,8 +198,16 @@ class Shell:
 
     def _score(self, command: c.ScoreTurn) -> None:
         if self._turn_model is not None and self.line is not None:
+            self._forget_score()
             audio = self.line.recent(_LONGEST_TURN_S)
-            self._spawn(self._score_turn(self._turn_model, audio, command.speech_ended_at), "turn-score")
+            score = self._score_turn(self._turn_model, audio, command.speech_ended_at)
+            self._scoring = self._spawn(score, "turn-score")
+
+    def _forget_score(self) -> None:
+        """A silence that is over or answered needs no score; one that still waits for the thread costs nothing then."""
+        if self._scoring is not None:
+            self._scoring.cancel()
+            self._scoring = None
 
     async def _score_turn(self, model: TurnModel, audio: np.ndarray[Any, np.dtype[np.float32]], at: float) -> None:
         with self._tracer.step("turn.score"):
