@@ -2,6 +2,9 @@
 
 import ast
 import importlib.util
+import json
+import sys
+import zipfile
 from email.message import Message
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +20,7 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setitem(__import__("sys").modules, name, module)  # dataclasses look their module up while it is executed
+        patch.setitem(sys.modules, name, module)  # dataclasses look their module up while it is executed
         spec.loader.exec_module(module)
     return module
 
@@ -87,3 +90,66 @@ def test_every_package_that_runs_with_us_is_looked_at() -> None:
     names = {item.name for item in found}
     assert {"aiohttp", "yarl", "numpy", "onnxruntime"} <= names
     assert not {"pytest", "mypy", "blockbuster"} & names
+
+
+# Setting up
+
+
+environment = load("environment")
+run_tests = load("run_tests")
+
+
+def test_a_stamp_of_another_state_of_the_project_does_not_count(tmp_path: Path) -> None:
+    stamp = tmp_path / ".stamp"
+    assert environment.stamped_extras(stamp) is None
+    for content in ("", "[]", '{"key": "old", "extras": ["dev"]}', "null"):
+        stamp.write_text(content)
+        assert environment.stamped_extras(stamp) is None
+    stamp.write_text(json.dumps({"key": environment.key(), "extras": ["dev"]}))
+    assert environment.stamped_extras(stamp) == {"dev"}
+
+
+def test_an_environment_that_is_up_to_date_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError("nothing was to be done")
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").touch()
+    (tmp_path / ".stamp").write_text(json.dumps({"key": environment.key(), "extras": ["dev", "plot"]}))
+    for step in ("create", "ensure_pip", "ensure_certificates", "install"):
+        monkeypatch.setattr(environment, step, never)
+    environment.refresh(tmp_path, ["plot"])
+    with pytest.raises(AssertionError, match="nothing was to be done"):
+        environment.refresh(tmp_path, ["embedded"])
+
+
+def test_a_pip_that_trusts_nobody_is_taught_whom_to_trust(tmp_path: Path) -> None:
+    site = tmp_path / "venv/lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    (tmp_path / "venv" / environment.CERTIFICATES).touch()
+    with zipfile.ZipFile(tmp_path / "pip.whl", "w") as wheel:
+        wheel.writestr("pip/_vendor/certifi/core.py", f'PATH = "{environment.SYSTEM_BUNDLE}"\n')
+    environment.unpack_pip(tmp_path / "pip.whl", tmp_path / "venv")
+    taught = (site / "pip/_vendor/certifi/core.py").read_text()
+    assert taught == f'PATH = "{tmp_path}/venv/{environment.CERTIFICATES}"\n'
+
+
+def test_a_shim_without_its_interpreter_is_no_interpreter(tmp_path: Path) -> None:
+    shim = tmp_path / "python3.12"
+    shim.write_text("#!/bin/sh\necho 'pyenv: python3.12: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    assert not run_tests.runs(str(shim), "3.12")
+    assert not run_tests.runs(str(tmp_path / "nothing"), "3.12")
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert run_tests.runs(sys.executable, own)
+    assert not run_tests.runs(sys.executable, "3.10")
+
+
+def test_of_pyenvs_interpreters_the_newest_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("3.12.1", "3.12.10", "3.12.9", "3.13.0"):
+        (tmp_path / "versions" / name).mkdir(parents=True)
+    asked = [Path(path).parts[-3] for path in run_tests.candidates("3.12")]
+    assert asked == ["3.12.10", "3.12.9", "3.12.1"]
