@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from sovereign_pbx.speech.tts.hibari import Hibari
 from tests.speech import phone_audio as audio
 
 FRAME = b"\1\0" * 160
-KEY = EngineKey("scripted", 1, 1, 3, "int8")
+KEY = EngineKey("scripted", 1, 1, 3, "int8", 10)
 
 
 class ScriptedEngine(Engine):
@@ -371,11 +371,11 @@ async def spoken(*texts: str) -> list[bytes]:
     return [b"".join([chunk.pcm async for chunk in session.speak(text)]) for text in texts]
 
 
-async def transcribed(model: str, language: str, sounds: list[bytes]) -> list[str]:
+async def transcribed(model: str, language: str, sounds: list[bytes], keyterms: Sequence[str] = ()) -> list[str]:
     whisper, texts = Whisper(model=model, open_s=30), []
     try:
         for sound in sounds:
-            stream = await whisper.open(rate=8000, language=language)
+            stream = await whisper.open(rate=8000, language=language, keyterms=keyterms)
             audio.say_into(stream, sound)
             async with asyncio.timeout(30):
                 (got,) = await heard(stream, 1)
@@ -397,6 +397,19 @@ def test_synthetic_speech_over_a_telephone_line_is_understood() -> None:
             audio.word_errors(audio.words(said), audio.words(text)) for said, text in zip(SENTENCES, texts, strict=True)
         )
         assert errors <= 0.1 * sum(len(audio.words(said)) for said in SENTENCES), texts
+
+    asyncio.run(run())
+
+
+@pytest.mark.speech
+def test_key_terms_make_names_understood_and_are_not_heard_in_noise() -> None:
+    said, names = "My name is Wojciech Kowalski.", ("Wojciech Kowalski", "Hoogvliet")
+
+    async def run() -> None:
+        (speech,) = await spoken(said)
+        sounds = [speech, audio.pcm(audio.noise(0.8, 0.05)), audio.pcm(audio.music(0.8))]
+        texts = await transcribed("tiny.en", "en", [audio.over_the_phone(sound) for sound in sounds], names)
+        assert texts == [said, "", ""]
 
     asyncio.run(run())
 

@@ -19,7 +19,17 @@ from sovereign_pbx.core.audio import FRAME_S, SAMPLE_BYTES
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.speech.settings import Settings
 from sovereign_pbx.speech.stt import Heard, SttEvent
-from sovereign_pbx.speech.stt.whisper_engine import SHIPPED, Engine, EngineKey, Job, Transcript, lease, release
+from sovereign_pbx.speech.stt.whisper_engine import (
+    OTHER_WINDOW_S,
+    SHIPPED,
+    SMALL_WINDOW_S,
+    Engine,
+    EngineKey,
+    Job,
+    Transcript,
+    lease,
+    release,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +53,14 @@ class Whisper:
         workers: int = 1,
         queue: int = 32,
         compute_type: str = "int8",
+        window_s: int = 0,
         interim_s: float = 0.0,
         answer_s: float = 8.0,
         open_s: float = 2.0,
     ) -> None:
         threads = cpu_threads or max(1, min(4, (os.cpu_count() or 2) // workers))
-        self._key = EngineKey(model, threads, workers, queue, compute_type)
+        window_s = window_s or SMALL_WINDOW_S.get(model, OTHER_WINDOW_S)
+        self._key = EngineKey(model, threads, workers, queue, compute_type, window_s)
         self._language = language
         self._interim_s = interim_s
         self._answer_s = answer_s
@@ -75,6 +87,7 @@ class Whisper:
             workers=machine.whole("workers", 1, 1, 16) or 1,
             queue=machine.whole("queue", 32, 1, 1000) or 32,
             compute_type=machine.choice("compute_type", "int8", ("int8", "int8_float32", "float32")),
+            window_s=machine.whole("window_s", 0, 0, 30) or 0,
             interim_s=machine.number("interim_s", 0.0, 0.0, 10.0) or 0.0,
             answer_s=machine.seconds("answer_s", 8.0),
             open_s=machine.seconds("open_s", 2.0),
