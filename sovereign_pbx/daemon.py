@@ -252,13 +252,15 @@ def _turn_model() -> TurnModel | None:
 
 
 def _make_folders(config: Config) -> None:
-    for folder in filter(None, (config.state_dir, config.recordings)):
+    folders = {"daemon.state_dir": config.state_dir, "recording.dir": config.recordings}
+    for key, folder in folders.items():
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as exc:
             raise ConfigError(
-                f"can't make the folder {folder}: {exc.strerror}",
+                f"{key}: can't make the folder {folder}: {exc.strerror}",
                 file=str(config.path),
-                key="daemon.state_dir",
+                key=key,
                 remedy="Choose a folder that the daemon's user may write, or make it for that user.",
             ) from exc

@@ -148,7 +148,11 @@ class DaemonProcess:
         return int(float(line.rpartition(" ")[2]))
 
     async def linked(self) -> bool:
-        return bool((await self._health())["checks"]["pbx"]["status"] == "ok")
+        return await self.health("pbx") == "ok"
+
+    async def health(self, check: str) -> str:
+        """The status of one of the checks of /api/v1/health."""
+        return str((await self._health())["checks"][check]["status"])
 
     async def _health(self) -> dict[str, Any]:
         async with aiohttp.ClientSession() as session, session.get(f"{self._url}/api/v1/health") as response:

@@ -21,6 +21,7 @@ import uvloop
 from sovereign_pbx.core.plan import Phrases
 from sovereign_pbx.pbx.asterisk.dialplan import render
 from sovereign_pbx.store import CallRow, reading
+from sovereign_pbx.store.reading import Delivery
 from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.providers.deepgram import ScriptedDeepgram
@@ -72,6 +73,8 @@ class Stage:
     notes: list[str] = field(default_factory=list)  # what else was measured, for the table
     baseline: Counter[str] = field(default_factory=Counter)
     tasks: Counter[str] = field(default_factory=Counter)
+    started: bool = True  # False: the daemon was not meant to start
+    unreachable: bool = False  # nobody takes the webhooks: they have to wait in the outbox
 
     # --- doing
 
@@ -131,6 +134,10 @@ class Stage:
         """The latest call."""
         return (await self.rows())[-1]
 
+    async def health(self, check: str) -> str:
+        """What /api/v1/health says of one part of the daemon."""
+        return await self.process.health(check)
+
     async def row_of(self, called: str) -> CallRow:
         """The only call to this number."""
         (row,) = [row for row in await self.rows() if row.assistant_phone == called]
@@ -153,6 +160,11 @@ class Stage:
         (report,) = self.webhooks("end-of-call-report", call_id)
         return [(one["role"], one["content"]) for one in report.body["message"]["messages"]]
 
+    async def waiting(self, call_id: str) -> list[Delivery]:
+        """The webhooks of a call that nobody has taken yet."""
+        found = await self.read(lambda connection: reading.deliveries(connection, call_id))
+        return [one for one in found if one.state == "pending"]
+
     async def read(self, query: Any) -> Any:
         return await asyncio.to_thread(self._read, query)
 
@@ -165,10 +177,10 @@ class Stage:
         """Wait until the latest call's row is as `condition` wants it."""
         deadline = time.monotonic() + within_s
         while True:
-            row = await self.row()
-            if condition(row):
-                return row
-            assert time.monotonic() < deadline, row
+            rows = await self.rows()
+            if rows and condition(rows[-1]):
+                return rows[-1]
+            assert time.monotonic() < deadline, rows
             await asyncio.sleep(0.05)
 
     # --- nothing left
@@ -199,9 +211,12 @@ class Stage:
             if person.call.end is None:
                 await person.hang_up()
         await self.asterisk.wait_for_channels(0, 8.0)
+        if not self.started:
+            return
         await self._no_call()
         await self._nothing_unfinished()
-        await self._all_reported()
+        if not self.unreachable:
+            await self._all_reported()
         await self._nothing_open()
 
     async def _no_call(self) -> None:
@@ -282,12 +297,13 @@ async def stage(
     audio_relayed: bool = False,
     audio_cut: bool = False,
     begin: bool = True,
+    unreachable: bool = False,
     phrases: Iterable[str] = (),
     **sections: Any,
 ) -> AsyncIterator[Stage]:
     """Everything started. `process`: the daemon as a program of its own. `relayed`: its manager connection can be cut,
-    `audio_relayed`: and so can AudioSocket's, `audio_cut`: it is. `begin`: with a daemon. `sections` are merged into
-    the configuration."""
+    `audio_relayed`: and so can AudioSocket's, `audio_cut`: it is. `begin`: with a daemon.
+    `unreachable`: webhooks go nowhere. `sections` are merged into the configuration."""
     async with AsyncExitStack() as stack:
         deepgram = await stack.enter_async_context(ScriptedDeepgram(["What time do you open?"]))
         openai = await stack.enter_async_context(ScriptedOpenAI((ANSWER,), first_token_ms=50, tokens_per_s=200))
@@ -327,6 +343,7 @@ async def stage(
         made = Stage(
             folder, settings, asterisk, phone, deepgram, openai, elevenlabs, receiver, daemon, relay, audio_relay
         )
+        made.unreachable = unreachable
         made.phrases |= {
             GREETING,
             ANSWER,

@@ -196,7 +196,7 @@ async def _perform(one: Scene, root: Path, folder: Path, outcome: Outcome) -> No
         finally:
             outcome.heard = [person.story() for person in made.people]
             outcome.longest_wait_s = max((wait for person in made.people for wait in person.waits()), default=0.0)
-        outcome.recorded = [*[_told(row) for row in await made.rows()], *made.notes]
+        outcome.recorded = [*[_told(row) for row in (await made.rows() if made.started else [])], *made.notes]
         assert outcome.longest_wait_s <= one.wait_s, f"silence of {outcome.longest_wait_s:.1f} s: {outcome.heard}"
     assert made.receiver.refused == []
 
