@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from sovereign_pbx.commands.doctor import call
+from sovereign_pbx.commands.doctor import asterisk, call
+from sovereign_pbx.commands.doctor.patient import Patient
+from sovereign_pbx.config import examine
 from sovereign_pbx.testing.asterisk import AmiAccount
 from sovereign_pbx.testing.providers.deepgram import Utterance
 from tests.calls.house import assistant, play
@@ -238,6 +240,31 @@ def test_a_doctor_who_is_interrupted_hangs_up(asterisk_root: Path, tmp_path: Pat
             await it.asterisk.wait_for_channels(0)
 
     play(scene())
+
+
+def test_a_doctor_who_is_interrupted_while_it_rings_hangs_up_too(asterisk_root: Path, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with clinic(asterisk_root, tmp_path) as it:
+            it.house.elevenlabs.faults.arm("stall", "first")  # the greeting keeps the caller waiting for 2.5 s
+            placing = asyncio.create_task(_only_the_call(it))
+            await _until_calls(it)
+            placing.cancel()
+            await asyncio.gather(placing, return_exceptions=True)
+            await it.asterisk.wait_for_channels(0, 1.5)
+
+    play(scene())
+
+
+async def _only_the_call(it: Clinic) -> None:
+    found = await asyncio.to_thread(examine, it.config)
+    assert found.config is not None
+    patient = Patient(found, found.config, daemon={}, dialplan_loaded=True)
+    try:
+        await asterisk.login(patient)
+        await asterisk.rights(patient)
+        await call.call(patient)
+    finally:
+        await patient.close()
 
 
 async def _until_calls(it: Clinic) -> None:

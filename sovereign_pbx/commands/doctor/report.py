@@ -45,7 +45,8 @@ class Report:
         """The sum, or the JSON."""
         counts = Counter(str(result.status) for result in self.results)
         if self.as_json:
-            click.echo(self._safe(json.dumps(self._as_dict(counts), indent=2, ensure_ascii=False, default=str)))
+            report = self._masked(self._as_dict(counts))
+            click.echo(json.dumps(report, indent=2, ensure_ascii=False, default=str))
             return
         shown = [f"{counts[status]} {status}" for status in COLOURS if counts[status]]
         click.echo(f"\n{', '.join(shown)}")
@@ -63,6 +64,14 @@ class Report:
 
     def _safe(self, text: str) -> str:
         return self.redactor.redact(text)
+
+    def _masked(self, value: Any) -> Any:
+        """The same without secrets; before it becomes JSON, which would write a quotation mark in one differently."""
+        if isinstance(value, dict):
+            return {name: self._masked(one) for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._masked(one) for one in value]
+        return self._safe(value) if isinstance(value, str) else value
 
     def _as_dict(self, counts: Counter[str]) -> dict[str, Any]:
         checks = [
