@@ -7,6 +7,7 @@ from typing import Protocol
 from sovereign_pbx.assistants.dialect import Dialect
 from sovereign_pbx.assistants.model import EVENTS, Assistant
 from sovereign_pbx.assistants.secret import NO_SECRET
+from sovereign_pbx.assistants.tools import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,18 @@ def target_for(event: str, assistant: Assistant | None, account: Account) -> Tar
         return _target(assistant.webhook_url, assistant.webhook_secret, dialect) if wanted else None
     wanted = event in (account.events if assistant.webhook_events is None else assistant.webhook_events)
     return _target(account.url, account.secret, dialect) if wanted else None
+
+
+def tool_target(tool: Tool, assistant: Assistant | None, account: Account) -> Target | None:
+    """Where a tool is asked: its own address, else where `tool-calls` go (contract §8.1), else nowhere.
+
+    Its own address is told whatever `webhook_events` say, and signed with its own secret or else the assistant's.
+    """
+    if not tool.url:
+        return target_for("tool-calls", assistant, account)
+    own = assistant.webhook_secret if assistant is not None else NO_SECRET
+    dialect = (assistant.webhook_dialect if assistant is not None else None) or account.dialect
+    return Target(tool.url, tool.secret or own or account.secret, dialect)
 
 
 def asks(assistant: Assistant | None, account: Asked) -> bool:

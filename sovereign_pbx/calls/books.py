@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sovereign_pbx.assistants.account import Account, Target, target_for
+from sovereign_pbx.assistants.account import Account, Target, target_for, tool_target
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.resolve import Resolution
+from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.calls.record import CallRecord
 from sovereign_pbx.core.values import EndReason, Message
 from sovereign_pbx.pbx.link import Offer
@@ -53,6 +54,10 @@ class Books:
     def target(self, event: str) -> Target | None:
         """Who is told of `event`."""
         return target_for(event, self._assistant, self._account)
+
+    def tool_target(self, tool: Tool) -> Target | None:
+        """Who is asked to run `tool`."""
+        return tool_target(tool, self._assistant, self._account)
 
     def resolved(self, resolution: Resolution) -> None:
         """The call has an assistant, or is known to have none: its row is made."""

@@ -95,10 +95,15 @@ class Call:
         if self.talk is not None:
             self.talk.close()
 
+    def take_next_step(self) -> NextStep:
+        """What happens to a caller who is still there when the conversation is over; asked again, the fallback."""
+        step, self._next = self._next, NextStep("fallback")
+        return step
+
     @property
-    def next_step(self) -> NextStep:
-        """What happens to a caller who is still there when the conversation is over."""
-        return self._next
+    def over(self) -> bool:
+        """Its caller is gone or handed over; it may still be summed up."""
+        return self._over.is_set()
 
     @property
     def connected(self) -> bool:

@@ -42,8 +42,11 @@ class CallDesk:
 
     async def offered(self, offer: Offer) -> Decision:
         """Take the call, or say who should. Cancelled when the caller hangs up while it rings."""
-        if self._closing or len(self._calls) >= self._limits.max_calls:
-            log.warning("call.refused", calls=len(self._calls), limit=self._limits.max_calls, closing=self._closing)
+        present = sum(
+            not call.over for call in self._calls.values()
+        )  # one that is being summed up takes nobody's place
+        if self._closing or present >= self._limits.max_calls:
+            log.warning("call.refused", calls=present, limit=self._limits.max_calls, closing=self._closing)
             self._services.tracer.emit("refused", offer=offer)
             return FALLBACK
         call = self._take(offer)
@@ -67,8 +70,9 @@ class CallDesk:
                 call.end("error", NO_AUDIO, NextStep("fallback"))
             elif call.talking:  # the PBX lost the media although the conversation goes on: it can't be heard any more
                 call.end("error", "the media link was lost", NextStep("fallback"))
-            return call.next_step
-        return self._ended.get(call_id, NextStep("fallback"))
+            return call.take_next_step()
+        # A step is taken once: who comes back from a transfer was not answered, and must not be dialled again.
+        return self._ended.pop(call_id, NextStep("fallback"))
 
     def digit(self, call_id: str, digit: str) -> None:
         call = self._calls.get(call_id)
@@ -102,7 +106,8 @@ class CallDesk:
 
     def _admits(self, assistant: Assistant) -> bool:
         limit = self._limits.max_calls_per_assistant
-        busy = sum(call.assistant is not None and call.assistant.id == assistant.id for call in self._calls.values())
+        present = (call.assistant for call in self._calls.values() if not call.over)
+        busy = sum(other is not None and other.id == assistant.id for other in present)
         return not limit or busy <= limit  # the call that asks is among them
 
     async def close(self, reason: EndReason = "shutdown") -> None:
@@ -125,7 +130,7 @@ class CallDesk:
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.id, None)
         self._tasks.pop(call.id, None)
-        self._ended[call.id] = call.next_step
+        self._ended[call.id] = call.take_next_step()
         if call.talk is not None:
             self.frames_dropped += call.talk.line.link.statistics()["frames_dropped"]
         while len(self._ended) > _REMEMBERED:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+def dialled(destination: str) -> str:
+    """A permitted destination (letters, digits, +) without what people write between digits."""
+    return "".join(sign for sign in destination if sign.isalnum() or sign == "+")
+
+
 class Talk:
     """One conversation on one link."""
 
@@ -123,12 +128,12 @@ class Talk:
             )
         shell.tools = Tools(
             tools=call.assistant.tools if call.assistant else (),
-            webhook=call.books.target("tool-calls"),
+            target=call.books.tool_target,
             facts=lambda: call.books.facts,
             asker=self._services.asker,
             timeout_s=self._services.tool_timeout_s,
             feed=shell.feed,
-            spawn=call.spawn,
+            spawn=call.see_out,
             tracer=tracer,
         )
 
@@ -163,7 +168,7 @@ class Talk:
         elif not command.destination:
             self._call.end(command.reason, command.error, NextStep("fallback"))
         elif self._services.may_dial(command.destination):
-            self._call.end(command.reason, command.error, NextStep("dial", command.destination))
+            self._call.end(command.reason, command.error, NextStep("dial", dialled(command.destination)))
         else:
             log.error("transfer.refused", destination=command.destination, remedy="see [dialling] allow")
             self._call.end("error", "the transfer's destination is not allowed", NextStep("fallback"))

@@ -34,6 +34,7 @@ from sovereign_pbx.testing.utterance import Utterance
 CONNECT_S = 2.0  # hard-coded in res_audiosocket.c
 AGI_S = 30.0
 CAUSE_NORMAL = 16
+MAX_ROUNDS = 20  # as in the dialplan
 
 _numbers = itertools.count(1)  # no two channels of a PBX have the same name
 
@@ -87,6 +88,7 @@ class AudioSocketCaller:
         self.heard = Heard(keep_audio=keep_audio)
         self.leg: AudioSocketLeg | None = None
         self.steps: list[str] = []
+        self.reached = True  # whoever the dialplan dials for this caller answers
         self.answered_at: float | None = None
         self.decision_s = 0.0
         self._ticker = ticker
@@ -209,15 +211,20 @@ class AudioSocketCaller:
     async def _live(self) -> None:
         """From the audio on: what the dialplan does next, as long as the caller is there."""
         while await self._talk():
-            self.variables.pop("SOVEREIGN_NEXT", None)
-            await self._ask("next", [self.variables.get("SOVEREIGN_CALL", "")])
-            step = self.variables.get("SOVEREIGN_NEXT", "fallback")
-            self.steps.append(step)
+            step = await self._next()
+            while step == "dial" and not self.reached and len(self.steps) < MAX_ROUNDS:
+                step = await self._next()
             if step != "talk" or not await self._connect():
                 break
         # the `h` extension runs on a channel that is hung up already, and its AGI is not ended by that
         after = AgiInterpreter(self.variables)
         await self._ask("hangup", [self.variables.get("SOVEREIGN_CALL", ""), str(CAUSE_NORMAL)], after)
+
+    async def _next(self) -> str:
+        self.variables.pop("SOVEREIGN_NEXT", None)
+        await self._ask("next", [self.variables.get("SOVEREIGN_CALL", "")])
+        self.steps.append(self.variables.get("SOVEREIGN_NEXT", "fallback"))
+        return self.steps[-1]
 
     async def _talk(self) -> bool:
         """Wait for the end of the audio; whether the caller is still there, as `AudioSocket()` sees it."""

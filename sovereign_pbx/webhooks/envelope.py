@@ -113,11 +113,16 @@ def _encode(facts: CallFacts, event: str, at: str, status: Status, more: Mapping
     return to_json({"message": message}).encode()
 
 
-def _tool_call(call: ToolCall) -> dict[str, Any]:
+def tool_arguments(call: ToolCall) -> dict[str, Any]:
+    """What the model wrote, decoded. BadInput if it is no JSON object."""
     try:
         arguments = msgspec.json.decode(call.arguments or "{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         raise BadInput(f"the arguments of tool {call.name} are not valid JSON: {str(exc)[:120]}") from exc
     if not isinstance(arguments, dict):
         raise BadInput(f"the arguments of tool {call.name} must be a JSON object")
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    return arguments
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": tool_arguments(call)}}
