@@ -12,7 +12,8 @@ import click
 @click.option(
     "--seconds", default=40.0, show_default=True, type=click.FloatRange(20, 3600), help="How long each call talks."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--json", "style", flag_value="json", help="Print JSON instead of a table.")
+@click.option("--markdown", "style", flag_value="markdown", help="Print the table as Markdown.")
 @click.option("--floor/--no-floor", default=True, help="Measure a bare echo server with the same callers beside it.")
 @click.option(
     "--agi", help="HOST:PORT of a running daemon's FastAGI; with --audio it is measured instead of one of our own."
@@ -24,7 +25,7 @@ import click
 def bench(
     calls: tuple[int, ...],
     seconds: float,
-    as_json: bool,
+    style: str | None,
     floor: bool,
     agi: str | None,
     audio: str | None,
@@ -46,6 +47,6 @@ def bench(
         raise click.UsageError("--agi and --audio go together")
     target = Target.parse(agi, audio, pid) if agi and audio else None
     code = uvloop.run(
-        measure_all(calls or (1, 10, 50, 100), seconds, target, called, floor=floor, as_json=as_json, out=out)
+        measure_all(calls or (1, 10, 50, 100), seconds, target, called, floor=floor, style=style, out=out)
     )
     raise SystemExit(code)

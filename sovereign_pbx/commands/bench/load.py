@@ -70,7 +70,7 @@ async def talk(caller: AudioSocketCaller, begin_s: float, seconds: float) -> Out
         except Lost:
             outcome.lost = True
             return outcome
-        _work_out(spoken, caller.heard.sounds(join_s=0.1), outcome)
+        work_out(spoken, caller.heard.sounds(join_s=0.1), outcome)
         outcome.report = caller.report()
         await caller.hang_up()
     return outcome
@@ -97,7 +97,8 @@ async def _follow_timetable(caller: AudioSocketCaller, seconds: float) -> list[S
     return spoken
 
 
-def _work_out(spoken: Sequence[Spoken], sounds: Sequence[Sound], outcome: Outcome) -> None:
+def work_out(spoken: Sequence[Spoken], sounds: Sequence[Sound], outcome: Outcome) -> None:
+    """How long each answer was waited for, and how soon an interruption silenced the assistant; into `outcome`."""
     for said in spoken:
         started, ended = said.utterance.started_at, said.utterance.ended_at
         if started is None or ended is None:

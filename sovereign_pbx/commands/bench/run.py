@@ -16,14 +16,23 @@ from typing import Any, Self
 from uuid import uuid4
 
 import aiohttp
+import click
 import tomli_w
 from rich.console import Console
 
 from sovereign_pbx import __version__
 from sovereign_pbx.commands.bench.load import PERIOD_S, Outcome, talk
-from sovereign_pbx.commands.bench.process import ProcessFailed, cpu_seconds, first_line, memory_mb, process
+from sovereign_pbx.commands.bench.process import (
+    Cpu,
+    ProcessFailed,
+    cpu_of,
+    first_line,
+    idle_seconds,
+    memory_mb,
+    process,
+)
 from sovereign_pbx.commands.bench.signs import Signs, signs_of
-from sovereign_pbx.commands.bench.table import table
+from sovereign_pbx.commands.bench.table import markdown, table
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.audiosocket_leg import AudioSocketLeg
@@ -65,7 +74,7 @@ async def measure_all(
     called: str,
     *,
     floor: bool,
-    as_json: bool,
+    style: str | None,
     out: Path | None,
 ) -> int:
     """Every number of calls in turn; prints the table. Exit status 1 when calls were lost."""
@@ -90,8 +99,10 @@ async def measure_all(
     }
     if out is not None:
         out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    if as_json:
+    if style == "json":
         Console(soft_wrap=True, highlight=False).print_json(json.dumps(result))
+    elif style == "markdown":
+        click.echo(markdown(rows, dict(echo), machine(), scripted=target is None))
     else:
         Console(highlight=False).print(table(rows, dict(echo), machine(), scripted=target is None))
     return int(any(row.lost for row in rows))
@@ -111,7 +122,7 @@ def machine() -> dict[str, Any]:
 
 async def _measure(target: Target, count: int, seconds: float, called: str) -> Signs:
     idle_mb = memory_mb(target.pid) if target.pid else 0.0
-    late_before = await _ticks_late(target)
+    late_before, _ = await _ticks(target)
     with CallerTicker() as ticker:
         spread = min(PERIOD_S, count * 0.25)
         callers = [
@@ -120,23 +131,35 @@ async def _measure(target: Target, count: int, seconds: float, called: str) -> S
         ]
         talks = [asyncio.create_task(talk(one, place * spread / count, seconds)) for place, one in enumerate(callers)]
         await asyncio.sleep(spread + _SETTLE_S)
-        cpu, began = cpu_seconds(target.pid) if target.pid else 0.0, time.monotonic()
+        cpu, idle, began = cpu_of(target.pid) if target.pid else Cpu(), idle_seconds(), time.monotonic()
         await asyncio.sleep(max(1.0, seconds - spread - 2 * _SETTLE_S))
-        used = (cpu_seconds(target.pid) - cpu) / (time.monotonic() - began) if target.pid else 0.0
+        lasted = time.monotonic() - began
+        used = cpu_of(target.pid).share_since(cpu, lasted) if target.pid else Cpu()
+        idle = (idle_seconds() - idle) / lasted / (os.cpu_count() or 1)
         busy_mb = memory_mb(target.pid) if target.pid else 0.0
         outcomes: list[Outcome] = await asyncio.gather(*talks)
         own_lag_ms = ticker.latest_s * 1000
-    late = await _ticks_late(target) - late_before
-    signs = signs_of(count, outcomes, cpu=used, memory_mb=max(0.0, busy_mb - idle_mb), ticks_late=late)
-    return replace(signs, own_lag_ms=own_lag_ms)
+    late, worst_s = await _ticks(target)
+    signs = signs_of(count, outcomes, cpu=used, memory_mb=max(0.0, busy_mb - idle_mb))
+    return replace(
+        signs,
+        ticks_late=int(late - late_before),
+        tick_worst_ms=worst_s * 1000,
+        own_lag_ms=own_lag_ms,
+        idle=idle,
+    )
 
 
-async def _ticks_late(target: Target) -> int:
+async def _ticks(target: Target) -> tuple[float, float]:
+    """How many ticks of the daemon's media clock came late, and by how many seconds at worst, since its start."""
     if not target.http:
-        return 0
+        return 0.0, 0.0
     async with aiohttp.ClientSession() as session, session.get(f"{target.http}/metrics") as response:
-        found = re.search(r"_media_ticks_late_total ([0-9.e+]+)", await response.text())
-    return int(float(found.group(1))) if found else 0
+        text = await response.text()
+    late, worst = (
+        re.search(rf"_media_{name} ([0-9.e+-]+)", text) for name in ("ticks_late_total", "tick_worst_lag_seconds")
+    )
+    return (float(late.group(1)) if late else 0.0), (float(worst.group(1)) if worst else 0.0)
 
 
 @asynccontextmanager
@@ -228,9 +251,9 @@ async def _floor(work: Path, count: int) -> float:
                 ticker.add(leg.tick)
                 legs.append(leg)
             await asyncio.sleep(1.0)
-            cpu, began = cpu_seconds(started.pid), time.monotonic()
+            cpu, began = cpu_of(started.pid), time.monotonic()
             await asyncio.sleep(5.0)
-            used = (cpu_seconds(started.pid) - cpu) / (time.monotonic() - began)
+            used = cpu_of(started.pid).share_since(cpu, time.monotonic() - began).whole
             for leg in legs:
                 ticker.remove(leg.tick)
                 leg.hang_up()

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any, Final
 
 from sovereign_pbx.commands.bench.load import Outcome
+from sovereign_pbx.commands.bench.process import Cpu
 
 PROVIDERS_MS: Final = 700.0
 """What the scripted vendors take by themselves: final text 250, first token 300, first audio 150."""
@@ -12,9 +14,10 @@ PROVIDERS_MS: Final = 700.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
-    """One row. Latencies in milliseconds at the caller's ear; `cpu` as a fraction of one core for all calls together.
+    """One row. Latencies in milliseconds at the caller's ear; `cpu` in fractions of one core for all calls together.
 
-    `own_lag_ms` is how late the bench's own clock was at worst: nothing shorter than that was measured.
+    `tick_worst_ms` is the daemon's latest tick since its start. `own_lag_ms` is how late the bench's own clock was at
+    worst: nothing shorter than that was measured. `idle` is the share of the machine that nobody used meanwhile.
     """
 
     calls: int
@@ -33,15 +36,26 @@ class Signs:
     worst_burst: int
     worst_hole_ms: float
     real_time_ratio: float
-    cpu: float
+    cpu: Cpu
     memory_mb: float
-    ticks_late: int
+    ticks_late: int = 0
+    tick_worst_ms: float = 0.0
     own_lag_ms: float = 0.0
+    idle: float = 0.0
 
     @property
     def lost(self) -> bool:
         """Did anybody not get what he called for?"""
         return bool(self.refused or self.lost_calls or self.unanswered or self.not_cut)
+
+    @property
+    def cpu_without_turn_model(self) -> float:
+        """Media, voice detection, the sockets of providers, records: all but the turn model."""
+        return self.cpu.whole - self.cpu.turn_model
+
+    @property
+    def other_threads(self) -> float:
+        return self.cpu_without_turn_model - self.cpu.loop
 
     def overhead(self, latency_ms: float | None) -> float | None:
         """A turn's latency without the vendors' part."""
@@ -53,7 +67,8 @@ class Signs:
             **asdict(self),
             "overhead_p50_ms": self.overhead(self.turn_p50_ms),
             "overhead_p95_ms": self.overhead(self.turn_p95_ms),
-            "cpu_per_call": self.cpu / self.calls,
+            "cpu_per_call": self.cpu.whole / self.calls,
+            "cpu_per_call_without_turn_model": self.cpu_without_turn_model / self.calls,
             "memory_per_call_mb": self.memory_mb / self.calls,
         }
 
@@ -63,10 +78,11 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     if not values:
         return None
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    rank = ceil(share * len(ordered) - 1e-9)  # 0.07 · 100 is a little more than 7
+    return ordered[min(len(ordered), max(1, rank)) - 1]
 
 
-def signs_of(count: int, outcomes: Sequence[Outcome], *, cpu: float, memory_mb: float, ticks_late: int) -> Signs:
+def signs_of(count: int, outcomes: Sequence[Outcome], *, cpu: Cpu, memory_mb: float) -> Signs:
     """Everything together."""
     latencies = [ms for one in outcomes for ms in one.latencies_ms]
     cuts = [ms for one in outcomes for ms in one.cuts_ms]
@@ -92,5 +108,4 @@ def signs_of(count: int, outcomes: Sequence[Outcome], *, cpu: float, memory_mb: 
         real_time_ratio=min(ratios, key=lambda ratio: -abs(ratio - 1), default=0.0),
         cpu=cpu,
         memory_mb=memory_mb,
-        ticks_late=ticks_late,
     )
