@@ -6,7 +6,7 @@ BOOTSTRAP := scripts/bootstrap --venv $(VENV)
 
 # What each target needs beyond the daemon's own dependencies (extras of pyproject.toml).
 DEMO_EXTRAS := embedded plot
-TEST_EXTRAS := dev embedded deepgram elevenlabs offline plot
+TEST_EXTRAS := dev embedded elevenlabs plot
 
 # Certificates for machines that have none; written by the bootstrap where it found that.
 -include $(VENV)/environment.mk
@@ -33,7 +33,7 @@ bench: ## place calls with scripted providers and print the vital signs; BENCH='
 	@$(BOOTSTRAP)
 	@$(PY) -m sovereign_pbx bench $(BENCH)
 
-install: ## the daemon into a virtual environment (VENV=/opt/sovereign-pbx), with EXTRAS='embedded deepgram'
+install: ## the daemon into a virtual environment (VENV=/opt/sovereign-pbx), with EXTRAS='embedded elevenlabs'
 	@$(BOOTSTRAP) $(EXTRAS)
 	@echo "$(abspath $(VENV))/bin/sovereign-pbx is ready"
 
