@@ -6,6 +6,7 @@ Arguments go to the last run's pytest. The whole run comes last, so that what on
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ UNIT = ("-m", "not pbx and not speech")
 
 
 def main() -> int:
+    # a build machine may start us in the background, where shells have SIGINT ignored, by every descendant too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     fetch("the private Asterisk", [sys.executable, "scripts/fetch-asterisk"])
     fetch("the speech models", [sys.executable, "-m", "sovereign_pbx", "models", "fetch", "--for", "tests"])
     failed = [name for name, python in other_pythons() if not unit_tests(name, python)]
