@@ -1,5 +1,6 @@
 """The daemon as `/health` and `/metrics` see it. Composition: it asks every part how it is."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -73,6 +74,7 @@ class Probe:
             audiosocket_refused=_refused(pbx.get("audiosocket", {})),
             agi_refused=_refused(pbx.get("agi", {})),
             loop_worst_lag_seconds=self._guard.worst_lag_ms / 1000,
+            loop_tasks=len(asyncio.all_tasks()),
             store_queue=stored.pending,
             store_commit_seconds=stored.last_commit_ms / 1000,
             webhooks_pending=outbox.pending,

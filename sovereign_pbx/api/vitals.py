@@ -26,6 +26,7 @@ class Vitals:
     loop_worst_lag_seconds: float = _number(
         "loop_worst_lag_seconds", "gauge", "Longest wait of a timer of the event loop in the last 30 s."
     )
+    loop_tasks: float = _number("loop_tasks", "gauge", "Tasks of the event loop.")
     store_queue: float = _number("store_queue", "gauge", "Writes that are not yet on disk.")
     store_commit_seconds: float = _number("store_commit_seconds", "gauge", "How long the last commit took.")
     webhooks_pending: float = _number("webhooks_pending", "gauge", "Webhooks not yet delivered.")
