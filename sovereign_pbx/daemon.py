@@ -93,7 +93,7 @@ class Daemon:
         clock = await stack.enter_async_context(running(detector))
         services = await self._services(stack, store, clock, deliverer)
         desk = self.desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
-        await recover(store, self._target_of)
+        await recover(store, self._target_of, config.directory, config.recordings)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
         if config.http.enabled:

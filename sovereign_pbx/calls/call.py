@@ -33,6 +33,7 @@ from sovereign_pbx.webhooks.envelope import assistant_request, utc_now
 log = structlog.get_logger(__name__)
 
 _CONNECT_S = 15.0  # answered, but the PBX never brought its media; longer than its single-use id lives
+_KNOWN_S = 0.25  # to have the call on disk before the answer; mostly it is, when the greeting is ready
 _SETTLE_S = 30.0  # the disk may be slow, but a call must not stay for ever
 
 FALLBACK = Decision("fallback")
@@ -205,7 +206,17 @@ class Call:
             self._plan = replace(plan, max_duration=plan.max_duration or limit)
             self._prepared = await prepare(assistant, self._plan, self._services, rate=PHONE_RATE)
         if self._prepared is not None:
+            await self._known()
             self._settle_decision(Decision("answer"))
+
+    async def _known(self) -> None:
+        """Nobody is answered of whom a killed daemon would leave no trace. A disk that is slow must not keep a caller
+        waiting, though: its write is queued, and goes on."""
+        try:
+            async with asyncio.timeout(_KNOWN_S):
+                await self.books.record.settle()
+        except TimeoutError:
+            log.warning("call.not_on_disk_yet", seconds=_KNOWN_S)
 
     async def _ask(self, assistant: Assistant | None, number: Number | None) -> Any:
         services = self._services

@@ -1,10 +1,15 @@
 """After a crash: calls that a killed daemon left open are ended in the books, and their reports sent."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 import structlog
 
 from sovereign_pbx.assistants.account import Target
+from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.calls.books import outgoing, report_of
 from sovereign_pbx.calls.summary import plain_summary
 from sovereign_pbx.store import CallRow, Store
@@ -17,7 +22,7 @@ TargetOf = Callable[[CallRow, str], Target | None]
 _LOST = "the daemon was stopped during the call"
 
 
-async def recover(store: Store, target_of: TargetOf) -> int:
+async def recover(store: Store, target_of: TargetOf, directory: Directory, recordings: Path | None) -> int:
     """End what was left open; the number of calls. Once at the start, before calls are taken.
 
     A call that had ended but was not yet summed up only gets its report. Each report is written in one transaction
@@ -25,22 +30,28 @@ async def recover(store: Store, target_of: TargetOf) -> int:
     """
     left = await store.unfinished()
     for row in left:
-        await _close(store, row, target_of)
+        number = directory.number(row.assistant_phone or "")
+        facts = CallFacts(
+            call_id=row.id,
+            caller=row.caller_phone,
+            called=row.assistant_phone,
+            number_id=row.number_id,
+            number_name=number.name if number is not None and number.id == row.number_id else None,
+            assistant=row.assistant,
+        )
+        await _close(store, row, facts, target_of, recordings)
     if left:
         log.warning("calls.recovered", calls=len(left))
     return len(left)
 
 
-async def _close(store: Store, row: CallRow, target_of: TargetOf) -> None:
-    facts = CallFacts(
-        call_id=row.id,
-        caller=row.caller_phone,
-        called=row.assistant_phone,
-        number_id=row.number_id,
-        assistant=row.assistant,
-    )
+async def _close(store: Store, row: CallRow, facts: CallFacts, target_of: TargetOf, recordings: Path | None) -> None:
     if row.ended_at is None:
-        row.ended_at, row.end_reason, row.status, row.error = row.updated_at or row.created_at, "error", "failed", _LOST
+        row.ended_at = await _last_sign(store, row)
+        row.end_reason, row.status, row.error = "error", "failed", _LOST
+        row.duration_seconds = _seconds(row.started_at, row.ended_at)
+        file = recordings / f"{row.id}.wav" if recordings is not None else None
+        row.recording_path = str(file) if file is not None and await asyncio.to_thread(file.exists) else None
         await _end(store, row, facts, target_of)
     if row.started_at is None:
         return
@@ -50,11 +61,25 @@ async def _close(store: Store, row: CallRow, target_of: TargetOf) -> None:
     await store.change_call(row.id, {"summary": row.summary, "updated_at": utc_now()}, sent)
 
 
+async def _last_sign(store: Store, row: CallRow) -> str:
+    """When the call was last heard of: the row alone changes at the answer and at the end only."""
+    events = await store.events(row.id)
+    return max([row.created_at, row.updated_at, *(at for at, _, _ in events)])
+
+
+def _seconds(since: str | None, until: str) -> int:
+    """Whole seconds between two times of the store; 0 for a call that was never answered."""
+    if since is None:
+        return 0
+    return max(0, round((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()))
+
+
 async def _end(store: Store, row: CallRow, facts: CallFacts, target_of: TargetOf) -> None:
     target = target_of(row, "status-update") if row.started_at is not None else None
-    changes = {name: getattr(row, name) for name in ("ended_at", "end_reason", "status", "error")}
+    names = ("ended_at", "end_reason", "status", "error", "duration_seconds", "recording_path")
     told = []
     if target is not None:
-        body = status_update(facts, "ended-with-error", utc_now(), error=_LOST, end_reason="error")
+        spelt = replace(facts, dialect=target.dialect)
+        body = status_update(spelt, "ended-with-error", utc_now(), error=_LOST, end_reason="error")
         told = [outgoing("status-update", row.id, target, body)]
-    await store.change_call(row.id, {**changes, "updated_at": utc_now()}, told)
+    await store.change_call(row.id, {**{name: getattr(row, name) for name in names}, "updated_at": utc_now()}, told)

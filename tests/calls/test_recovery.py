@@ -1,0 +1,139 @@
+"""What a killed daemon left open is closed by the next one; nobody is answered of whom no trace would be left."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sovereign_pbx.assistants.account import Target
+from sovereign_pbx.assistants.directory import Directory, Number
+from sovereign_pbx.calls.recovery import recover
+from sovereign_pbx.core.values import Message
+from sovereign_pbx.store import CallRow, Outgoing
+from sovereign_pbx.store.sqlite import SqliteStore
+from tests.calls.house import house, play
+from tests.waiting import until
+
+ANSWERED = "2026-11-20T07:32:00.000Z"
+LAST_SIGN = "2026-11-20T07:33:12.400Z"
+HOOK = "http://127.0.0.1:9/hook"
+
+
+def call(**changes: Any) -> CallRow:
+    usual: dict[str, Any] = {
+        "id": "0b2f6c1e-0000-4000-8000-000000000001",
+        "status": "in-progress",
+        "caller_phone": "+31612345678",
+        "assistant_phone": "100",
+        "number_id": "main",
+        "created_at": "2026-11-20T07:31:58.000Z",
+        "updated_at": ANSWERED,
+        "started_at": ANSWERED,
+    }
+    return CallRow(**{**usual, **changes})
+
+
+async def recovered(
+    folder: Path, row: CallRow, *, recordings: Path | None = None, dialect: Any = "snake"
+) -> tuple[CallRow, Sequence[Outgoing]]:
+    """The call afterwards, and what is told of it, in order."""
+    store = await SqliteStore.open(folder / "calls.db")
+    try:
+        await store.create_call(row)
+        await store.add_message(row.id, Message("user", "What time do you open?"), ANSWERED)
+        await store.add_event(row.id, "turn_decided", {}, LAST_SIGN)
+        directory = Directory({}, [Number(number="100", name="Main line", assistant="", id="main")])
+        await recover(store, lambda row, event: Target(HOOK, "", dialect), directory, recordings)
+        assert await recover(store, lambda row, event: Target(HOOK, "", dialect), directory, recordings) == 0
+        found = await store.call(row.id)
+        assert found is not None
+        told = []
+        while due := await store.due("9999"):
+            told += [one.outgoing for one in due]
+            for one in due:
+                await store.delivered(one.outgoing.webhook_id, LAST_SIGN)
+        return found, told
+    finally:
+        await store.close()
+
+
+def run(scene: Any) -> Any:
+    return asyncio.run(scene)
+
+
+def test_a_call_cut_off_ends_when_it_was_last_heard_of(tmp_path: Path) -> None:
+    row, told = run(recovered(tmp_path, call()))
+    assert (row.status, row.end_reason, row.ended_at, row.duration_seconds) == ("failed", "error", LAST_SIGN, 72)
+    assert [one.event for one in told] == ["status-update", "end-of-call-report"]
+    assert b'"duration_seconds":72' in told[1].body.replace(b" ", b"")
+    assert b"Main line" in told[0].body
+
+
+def test_a_call_never_answered_is_ended_and_nobody_is_told(tmp_path: Path) -> None:
+    row, told = run(recovered(tmp_path, call(status="connecting", started_at=None)))
+    assert (row.status, row.end_reason, row.duration_seconds) == ("failed", "error", 0)
+    assert told == []
+
+
+def test_a_call_that_had_ended_keeps_its_end_and_gets_its_report(tmp_path: Path) -> None:
+    ended = call(status="ended", ended_at=ANSWERED, end_reason="user_hangup", duration_seconds=3)
+    row, told = run(recovered(tmp_path, ended))
+    assert (row.status, row.end_reason, row.duration_seconds) == ("ended", "user_hangup", 3)
+    assert row.summary
+    assert [one.event for one in told] == ["end-of-call-report"]
+
+
+def test_the_older_spelling_is_kept(tmp_path: Path) -> None:
+    _, told = run(recovered(tmp_path, call(), dialect="camel"))
+    assert all(b"phoneNumber" in one.body for one in told)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_recording_that_was_begun_is_found(tmp_path: Path, there: bool) -> None:
+    file = tmp_path / f"{call().id}.wav"
+    if there:
+        file.write_bytes(b"RIFF")
+    row, _ = run(recovered(tmp_path, call(), recordings=tmp_path))
+    assert row.recording_path == (str(file) if there else None)
+
+
+def test_nobody_is_answered_before_the_call_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[str] = []
+    create = SqliteStore.create_call
+
+    async def slowly(self: SqliteStore, row: CallRow, outgoing: Sequence[Outgoing] = ()) -> None:
+        await asyncio.sleep(0.15)
+        await create(self, row, outgoing)
+        rows.append(row.id)
+
+    async def scene() -> None:
+        async with house(tmp_path) as place, place.caller() as caller:
+            await caller.place()
+            assert rows, "answered, and no trace on disk"
+            await caller.hang_up()
+
+    monkeypatch.setattr(SqliteStore, "create_call", slowly)
+    play(scene())
+
+
+def test_a_disk_that_does_not_answer_keeps_no_caller_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = SqliteStore.create_call
+    released = asyncio.Event()
+
+    async def stuck(self: SqliteStore, row: CallRow, outgoing: Sequence[Outgoing] = ()) -> None:
+        await released.wait()
+        await create(self, row, outgoing)
+
+    async def scene() -> None:
+        async with house(tmp_path) as place, place.caller() as caller:
+            await caller.place()
+            await until(lambda: caller.heard.sounds())
+            await caller.hang_up()
+            released.set()
+            (report,) = await place.reported()
+            assert report["end_reason"] == "user_hangup"
+
+    monkeypatch.setattr(SqliteStore, "create_call", stuck)
+    play(scene())
