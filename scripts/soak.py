@@ -4,8 +4,9 @@
 
 Starts a daemon of its own with scripted vendors and a webhook receiver beside it. Every caller does something else:
 hangs up while it rings, in the greeting, over his own question, while a tool runs, in the answer, after an
-interruption, or is hung up on. Prints what the daemon's process holds as time goes by, and ends with status 1 when anything stayed: tasks,
-descriptors, memory, rows without an end, calls without exactly one report, webhooks that were not delivered.
+interruption, or is hung up on. Prints what the daemon's process holds as time goes by, and ends with status 1 when
+anything stayed: tasks, descriptors, memory, rows without an end, calls without exactly one report, webhooks that were
+not delivered.
 """
 
 import argparse
