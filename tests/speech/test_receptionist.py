@@ -113,6 +113,16 @@ def test_what_it_does_not_know_is_never_guessed(question: str) -> None:
     assert said(receptionist(), question) == phrases()["en"]["unsure_say"]
 
 
+def test_between_two_facts_that_fit_alike_it_asks_again() -> None:
+    shops = [
+        {"ask": ["when is the shop open"], "say": "The shop: nine to five."},
+        {"ask": ["when is the workshop open"], "say": "The workshop: on Saturdays."},
+    ]
+    model = receptionist(shops)
+    assert said(model, "When is it open?") == phrases()["en"]["unsure_say"]
+    assert said(model, "When is the workshop open?") == "The workshop: on Saturdays."
+
+
 def test_a_second_failure_in_a_row_is_admitted() -> None:
     model = receptionist(fallback_say="Please send us a letter.")
     unsure = said(model, "Bicycles?")

@@ -226,7 +226,7 @@ def test_a_busy_machine_gives_no_interims() -> None:
         await asyncio.to_thread(engine.began.acquire, timeout=5)
         stream.speech(True)
         send(stream, 200)
-        assert len(engine.read) == 1
+        assert (len(engine.read), engine._waiting) == (1, [])
         engine.gate.set()
 
     with_stream(play, interim_s=1.0)

@@ -35,6 +35,7 @@ def test_short_words_of_a_caller_are_believed(text: str, logprob: float, no_spee
         (" Oh", -1.31, 0.61),
         (" Ooooooooooooooooooooooooooooooooooooooooooooooooooo", -0.18, 0.52),
         (" Thank you.", -0.95, 0.55),
+        (" Thank you very much for calling.", -0.5, 0.75),
     ],
 )
 def test_what_the_model_invents_on_noise_is_not_believed(text: str, logprob: float, no_speech: float) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SURE: Final = 0.52
-MARGIN: Final = 0.06
+MARGIN: Final = 0.1
 COVERED: Final = 0.4  # of an example; less is a word in passing, however well it fits
 _UNKNOWN: Final = 0.6  # weight of a word that no example has, relative to the rarest known one
 _WORD: Final = re.compile(r"[^\W_]+")
