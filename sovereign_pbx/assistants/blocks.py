@@ -89,7 +89,7 @@ PHRASES = Table(
         example="I can not help you right now. I will put you through.",
     ),
     Key("tool_filler_after", Real(0.5, 30), "Seconds a tool may take before the filler is said.", 1.5),
-    Key("reply_filler_after", Real(0.5, 30), "Seconds the model may take before the filler is said.", 3.0),
+    Key("reply_filler_after", Real(0.5, 30), "Seconds the model may take before the filler is said.", 2.0),
 )
 
 FALLBACK = Table(

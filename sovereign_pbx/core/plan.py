@@ -70,7 +70,7 @@ class Plan:
     end_call_phrases: tuple[str, ...] = ()
     max_duration: float | None = None
     tool_filler_after: float = 1.5  # a tool slower than this is covered by `phrases.filler`
-    reply_filler_after: float = 3.0  # so is a model without a first clause
+    reply_filler_after: float = 2.0  # so is a model without a first clause
     stt_final_timeout: float = 1.0  # decided turn, no final text yet: go on with the interim
     max_tool_rounds: int = 5
     end_call_tools: tuple[str, ...] = ("end_call",)  # names by which the model ends the call

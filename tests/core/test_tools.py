@@ -117,7 +117,7 @@ def test_a_filler_is_not_the_answer_that_the_timing_measures() -> None:
 def test_a_slow_model_is_covered_by_a_filler_too() -> None:
     stage = called(Scripted(["Done."]), delays=Delays(first_token=5)).run(20)
     assert stage.spoken() == [Phrases().filler, "Done."]
-    assert times(stage, c.Speak)[0] == pytest.approx(times(stage, c.Think)[0] + 3)
+    assert times(stage, c.Speak)[0] == pytest.approx(times(stage, c.Think)[0] + Plan().reply_filler_after)
 
 
 def test_a_model_that_never_stops_asking_for_tools_is_stopped() -> None:
