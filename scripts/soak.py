@@ -11,6 +11,7 @@ not delivered.
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import random
@@ -400,10 +401,23 @@ async def run(seconds: float, callers: int, seed: int, work: Path) -> list[str]:
             busy = soak.samples[before:]
             left = await soak.settled()
             soak.judge(idle, busy, left, callers)
-        log = (work / "daemon.log").read_text("utf-8", "replace")
-        noise = [line for line in log.splitlines() if '"level": "error"' in line or "Traceback" in line]
-        soak.faults += [f"the daemon's log: {line[:300]}" for line in noise[:5]]
+        soak.faults += complaints(work / "daemon.log")
         return soak.faults
+
+
+def complaints(log: Path) -> list[str]:
+    """What the daemon logged as an error, each kind once, with the end of its traceback."""
+    kinds: Counter[str] = Counter()
+    for line in log.read_text("utf-8", "replace").splitlines():
+        try:
+            told = json.loads(line)
+        except ValueError:  # the interpreter's own words
+            kinds[line] += 1
+            continue
+        if told.get("level") in ("error", "critical"):
+            where = " | ".join(str(told.get("exception", "")).splitlines()[-5:])
+            kinds[f"{told.get('event')} {told.get('task', '')} {where}"] += 1
+    return [f"logged {count} times: {kind[:600]}" for kind, count in kinds.most_common(10)]
 
 
 def main() -> int:

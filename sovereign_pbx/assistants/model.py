@@ -22,6 +22,14 @@ EVENTS = ("assistant-request", "tool-calls", "status-update", "end-of-call-repor
 USUAL_EVENTS = EVENTS[1:]
 """Sent when `webhook_events` is left out. `assistant-request` must be asked for: it lengthens the ringing."""
 
+EMBEDDED: Mapping[str, Mapping[str, Any]] = {
+    "stt_config": {"provider": "whisper"},
+    "llm_config": {"provider": "local", "fallbacks": ({"provider": "receptionist"},)},
+    "tts_config": {"provider": "hibari", "fallbacks": ({"provider": "pico"}, {"provider": "espeak"})},
+}
+"""Who hears, thinks and speaks where a block names nobody (contract §26.18): what needs no account, and sends nothing
+anywhere."""
+
 IDENTIFIER = Text(1, 64, pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", what="an identifier (letters, digits, _, - and .)")
 EMAIL = Text(3, 254, pattern=r"[^@\s]+@[^@\s]+", what="an e-mail address")
 
@@ -134,6 +142,7 @@ class Assistant:
     @classmethod
     def _from(cls, given: Mapping[str, Any], tools: tuple[Tool, ...], warnings: tuple[str, ...]) -> Self:
         known = {name: value for name, value in given.items() if name in ASSISTANT.keys}
+        known |= {name: {**usual, **known.get(name, {})} for name, usual in EMBEDDED.items() if _is_open(known, name)}
         extra = {name: value for name, value in given.items() if name not in ASSISTANT.keys}
         usable = with_end_call(tools) if known.get("autonomous_silence_handling") else tools
         return cls(**known, given=given, extra=extra, tools=usable, warnings=warnings)
@@ -175,6 +184,11 @@ class Assistant:
 
 
 ASSISTANT = Table(*keys_of(Assistant))
+
+
+def _is_open(known: Mapping[str, Any], name: str) -> bool:
+    """Whether the block leaves it to us who does it: a voice or a model without its provider is a mistake instead."""
+    return not {"provider", "model", "voice_id"} & set(known.get(name, {}))
 
 
 def _cross_check(given: Mapping[str, Any], path: Path, report: Report) -> None:

@@ -5,14 +5,15 @@ the decision is the dialplan's fallback.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Coroutine, Sequence
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import structlog
 
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.assistants.plan import language_of
+from sovereign_pbx.assistants.phrases import phrases_for
+from sovereign_pbx.assistants.plan import language_of, plan_for
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.tools import specs
 from sovereign_pbx.core.errors import ProviderError
@@ -36,6 +37,7 @@ class Prepared:
     voice: VoiceSession
     language: str
     rate: int
+    everybodys: Container[str] = ()  # what is said to everybody, and so may be kept for the next call
     phrases: dict[str, Phrase] = field(default_factory=dict)
     stt: SttStream | None = None
     model: ChatModel | None = None
@@ -50,9 +52,10 @@ class Prepared:
 
     async def render(self, texts: Sequence[str], services: Services) -> None:
         """Have `texts` ready as audio. Raises ProviderError."""
-        for text in filter(None, texts):
-            phrase = await services.phrases.render(self.maker, text, rate=self.rate, language=self.language)
-            self.phrases[text] = phrase
+        for text in dict.fromkeys(text for text in texts if text.strip()):
+            self.phrases[text] = await services.phrases.render(
+                self.maker, text, rate=self.rate, language=self.language, keep=text in self.everybodys
+            )
 
 
 async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate: int) -> Prepared:
@@ -77,10 +80,24 @@ async def prepare_words(assistant: Assistant, text: str, services: Services, *, 
 async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> None:
     """Fillers and apologies, rendered behind the greeting: they must not depend on a voice that may be failing then."""
     phrases = plan.phrases
+    texts = [phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye]
+    texts += [message.text for message in plan.tool_messages] + [transfer.message for transfer in plan.transfers]
     try:
-        await prepared.render((phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye), services)
+        await prepared.render(texts, services)
     except ProviderError as exc:
         log.warning("phrases.not_rendered", error=str(exc))
+
+
+def said_to_everybody(assistant: Assistant, services: Services) -> frozenset[str]:
+    """The sentences of the configuration. A webhook's own may name the one caller they are for ("Hello Mrs Jansen"):
+    they are not kept, neither in memory nor on disk."""
+    found = set(astuple(phrases_for(language_of(assistant))))
+    saved = services.directory.assistant(assistant.id) if assistant.id else None
+    if saved is not None:
+        plan = plan_for(saved)
+        found |= {plan.first_message, *astuple(plan.phrases), *(message.text for message in plan.tool_messages)}
+        found |= {transfer.message for transfer in plan.transfers}
+    return frozenset(found)
 
 
 async def _all_or_nothing(*openings: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -119,7 +136,8 @@ async def _open_voice(assistant: Assistant, first: str, services: Services, *, r
     language = language_of(assistant)
     with services.tracer.step("tts.open", provider=maker.name):
         voice = await maker.open(rate=rate, language=language)
-    prepared = Prepared(maker=maker, voice=voice, language=language, rate=rate)
+    kept = said_to_everybody(assistant, services)
+    prepared = Prepared(maker=maker, voice=voice, language=language, rate=rate, everybodys=kept)
     try:
         async with asyncio.timeout(_GREETING_S):
             await prepared.render((first,), services)

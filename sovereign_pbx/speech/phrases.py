@@ -61,18 +61,21 @@ class PhraseCache:
                 return phrase
         return None
 
-    async def render(self, voice: Voice, text: str, *, rate: int, language: str) -> Phrase:
+    async def render(self, voice: Voice, text: str, *, rate: int, language: str, keep: bool = True) -> Phrase:
         """The phrase in this voice, synthesised if need be; who asks at the same time waits for the same.
 
+        `keep` False: what may hold personal data is for whoever asks, and leaves nothing here or in the directory.
         Raises ProviderError when the voice fails.
         """
         name = _name(voice.key, rate, language, text)
         if (known := self._phrases.get(name)) is not None:
             self._phrases.move_to_end(name)
             return known
+        if not keep:
+            return (await self._render(voice, text, rate, language))[0]
         task = self._rendering.get(name)
         if task is None:
-            task = asyncio.create_task(self._render(voice, text, rate, language), name="phrase")
+            task = asyncio.create_task(self._render_and_keep(voice, text, rate, language), name="phrase")
             self._rendering[name] = task
             task.add_done_callback(lambda done: self._rendered(name, done))
         # Shielded: the others who wait for it, and the next call, still want it.
@@ -85,7 +88,13 @@ class PhraseCache:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _render(self, voice: Voice, text: str, rate: int, language: str) -> Phrase:
+    async def _render_and_keep(self, voice: Voice, text: str, rate: int, language: str) -> Phrase:
+        phrase, key = await self._render(voice, text, rate, language)
+        await self._store(_name(key, rate, language, text), phrase)
+        return phrase
+
+    async def _render(self, voice: Voice, text: str, rate: int, language: str) -> tuple[Phrase, str]:
+        """The phrase, and the key of the voice that spoke it."""
         pcm = bytearray()
         words: list[Word] = []
         try:
@@ -102,10 +111,8 @@ class PhraseCache:
                     await session.close()
         except TimeoutError as exc:
             raise ProviderError(voice.name, "tts", "stalled", f"no phrase within {RENDER_S:g} s") from exc
-        phrase = Phrase(bytes(pcm), tuple(words))
         # A fallback's sound must not pass for the voice's own, today or after a restart.
-        await self._store(_name(getattr(session, "spoke_with", voice.key), rate, language, text), phrase)
-        return phrase
+        return Phrase(bytes(pcm), tuple(words)), str(getattr(session, "spoke_with", voice.key))
 
     async def _store(self, name: str, phrase: Phrase) -> None:
         self._keep(name, phrase)

@@ -140,7 +140,7 @@ def test_no_secret_is_ever_printed(tmp_path: Path) -> None:
     ("replaced", "by", "place", "words"),
     [
         ('provider = "deepgram" }', 'provider = "depgram" }', "12:16", "did you mean 'deepgram'"),
-        ('stt_config = { provider = "deepgram" }', "", "10:13", "provider is missing"),
+        ('stt_config = { provider = "deepgram" }', 'stt_config = { model = "x" }', "12:1", "provider is missing"),
         ('provider = "own"', 'provider = "nobody"', "13:16", "there is no provider 'nobody'"),
         ('provider = "espeak" }', 'provider = "elevenlabs" }', "14:1", "api_key is missing"),
     ],

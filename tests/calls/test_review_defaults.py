@@ -1,0 +1,49 @@
+"""What an assistant has that its configuration does not mention."""
+
+from typing import Any
+
+import pytest
+
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.speech import catalogue
+
+
+def test_an_assistant_with_only_a_name_hears_thinks_and_speaks_on_this_machine() -> None:
+    bare = Assistant.parse({"name": "Front desk"}, where="it")
+    assert [block["provider"] for block in (bare.stt_config, bare.llm_config, bare.tts_config)] == [
+        "whisper",
+        "local",
+        "hibari",
+    ]
+    catalogue.validate("stt", bare.stt_config, {})
+    catalogue.validate("llm", bare.llm_config, {})
+    catalogue.validate("tts", bare.tts_config, {})
+
+
+def test_receivers_are_told_who_it_is_that_speaks() -> None:
+    told = Assistant.parse({"name": "Front desk"}, where="it").to_public()
+    assert told["tts_config"]["provider"] == "hibari"
+
+
+def test_instructions_and_a_language_leave_the_provider_open() -> None:
+    blocks = {"llm_config": {"messages": [{"role": "system", "content": "S"}]}, "stt_config": {"language": "nl"}}
+    assistant = Assistant.parse(blocks, where="it")
+    assert assistant.llm_config["provider"] == "local"
+    assert assistant.llm_config["messages"][0]["content"] == "S"
+    assert (assistant.stt_config["provider"], assistant.stt_config["language"]) == ("whisper", "nl")
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "block"),
+    [("tts", "tts_config", {"voice_id": "anna"}), ("llm", "llm_config", {"model": "gpt-5.4"})],
+)
+def test_a_model_or_a_voice_without_its_provider_is_a_mistake(stage: Any, name: str, block: dict[str, Any]) -> None:
+    assistant = Assistant.parse({name: block}, where="it")
+    with pytest.raises(ConfigError, match="provider is missing"):
+        catalogue.validate(stage, getattr(assistant, name), {})
+
+
+def test_an_override_of_a_block_replaces_it_whole() -> None:
+    saved = Assistant.parse({"name": "Front desk"}, where="it")
+    assert saved.merged({"tts_config": {"provider": "espeak"}}).tts_config == {"provider": "espeak"}
