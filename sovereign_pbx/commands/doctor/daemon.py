@@ -85,7 +85,9 @@ def _worded(body: dict[str, Any]) -> Result:
 
 
 def _why(check: dict[str, Any]) -> str:
-    """AMI is the usual reason of a PBX that is degraded; its error stands one level down."""
+    """What makes a check degraded without saying so: AMI's error one level down, the lag of the media clock."""
+    if isinstance(lag_ms := check.get("worst_lag_ms"), int | float):
+        return f" (it was {lag_ms:.0f} ms late at worst)"
     ami = check.get("ami")
     error = ami.get("error") if isinstance(ami, dict) else None
     return f" (AMI: {error})" if error else ""

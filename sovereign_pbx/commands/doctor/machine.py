@@ -18,6 +18,7 @@ from sovereign_pbx.speech import models
 from sovereign_pbx.speech.stt.whisper_engine import SHIPPED as SHIPPED_WHISPERS
 
 LITTLE_SPACE: Final = 1 << 30
+WHOSE_CACHE: Final = "for the service with XDG_CACHE_HOME=/var/cache/sovereign-pbx, as in its unit"
 NO_SPACE: Final = 100 << 20
 RECORDED_BYTES_A_SECOND: Final = 8000 * 2 * 2  # 16 bits, stereo
 
@@ -58,9 +59,7 @@ async def model_files(patient: Patient) -> Result:
     if says.get("status") == "ok" and not set(missing) - set(EVERYBODY):
         return ok(f"the daemon has them; not in {folder}, which is this user's", present=[])
     fatal = any(needed[name] == "failed" for name in missing)
-    remedy = (
-        f"run: sovereign-pbx models fetch {' '.join(missing)} (as the daemon's user, or with its SOVEREIGN_PBX_CACHE)"
-    )
+    remedy = f"run: sovereign-pbx models fetch {' '.join(missing)} ({WHOSE_CACHE})"
     detail = "; ".join(missing.values())
     return (failed if fatal else warning)(detail, remedy, missing=[*missing])
 
