@@ -71,6 +71,7 @@ class Shell:
         self._events: deque[Event] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._scoring: asyncio.Task[None] | None = None
         self._perform: dict[type, Callable[[Any], None]] = {
             c.Speak: self._speak,
@@ -115,12 +116,14 @@ class Shell:
     def _set_timer(self) -> None:
         deadline = self.conversation.deadline
         if self._timer is not None:
-            if self._timer.when() == deadline:
+            if self._timer_at == deadline:
                 return
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
+            # uvloop gives a plain Handle, which does not know its time, for a deadline that has passed already.
             self._timer = self._loop.call_at(deadline, self._tick)
+            self._timer_at = deadline
 
     def _tick(self) -> None:
         self._timer = None
