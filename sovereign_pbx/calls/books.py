@@ -91,11 +91,17 @@ class Books:
             self._status("in-progress"),
         )
 
-    def ended(self, reason: EndReason, error: str, statistics: Mapping[str, Any], recording: str | None) -> None:
-        """The caller is gone or handed over; the row tells how. The report follows with `reported`."""
-        self._create()
-        self._row.ended_at, self._row.end_reason, self._row.error = utc_now(), reason, error or None
+    def over(self) -> None:
+        """The caller is gone or handed over, now; what is still to be saved does not count."""
+        self._row.ended_at = utc_now()
         self._ended_clock = time.monotonic()
+
+    def ended(self, reason: EndReason, error: str, statistics: Mapping[str, Any], recording: str | None) -> None:
+        """How it came to its end (`over`); the row tells. The report follows with `reported`."""
+        if self._row.ended_at is None:  # torn down before anybody could say so
+            self.over()
+        self._create()
+        self._row.end_reason, self._row.error = reason, error or None
         self._row.duration_seconds = round(self.seconds or 0)
         self._row.status = "failed" if error else "ended"
         changes = {

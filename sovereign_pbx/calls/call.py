@@ -81,9 +81,11 @@ class Call:
 
     def gone(self, cause: int | None) -> None:
         """The caller's channel is gone. Idempotent."""
-        if self.talk is not None:
-            self.talk.hung_up(cause)
-        self.end("user_hangup")
+        try:
+            if self.talk is not None:
+                self.talk.hung_up(cause)
+        finally:  # whatever the conversation makes of it, there is nobody left to talk to
+            self.end("user_hangup")
 
     def end(self, reason: EndReason, error: str = "", step: NextStep | None = None) -> None:
         """The call is over; the first reason is the one that counts."""
@@ -92,6 +94,7 @@ class Call:
         self._end = (reason, error)
         if step is not None:
             self._next = step
+        self.books.over()
         self._over.set()
         if self.talk is not None:
             self.talk.close()
@@ -246,7 +249,7 @@ class Call:
         statistics: dict[str, Any] = {}
         recording: str | None = None
         if talk is not None:
-            statistics, recording = await talk.finish(reason)
+            statistics, recording = await self._finished(talk, reason)
         if prepared is not None:
             await prepared.close()
         self.books.ended(reason, error, statistics, recording)
@@ -259,6 +262,13 @@ class Call:
                 await self.books.record.settle()
         except TimeoutError:
             log.error("call.unwritten", seconds=_SETTLE_S)
+
+    async def _finished(self, talk: Talk, reason: EndReason) -> tuple[dict[str, Any], str | None]:
+        try:
+            return await talk.finish(reason)
+        except Exception:  # the row and the report are owed whatever went wrong in the talk
+            log.exception("call.not_finished")
+            return {}, None
 
     async def _summary(self, talk: Talk) -> str:
         model = self._prepared.model if self._prepared else None
