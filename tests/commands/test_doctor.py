@@ -18,8 +18,12 @@ from sovereign_pbx import __version__
 from sovereign_pbx.assistants.secret import Redactor
 from sovereign_pbx.cli import cli
 from sovereign_pbx.commands.doctor import daemon, machine, outside
+from sovereign_pbx.commands.doctor.call import Course, dialled, judged
 from sovereign_pbx.commands.doctor.report import Report
 from sovereign_pbx.commands.doctor.result import Look, Result, failed, ok
+from sovereign_pbx.commands.doctor.witness import Record
+from sovereign_pbx.config_port_owner import Owner
+from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.testing.providers.server import serve
 from tests.calls.house import assistant, play
 from tests.commands.clinic import examined, running, written
@@ -294,6 +298,26 @@ def test_what_is_unwell_in_the_daemon_is_repeated_and_an_old_version_is_told(tmp
     play(scene())
 
 
+@pytest.mark.parametrize(
+    ("owner", "status", "words"),
+    [
+        (Owner(7, "/opt/bin/sovereign-pbx run"), "warning", "[http] is off"),
+        (Owner(7, "/usr/sbin/sshd"), "failed", "is held by process 7 (sshd)"),
+        (None, "failed", "start it"),
+    ],
+)
+def test_without_http_the_daemon_is_known_by_who_holds_its_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Owner | None, status: str, words: str
+) -> None:
+    monkeypatch.setattr(daemon, "owner_of", lambda port: owner)
+
+    async def scene() -> None:
+        found = await examined(written(tmp_path, settings(tmp_path, http={"enabled": False})))
+        assert (found.of("daemon"), words in found.says("daemon")) == (status, True), found.says("daemon")
+
+    play(scene())
+
+
 # --- the PBX that is none
 
 
@@ -444,3 +468,57 @@ def test_the_time_is_read_from_the_date_of_an_answer() -> None:
             await runner.cleanup()
 
     play(scene())
+
+
+# --- the test call's judgement; that the call itself is placed and heard is proved on Asterisk
+
+
+def course(**changes: Any) -> Course:
+    """A call that went well."""
+    record = Record("5acb42d2-d301", True, "user_hangup", "What time do you open?", 9.0, "")
+    usual: dict[str, Any] = {
+        "number": "100",
+        "answer_ms": 300.0,
+        "greeting_ms": 20.0,
+        "reply_ms": 500.0,
+        "level_dbfs": -20.0,
+        "frames": 400,
+        "told": True,
+        "record": record,
+    }
+    return Course(**{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({}, "ok", "greeting 20 ms later at -20 dBFS; it understood “What time do you open?”; answered after 500 ms"),
+        ({"frames": 0, "level_dbfs": None}, "failed", "not one frame of audio came"),
+        ({"level_dbfs": None, "greeting_ms": None, "reply_ms": None}, "failed", "nothing was heard"),
+        ({"greeting_ms": None}, "warning", "no greeting was heard"),
+        ({"told": False}, "warning", "read lacks call"),
+        ({"reply_ms": None}, "failed", "look at the language model and the voice"),
+        ({"reply_ms": None, "record": Record("5acb", True, "", "", 9.0, "")}, "failed", "look at the recogniser"),
+        ({"reply_ms": None, "record": Record("5acb", True, "", "", 0.0, "")}, "failed", "our audio did not arrive"),
+        ({"reply_ms": None, "record": None}, "failed", "who may read the daemon's database"),
+        ({"record": Record("5acb", False, "", "Hello", 9.0, "")}, "failed", "the daemon still has the call"),
+        ({"record": None}, "ok", "answered after 500 ms; nothing is left"),
+    ],
+)
+def test_a_finished_call_is_judged_by_what_was_heard_on_either_side(
+    changes: dict[str, Any], status: str, words: str
+) -> None:
+    result = judged(course(**changes), greeted=True)
+    assert result.status == status
+    assert words in f"{result.detail} → {result.remedy}"
+
+
+@pytest.mark.parametrize(("number", "plain"), [("+31 (85) 083-5037", "+31850835037"), ("8000", "8000"), ("a.b", "a.b")])
+def test_a_number_is_dialled_without_what_people_write_into_it(number: str, plain: str) -> None:
+    assert dialled(number) == plain
+
+
+@pytest.mark.parametrize("number", ["1@default", "1,2", "1&SIP/2", "${X}", "1\r\nAction: Command", "9" * 65])
+def test_a_number_that_would_be_more_than_one_is_not_dialled(number: str) -> None:
+    with pytest.raises(ConfigError, match="can't be dialled"):
+        dialled(number)

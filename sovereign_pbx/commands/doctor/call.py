@@ -25,7 +25,7 @@ from sovereign_pbx.pbx.asterisk.ami import Ami
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.testing.caller_ticker import CallerTicker
 
-LIMIT_S: Final = 120.0
+AFTER_RINGING_S: Final = 110.0  # all the waits below, and some
 GREETING_S: Final = 8.0
 GREETING_OVER_S: Final = 20.0
 PAUSE_S: Final = 0.8  # nothing heard for this long: the assistant has finished
@@ -68,6 +68,11 @@ class Course:
             "said": record.said if record else None,
             "recording": (record.recording or None) if record else None,
         }
+
+
+def limit_s(config: Config) -> float:
+    """How long the whole of it may take."""
+    return config.asterisk.agi.decide_timeout_seconds + AFTER_RINGING_S
 
 
 async def call(patient: Patient) -> Result:
@@ -220,6 +225,8 @@ def judged(course: Course, *, greeted: bool) -> Result:
     facts, record = course.facts(), course.record
     seen = f"; sovereign-pbx calls show {record.call_id[:8]}" if record else ""
     words = [f"{course.number} answered after {course.answer_ms:.0f} ms"] if course.answer_ms is not None else []
+    if record is not None and not record.ended:
+        return failed("hung up, and the daemon still has the call", f"{LOOK}{seen}", **facts)
     if course.frames == 0:
         return failed("answered, but not one frame of audio came", f"{LOOK}{seen}", **facts)
     if course.level_dbfs is None:

@@ -26,7 +26,7 @@ async def daemon(patient: Patient) -> Result:
     """Does it run, and is it well?"""
     config = patient.config
     if not config.http.enabled:
-        return await asyncio.to_thread(_by_its_port, config)
+        return await asyncio.to_thread(_by_its_port, patient)
     address = f"{config.http.host}:{config.http.port}"
     try:
         patient.daemon = body = await health(config)
@@ -61,12 +61,6 @@ async def health(config: Config) -> dict[str, Any]:
     return body
 
 
-def calls_in(body: dict[str, Any] | None) -> int | None:
-    """How many calls the PBX has with the daemon, by the daemon's own count; None where it does not say."""
-    count = ((body or {}).get("checks", {}).get("pbx") or {}).get("calls")
-    return count if isinstance(count, int) else None
-
-
 def _worded(body: dict[str, Any]) -> Result:
     version, status = str(body.get("version", "?")), str(body.get("status", "?"))
     unwell = [
@@ -93,11 +87,12 @@ def _why(check: dict[str, Any]) -> str:
     return f" (AMI: {error})" if error else ""
 
 
-def _by_its_port(config: Config) -> Result:
-    port = config.asterisk.agi.port
+def _by_its_port(patient: Patient) -> Result:
+    port = patient.config.asterisk.agi.port
     owner = owner_of(port)
     if owner is None:
         return failed(f"nobody of this user listens on port {port}, and [http] is off", START)
     if not owner.is_ours:
         return failed(f"port {port} is held by {owner}", "stop that, or choose another port")
+    patient.daemon = {"checks": {}}
     return warning(f"{owner} listens; [http] is off, so its health can't be asked", "set [http] enabled = true")

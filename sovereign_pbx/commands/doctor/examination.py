@@ -63,7 +63,7 @@ def _looks(patient: Patient, wishes: Wishes) -> list[Look]:
         *vendors.looks(patient),
         Look("webhooks", partial(outside.webhooks, patient), 20.0),
         Look("clock", partial(outside.clock, patient), 30.0),
-        Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.LIMIT_S),
+        Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.limit_s(patient.config)),
     ]
 
 

@@ -9,7 +9,8 @@ from sovereign_pbx.pbx.asterisk.ami import Ami
 
 @dataclass(slots=True)
 class Patient:
-    """One installation. `ami` is logged in or None; `daemon` is its health's body or None.
+    """One installation. `ami` is logged in or None; `daemon` is its health's body, or None
+    when it does not run.
 
     `number` is what the test call dials ("" chooses one), `listen` where Asterisk reaches its audio ("" finds out).
     """
