@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import structlog
 
 from sovereign_pbx.calls.hearing import Hearing
@@ -202,8 +201,7 @@ class Shell:
     def _score(self, command: c.ScoreTurn) -> None:
         if self._turn_model is not None and self.line is not None:
             self._forget_score()
-            audio = self.line.recent(_LONGEST_TURN_S)
-            score = self._score_turn(self._turn_model, audio, command.speech_ended_at)
+            score = self._score_turn(self._turn_model, self.line, command.speech_ended_at)
             self._scoring = self._spawn(score, "turn-score")
 
     def _forget_score(self) -> None:
@@ -212,9 +210,9 @@ class Shell:
             self._scoring.cancel()
             self._scoring = None
 
-    async def _score_turn(self, model: TurnModel, audio: np.ndarray[Any, np.dtype[np.float32]], at: float) -> None:
+    async def _score_turn(self, model: TurnModel, line: Line, at: float) -> None:
         with self._tracer.step("turn.score"):
-            probability = await model.score(audio)
+            probability = await model.score(line.recent(_LONGEST_TURN_S))
         if probability is not None:  # None: the pool was full, the policy goes on without it
             self.feed(TurnScored(probability, at))
 

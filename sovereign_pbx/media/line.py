@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import Final, Protocol, TypeVarTuple
 
 import numpy as np
@@ -109,15 +110,13 @@ class Line:
         self.link.close()
         self.ended(LinkClosed("closed by us"))
 
-    def recent(self, seconds: float) -> NDArray[np.float32]:
-        """The caller's last `seconds` (at most 8, less when the call is younger), 16 kHz float32 in [-1, 1]."""
+    def recent(self, seconds: float) -> Callable[[], NDArray[np.float32]]:
+        """The caller's last `seconds` (at most 8, less when the call is younger).
+
+        The function returned gives them at 16 kHz, float32 in [-1, 1]; call it on whichever thread has time for it.
+        """
         frames = min(len(self._heard), max(0, round(seconds / FRAME_S)))
-        pcm = b"".join(list(self._heard)[len(self._heard) - frames :])
-        if self.link.rate == PHONE_RATE:
-            return upsample(samples_of(pcm))
-        wide = samples_of(resample(pcm, self.link.rate, MODEL_RATE)).astype(np.float32)
-        wide /= 32768
-        return wide
+        return partial(_for_models, list(self._heard)[len(self._heard) - frames :], self.link.rate)
 
     # --- from the clock, which never sees what a listener or a link raises
 
@@ -214,3 +213,12 @@ class Line:
             **{f"link_{name}": value for name, value in self.link.statistics().items()},
             **{f"playout_{name}": value for name, value in self.playout.statistics().items()},
         }
+
+
+def _for_models(frames: list[bytes], rate: int) -> NDArray[np.float32]:
+    pcm = b"".join(frames)
+    if rate == PHONE_RATE:
+        return upsample(samples_of(pcm))
+    wide = samples_of(resample(pcm, rate, MODEL_RATE)).astype(np.float32)
+    wide /= 32768
+    return wide

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -46,10 +47,10 @@ class TurnModel:
         self._scored = self._refused = self._late = self._failed = 0
         self._costs_ms: deque[float] = deque(maxlen=256)
 
-    async def score(self, audio16k: NDArray[np.float32]) -> float | None:
+    async def score(self, audio16k: Callable[[], NDArray[np.float32]]) -> float | None:
         """The probability that the utterance at the end of `audio16k` is complete, or None for want of time.
 
-        `audio16k` is 16 kHz float in [-1, 1]; its last 8 s count.
+        `audio16k` is called on the model's thread and returns 16 kHz float in [-1, 1]; its last 8 s count.
         """
         future = self._submit(audio16k)
         if future is None:
@@ -68,7 +69,7 @@ class TurnModel:
             log.warning("turn_model_failed", error=str(exc))
         return None
 
-    def _submit(self, audio: NDArray[np.float32]) -> Future[float] | None:
+    def _submit(self, audio: Callable[[], NDArray[np.float32]]) -> Future[float] | None:
         with self._lock:
             if self._closed or self._waiting >= self._most_waiting:
                 self._refused += 1
@@ -82,9 +83,9 @@ class TurnModel:
         with self._lock:
             self._waiting -= 1
 
-    def _judge(self, audio: NDArray[np.float32]) -> float:
+    def _judge(self, audio: Callable[[], NDArray[np.float32]]) -> float:
         began = time.perf_counter()
-        probability = _run(self._session, audio)
+        probability = _run(self._session, audio())
         with self._lock:
             self._scored += 1
             self._costs_ms.append((time.perf_counter() - began) * 1000)

@@ -25,7 +25,7 @@ def spoken(rate: int, seconds: float) -> tuple[Line, np.ndarray]:
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
 def test_recent_audio_is_the_last_that_was_heard_at_16_khz_between_minus_one_and_one(rate: int) -> None:
     line, _ = spoken(rate, 2.0)
-    recent = line.recent(0.5)
+    recent = line.recent(0.5)()
     assert recent.dtype == np.float32 and recent.shape == (8000,)
     expected = 16000 / 32768 * np.sin(2 * np.pi * 440 * (np.arange(8000) / 16000 + 1.5))
     best = max(np.corrcoef(recent[200 + lag : -200], expected[200 : -200 - lag])[0, 1] for lag in range(40))
@@ -35,15 +35,15 @@ def test_recent_audio_is_the_last_that_was_heard_at_16_khz_between_minus_one_and
 
 def test_recent_audio_is_never_more_than_was_heard_nor_than_eight_seconds() -> None:
     line, _ = spoken(8000, 1.0)
-    assert line.recent(5.0).size == 16000
-    assert line.recent(0.0).size == 0
+    assert line.recent(5.0)().size == 16000
+    assert line.recent(0.0)().size == 0
     line, _ = spoken(8000, 9.0)
-    assert line.recent(60.0).size == 8 * 16000
+    assert line.recent(60.0)().size == 8 * 16000
 
 
 def test_nothing_heard_yet_is_no_audio() -> None:
     for rate in (8000, 16000):
-        assert Line(ScriptedLink(rate), Diary()).recent(8.0).size == 0
+        assert Line(ScriptedLink(rate), Diary()).recent(8.0)().size == 0
 
 
 def test_close_ends_the_link_and_tells_the_listener_once() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def model(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], float], **argume
 def test_a_score_is_the_models_probability_and_is_made_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         turns = model(monkeypatch, lambda: 0.75)
-        assert await turns.score(SPEECH) == 0.75
+        assert await turns.score(lambda: SPEECH) == 0.75
         session = turns._session
         assert isinstance(session, ScriptedSession)
         assert all(name.startswith("turn-model") for name in session.threads)
@@ -54,10 +55,10 @@ def test_the_end_of_the_audio_counts_and_shorter_audio_has_silence_in_front(monk
         session = turns._session
         assert isinstance(session, ScriptedSession)
         long = np.concatenate((np.ones(16000, np.float32), np.tile(SPEECH, 8)))
-        await turns.score(long)
-        await turns.score(np.tile(SPEECH, 8))
+        await turns.score(lambda: long)
+        await turns.score(lambda: np.tile(SPEECH, 8))
         assert (session.features[0] == session.features[1]).all()
-        await turns.score(SPEECH)
+        await turns.score(lambda: SPEECH)
         assert session.features[2][0, :, :600].max() < session.features[2][0, :, 720:].max()
         await turns.close()
 
@@ -73,7 +74,7 @@ def test_a_score_that_comes_too_late_is_none(monkeypatch: pytest.MonkeyPatch) ->
             return 0.9
 
         turns = model(monkeypatch, slow, timeout_s=0.02)
-        assert await turns.score(SPEECH) is None
+        assert await turns.score(lambda: SPEECH) is None
         assert turns.statistics()["late"] == 1
         go.set()
         await turns.close()
@@ -91,13 +92,13 @@ def test_when_too_many_wait_the_next_one_is_refused_at_once(monkeypatch: pytest.
 
         turns = model(monkeypatch, slow, most_waiting=2, timeout_s=10.0)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            first = [group.create_task(turns.score(SPEECH)) for _ in range(2)]
+            first = [group.create_task(turns.score(lambda: SPEECH)) for _ in range(2)]
             await asyncio.sleep(0)
-            assert await turns.score(SPEECH) is None
+            assert await turns.score(lambda: SPEECH) is None
             assert turns.statistics()["refused"] == 1
             go.set()
         assert [task.result() for task in first] == [pytest.approx(0.9)] * 2
-        assert await turns.score(SPEECH) == pytest.approx(0.9)
+        assert await turns.score(lambda: SPEECH) == pytest.approx(0.9)
         await turns.close()
 
     asyncio.run(scenario())
@@ -110,7 +111,7 @@ def test_a_model_that_raises_is_none_and_is_logged(monkeypatch: pytest.MonkeyPat
 
         turns = model(monkeypatch, broken)
         with structlog.testing.capture_logs() as logs:
-            assert await turns.score(SPEECH) is None
+            assert await turns.score(lambda: SPEECH) is None
         assert [entry["event"] for entry in logs] == ["turn_model_failed"]
         assert turns.statistics()["failed"] == 1
         await turns.close()
@@ -128,14 +129,14 @@ def test_closing_gives_up_what_waits_without_cancelling_who_asked(monkeypatch: p
 
         turns = model(monkeypatch, slow, timeout_s=10.0)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            asked = [group.create_task(turns.score(SPEECH)) for _ in range(3)]
+            asked = [group.create_task(turns.score(lambda: SPEECH)) for _ in range(3)]
             await asyncio.sleep(0)
             closing = group.create_task(turns.close())
             await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             go.set()
             await closing
         assert sorted(str(task.result()) for task in asked)[1:] == ["None", "None"]
-        assert await turns.score(SPEECH) is None
+        assert await turns.score(lambda: SPEECH) is None
 
     asyncio.run(scenario())
 
@@ -149,7 +150,7 @@ def test_who_is_cancelled_while_waiting_is_cancelled(monkeypatch: pytest.MonkeyP
             return 0.9
 
         turns = model(monkeypatch, slow, timeout_s=10.0)
-        task = asyncio.get_running_loop().create_task(turns.score(SPEECH))
+        task = asyncio.get_running_loop().create_task(turns.score(lambda: SPEECH))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -180,8 +181,8 @@ def test_a_finished_sentence_scores_higher_than_the_same_one_cut_in_the_middle()
     async def scenario() -> None:
         whole, cut = [], []
         for samples in sentences:
-            whole.append(await turns.score(upsample(np.concatenate((samples, pause)))))
-            cut.append(await turns.score(upsample(np.concatenate((samples[: samples.size * 3 // 5], pause)))))
+            whole.append(await turns.score(partial(upsample, np.concatenate((samples, pause)))))
+            cut.append(await turns.score(partial(upsample, np.concatenate((samples[: samples.size * 3 // 5], pause)))))
         await turns.close()
         assert np.mean([score or 0 for score in whole]) > np.mean([score or 0 for score in cut]) + 0.3, (whole, cut)
 
