@@ -412,7 +412,8 @@ def complaints(log: Path) -> list[str]:
         try:
             told = json.loads(line)
         except ValueError:  # the interpreter's own words
-            kinds[line] += 1
+            if re.search(r"Error|Exception|Traceback|never", line):
+                kinds[line] += 1
             continue
         if told.get("level") in ("error", "critical"):
             where = " | ".join(str(told.get("exception", "")).splitlines()[-5:])

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ from sovereign_pbx.webhooks.post import open_session
 
 log = structlog.get_logger(__name__)
 
+Broke = Callable[[BaseException], None]
+
 _PHRASE_BYTES = 64 * 1024 * 1024  # an hour of telephone audio
 
 
@@ -55,6 +57,7 @@ class Daemon:
         self.desk: CallDesk
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
+        self._fault: BaseException | None = None
 
     def stop(self) -> None:
         """Take no more calls and end when the present ones have; asked again, give them back to the dialplan now."""
@@ -63,7 +66,19 @@ class Daemon:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Start everything, serve until `stop`, close everything. Raises ConfigError when it can't start."""
+        """Start everything, serve until `stop`, close everything. Raises ConfigError when it can't start, and
+        RuntimeError when what all calls need has broken down."""
+        await self._serve()
+        if self._fault is not None:
+            raise RuntimeError("the media clock broke down; see the log") from self._fault
+
+    def _broke(self, fault: BaseException) -> None:
+        """Without a clock every caller would hear silence: they are given back, and systemd starts anew."""
+        self._fault = fault
+        self._at_once.set()
+        self._stopping.set()
+
+    async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
             desk = await self._start(stack)
             self.ready.set()
@@ -90,7 +105,7 @@ class Daemon:
         stack.push_async_callback(store.close)
         deliverer = await self._deliverer(stack, store)
         detector = await asyncio.to_thread(_detector)
-        clock = await stack.enter_async_context(running(detector))
+        clock = await stack.enter_async_context(running(detector, self._broke))
         services = await self._services(stack, store, clock, deliverer)
         desk = self.desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
         await recover(store, self._target_of, config.directory, config.recordings)
@@ -135,7 +150,7 @@ class Daemon:
         self, stack: AsyncExitStack, store: SqliteStore, clock: MediaClock, deliverer: Deliverer
     ) -> Services:
         config = self.config
-        providers = Providers(config.providers)
+        providers = Providers(config.providers, idle_s=float(config.limits.max_call_seconds) + 60.0)
         stack.push_async_callback(providers.aclose)
         turn_model = await asyncio.to_thread(_turn_model)
         if turn_model is not None:
@@ -197,17 +212,27 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
 
 
 @asynccontextmanager
-async def running(detector: SpeechDetector) -> AsyncIterator[MediaClock]:
+async def running(detector: SpeechDetector, broke: Broke = lambda fault: None) -> AsyncIterator[MediaClock]:
     """The media clock, ticking."""
     clock = MediaClock(detector, now=asyncio.get_running_loop().time)
-    async with in_background(clock.run(), "media-clock"):
+    async with in_background(clock.run(), "media-clock", broke):
         yield clock
 
 
 @asynccontextmanager
-async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """`work` goes on beside the block and ends with it."""
-    task = asyncio.create_task(work, name=name)
+async def in_background(
+    work: Coroutine[Any, Any, None], name: str, broke: Broke = lambda fault: None
+) -> AsyncIterator[None]:
+    """`work` goes on beside the block and ends with it. What it raises is logged at once, and told to `broke`."""
+
+    async def guarded() -> None:
+        try:
+            await work
+        except Exception as exc:
+            log.critical("background.broke", task=name, exc_info=exc)
+            broke(exc)
+
+    task = asyncio.create_task(guarded(), name=name)
     try:
         yield
     finally:

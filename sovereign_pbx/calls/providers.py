@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
@@ -28,6 +31,12 @@ class _Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
+@dataclass(slots=True)
+class _Built:
+    thing: Any  # of the stage's own interface
+    used_at: float
+
+
 T = TypeVar("T", bound=_Closable)
 Blocks = Mapping[str, Any]
 
@@ -40,14 +49,26 @@ def _local_blocks(assistant: Assistant) -> list[tuple[str, Mapping[str, Any]]]:
 class Providers:
     """Speech and language providers by their configuration block. `providers` is `[providers.*]`, secrets resolved."""
 
-    def __init__(self, providers: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Mapping[str, Any]],
+        *,
+        most: int = 64,
+        idle_s: float = 7260.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._providers = providers
-        self._built: dict[tuple[str, str], _Closable] = {}
+        self._most = most
+        self._idle_s = idle_s
+        self._now = now
+        self._built: OrderedDict[tuple[str, str], _Built] = OrderedDict()  # the longest unused first
+        self._closing: set[asyncio.Task[None]] = set()
         self.loading: list[str] = []  # what `preload` is still about
 
     def stt(self, block: Mapping[str, Any]) -> SpeechToText:
-        """The recogniser of an assistant's `stt_config`. Raises ConfigError."""
-        return self._build("stt", block, catalogue.build_stt)
+        """The recogniser of an assistant's `stt_config`, whose terms are given to `open`. Raises ConfigError."""
+        plain = {key: value for key, value in block.items() if key != "keyterms"}
+        return self._build("stt", plain, catalogue.build_stt)
 
     def llm(self, block: Mapping[str, Any]) -> ChatModel:
         """The model of an assistant's `llm_config`. Raises ConfigError."""
@@ -83,16 +104,40 @@ class Providers:
 
     async def aclose(self) -> None:
         """Close everything that was built."""
-        built, self._built = list(self._built.values()), {}
+        things = [built.thing for built in self._built.values()]
+        self._built.clear()
         try:
             async with asyncio.timeout(_CLOSE_S):
-                await asyncio.gather(*(thing.aclose() for thing in built), return_exceptions=True)
+                await asyncio.gather(*(thing.aclose() for thing in things), *self._closing, return_exceptions=True)
         except TimeoutError:
             log.warning("providers.close_timeout", seconds=_CLOSE_S)
 
     def _build(self, stage: str, block: Mapping[str, Any], build: Callable[[Blocks, Mapping[str, Blocks]], T]) -> T:
         key = (stage, json.dumps(block, sort_keys=True, default=str))
-        found: Any = self._built.get(key)
-        if found is None:
-            found = self._built[key] = build(block, self._providers)
-        return found  # type: ignore[no-any-return]  # keyed by stage, so it is what `build` makes
+        if key not in self._built:
+            self._built[key] = _Built(build(block, self._providers), 0.0)
+        found = self._built[key]
+        found.used_at = self._now()
+        self._built.move_to_end(key)
+        self._let_go()
+        return found.thing  # type: ignore[no-any-return]  # keyed by stage, so it is what `build` makes
+
+    def _let_go(self) -> None:
+        """Webhooks may send another block with every call. Beyond `most` those are closed that no call can still be
+        using, which is so when the longest call has gone by."""
+        while len(self._built) > self._most:
+            key, oldest = next(iter(self._built.items()))
+            if self._now() - oldest.used_at < self._idle_s:
+                return
+            del self._built[key]
+            closing = asyncio.get_running_loop().create_task(_closed(oldest.thing), name="provider-close")
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+
+async def _closed(thing: _Closable) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await thing.aclose()
+    except Exception as exc:
+        log.warning("provider.close_failed", error=str(exc) or type(exc).__name__)

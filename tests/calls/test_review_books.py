@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sovereign_pbx.calls.talk import Talk
+from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.recorder import Recorder
 from tests.calls.house import house, play
 from tests.waiting import until
@@ -55,5 +56,22 @@ def test_a_call_lasts_until_the_caller_leaves_and_not_until_its_recording_is_sav
                 await caller.hang_up()
             (report,) = await place.reported()
             assert report["duration_seconds"] <= 2
+
+    play(scene())
+
+
+def test_a_daemon_whose_clock_breaks_gives_its_callers_back_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with house(tmp_path) as place, place.caller() as caller:
+            await caller.place()
+            await until(lambda: caller.heard.sounds())
+            monkeypatch.setattr(MediaClock, "tick", breaking)
+            await caller.over(10)
+            assert caller.steps[-1:] in ([], ["fallback"])
+            with pytest.raises(RuntimeError, match="media clock"):
+                await place.stop()
+            place._running = None
 
     play(scene())
