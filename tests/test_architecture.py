@@ -13,7 +13,7 @@ EVERYTHING = frozenset(
     "core wire media pbx speech assistants store webhooks calls api testing commands top".split()  # noqa: SIM905 - a table
 )
 
-# The table of the design (docs/design.md §1). A room may always import from itself.
+# The table of CONTRIBUTING.md. A room may always import from itself.
 MAY_IMPORT = {
     "core": frozenset(),
     "wire": frozenset(),
