@@ -296,7 +296,9 @@ class Call:
         """A task with a deadline of its own, which the call's end leaves alone: what a tool was asked to do is done
         or it is not, whoever hangs up meanwhile."""
         assert self._group is not None
-        return self._group.create_task(self._guarded(coroutine, name), name=f"{self.id}-{name}")
+        task = self._group.create_task(self._guarded(coroutine, name), name=f"{self.id}-{name}")
+        task.add_done_callback(lambda _: coroutine.close())  # of a task that was cancelled before its first step
+        return task
 
     async def _guarded(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         try:

@@ -75,3 +75,16 @@ def test_a_daemon_whose_clock_breaks_gives_its_callers_back_and_ends(
             place._running = None
 
     play(scene())
+
+
+def test_work_that_is_called_off_before_it_begins_is_no_fault(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with house(tmp_path) as place, place.caller() as caller:
+            await caller.place()
+            (call,) = place.daemon.desk._calls.values()
+            work = asyncio.sleep(10)
+            call.spawn(work, "nothing").cancel()
+            await until(lambda: getattr(work, "cr_frame", None) is None)  # closed, and so no warning
+            await caller.hang_up()
+
+    play(scene())
