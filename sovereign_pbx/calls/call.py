@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 _CONNECT_S = 15.0  # answered, but the PBX never brought its media; longer than its single-use id lives
 _KNOWN_S = 0.25  # to have the call on disk before the answer; mostly it is, when the greeting is ready
+_WORD_S = 1.0  # the dialplan's next step, its `h` extension, or AMI's Hangup
 _SETTLE_S = 30.0  # the disk may be slow, but a call must not stay for ever
 
 FALLBACK = Decision("fallback")
@@ -98,6 +99,18 @@ class Call:
         self._over.set()
         if self.talk is not None:
             self.talk.close()
+
+    def fell_silent(self) -> None:
+        """The PBX ended the audio in order. Nearly always the caller has hung up, which it says within milliseconds;
+        but when it asks what comes next instead, he is still there, and it was only his audio that was lost."""
+        self.spawn(self._wait_for_word(), "fell-silent")
+
+    async def _wait_for_word(self) -> None:
+        try:
+            async with asyncio.timeout(_WORD_S):
+                await self._over.wait()
+        except TimeoutError:
+            self.end("user_hangup", "", NextStep("fallback"))
 
     def take_next_step(self) -> NextStep:
         """What happens to a caller who is still there when the conversation is over; asked again, the fallback."""

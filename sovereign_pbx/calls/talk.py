@@ -154,11 +154,13 @@ class Talk:
         self._call.spawn(self._services.pbx.send_digits(self._call.id, digits), "digits")
 
     def _lost(self, how: LinkEnded) -> None:
-        """The audio ended without us. Mostly the caller hung up; if he is still there, the dialplan asks what next."""
+        """The audio ended without us."""
         if isinstance(how, LinkClosed):  # by ourselves, for a reason that the call knows already
             return
-        broken = isinstance(how, LinkBroken | LinkFull)
-        self._call.end("error" if broken else "user_hangup", str(how) if broken else "", NextStep("fallback"))
+        if isinstance(how, LinkBroken | LinkFull):
+            self._call.end("error", str(how), NextStep("fallback"))
+        else:
+            self._call.fell_silent()
 
     def _leave(self, command: HangUp | HandOver) -> None:
         """The conversation has said its last word."""

@@ -5,14 +5,16 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp import web
 
 from sovereign_pbx.service import EXIT_HUNG
-from tests.calls.house import GREETING
+from tests.calls.house import GREETING, assistant
 from tests.calls.scene_daemon import until_linked
 from tests.calls.scene_person import Person
 from tests.calls.scene_stage import ANSWER, LONG_ANSWER, Stage
 from tests.calls.scene_troupe import scene
 from tests.waiting import until
+from tests.webhooks.receiver import Got
 
 pytestmark = [pytest.mark.pbx, pytest.mark.timeout(240)]
 
@@ -153,6 +155,30 @@ async def test_a_daemon_that_is_frozen_in_mid_call(stage: Stage) -> None:
 # --- killed
 
 
+@scene(
+    "3",
+    "The daemon is killed (SIGKILL) while it rings",
+    bounded="the sockets' end: at once",
+    process=True,
+    assistants={"reception": assistant(webhook_events=["assistant-request", "status-update", "end-of-call-report"])},
+)
+async def test_a_daemon_killed_while_it_rings(stage: Stage) -> None:
+    async def pending(got: Got) -> web.StreamResponse:
+        if got.event == "assistant-request":
+            await got.over.wait()
+        return web.json_response({})
+
+    stage.receiver.answer = pending
+    person = await stage.dial()
+    await until(lambda: stage.webhooks("assistant-request"))
+    await stage.process.kill()
+    await person.call.answered(NEXT_S)
+    await person.hears_fallback()
+    await person.hang_up()
+    await restart(stage)
+    stage.receiver.over.set()
+
+
 @scene("3", "The daemon is killed (SIGKILL) during the greeting", bounded="the sockets' end: at once", process=True)
 async def test_a_daemon_killed_during_the_greeting(stage: Stage) -> None:
     person = await stage.answered()
@@ -275,6 +301,8 @@ async def test_audiosocket_that_breaks(stage: Stage) -> None:
     await stage.audio_relay.cut()
     await person.hears_fallback()
     await stage.audio_relay.mend()
+    row = await stage.until_row(lambda row: row.ended_at is not None)
+    assert (row.status, row.end_reason, row.error) == ("failed", "error", "the media link was lost")
     await person.hang_up()
 
 
