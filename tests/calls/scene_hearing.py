@@ -22,8 +22,10 @@ UNKNOWN = "a sound"
 
 _BLOCK_MS = 5
 _SLOT = CHAR_MS // _BLOCK_MS  # blocks of a letter
-_LOUD_DBFS = -40.0
-_TONE = 1200 // _BLOCK_MS  # no word of the phrases is so long
+_LOUD = 32768 * 10 ** (-40.0 / 20)  # above comfort noise
+_BLOCK_BYTES = RATE * _BLOCK_MS // 1000 * 2
+_TONE = 200 // _BLOCK_MS
+_HOLE_S = 0.25  # less is jitter
 _PAUSE = 400 // _BLOCK_MS  # between the clauses of a phrase, when the voice is late
 _SURE = 6  # letters and gaps in a row that are no accident
 _FRAME = 20 // _BLOCK_MS
@@ -61,12 +63,18 @@ def read(ear: RtpEar, phrases: Iterable[str]) -> list[Heard]:
     tear letters apart. When something was heard is told by the packets' timestamps.
     """
     pcm, times = _end_to_end(ear)
-    loud = _loud(pcm)
+    level = _level(pcm)
+    tone = _steady(level)
+    voice = (level > _LOUD) & ~tone
     patterns = {phrase: [char.isalnum() for char in phrase.rstrip(".!?… ")] for phrase in sorted(set(phrases))}
     found: list[Heard] = []
     at = 0
-    while (at := _onset(loud, at)) < len(loud):
-        what, end, cut = _phrase_at(loud, at, patterns, pcm)
+    while (at := min(_onset(voice, at), _onset(tone, at))) < len(level):
+        if tone[at]:
+            end = at + int(np.argmin(np.append(tone[at:], False)))
+            what, cut = FALLBACK if _is_fallback(pcm, end) else UNKNOWN, False
+        else:
+            what, end, cut = _phrase_at(voice, at, patterns)
         begin = _time(times, at)
         if found and what == found[-1].what == UNKNOWN and begin - found[-1].end < _PAUSE * _BLOCK_MS / 1000:
             begin = found.pop().start
@@ -76,13 +84,18 @@ def read(ear: RtpEar, phrases: Iterable[str]) -> list[Heard]:
 
 
 def _end_to_end(ear: RtpEar) -> tuple[bytes, list[tuple[int, float]]]:
-    """PCM without its pauses; and (first block, time) of each packet."""
+    """PCM in which only long pauses are left; and (first block, time) of each packet."""
     packets = ear.audio_packets()
-    pcm, times = bytearray(), []
+    pcm, times, until = bytearray(), [], 0.0
     for packet in packets:
         since = ((packet.timestamp - packets[0].timestamp) & 0xFFFFFFFF) / RATE
-        times.append((len(pcm) // (RATE * _BLOCK_MS // 1000 * 2), packets[0].at + since))
-        pcm += DECODE[packet.payload_type](packet.payload)
+        if since - until > _HOLE_S:
+            times.append((len(pcm) // _BLOCK_BYTES, packets[0].at + until))
+            pcm += bytes(round((since - until) * 1000 / _BLOCK_MS) * _BLOCK_BYTES)
+        times.append((len(pcm) // _BLOCK_BYTES, packets[0].at + since))
+        sound = DECODE[packet.payload_type](packet.payload)
+        pcm += sound
+        until = since + len(sound) / 2 / RATE
     return bytes(pcm), times
 
 
@@ -91,18 +104,16 @@ def _time(times: Sequence[tuple[int, float]], block: int) -> float:
     return at + (block - first) * _BLOCK_MS / 1000
 
 
-def _phrase_at(loud: Loud, at: int, patterns: dict[str, list[bool]], pcm: bytes) -> tuple[str, int, bool]:
+def _phrase_at(voice: Loud, at: int, patterns: dict[str, list[bool]]) -> tuple[str, int, bool]:
     """(what begins here, the block behind its end, whether it was cut off)."""
-    end = _silence(loud, at)
-    if end - at >= _TONE:
-        return (FALLBACK if _is_fallback(pcm, at) else UNKNOWN), end, False
-    best = _best(loud, at, patterns)
+    best = _best(voice, at, patterns)
     if best.whole:
         return best.phrase, best.end, False
     # What follows closely may have gone on as this phrase would have, for a letter or two: look for where it begins.
     for begin in range(max(at + 1, best.end - 3 * _SLOT), best.end + _FRAME):
-        if begin < len(loud) and loud[begin] and _best(loud, begin, patterns).slots > max(_SURE, best.slots // 3):
+        if begin < len(voice) and voice[begin] and _best(voice, begin, patterns).slots > max(_SURE, best.slots // 3):
             return (best.phrase if best.slots >= _SURE else UNKNOWN), begin, True
+    end = at + int(np.argmin(np.append(voice[at:], False)))
     return (best.phrase, best.end, True) if best.slots >= _SURE else (UNKNOWN, end, True)
 
 
@@ -114,7 +125,7 @@ def _best(loud: Loud, at: int, patterns: dict[str, list[bool]]) -> _Match:
 def _match(loud: Loud, at: int, phrase: str, pattern: Sequence[bool]) -> _Match:
     """Follow the pattern. Each clause is spoken by itself: its last gap may be missing, or longer."""
     place, end, slot = at, at, 0
-    while slot < len(pattern) and not _is_steady(loud, place):
+    while slot < len(pattern):
         letter = _is_letter(loud, place)
         if letter is not pattern[slot]:
             later = _onset(loud, place)
@@ -141,12 +152,6 @@ def _is_letter(loud: Loud, place: int) -> bool:
     return bool(len(middle) and middle.mean() > 0.5)
 
 
-def _is_steady(loud: Loud, place: int) -> bool:
-    """A tone begins here, or goes on."""
-    ahead = loud[place : place + _TONE]
-    return len(ahead) == _TONE and bool(ahead.all())
-
-
 def _aligned(loud: Loud, place: int) -> int:
     """The beginning of a word, at most a frame away from where it was expected."""
     for off in range(_FRAME + 1):
@@ -161,23 +166,28 @@ def _onset(loud: Loud, at: int) -> int:
     return at + int(found[0]) if len(found) else len(loud)
 
 
-def _silence(loud: Loud, at: int) -> int:
-    """The end of the word here."""
-    quiet = np.flatnonzero(np.convolve(~loud[at:], np.ones(5), "valid") == 5)
-    return at + int(quiet[0]) if len(quiet) else len(loud)
+def _level(pcm: bytes) -> NDArray[np.float64]:
+    """RMS of each block."""
+    blocks = len(pcm) // _BLOCK_BYTES
+    samples = np.frombuffer(pcm[: blocks * _BLOCK_BYTES], "<i2").astype(np.float64).reshape(blocks, _BLOCK_BYTES // 2)
+    level: NDArray[np.float64] = np.sqrt((samples**2).mean(axis=1))
+    return level
 
 
-def _loud(pcm: bytes) -> Loud:
-    size = RATE * _BLOCK_MS // 1000
-    blocks = len(pcm) // (size * 2)
-    samples = np.frombuffer(pcm[: blocks * size * 2], "<i2").astype(np.float64).reshape(blocks, size)
-    limit = 32768 * 10 ** (_LOUD_DBFS / 20)
-    loud: Loud = np.sqrt((samples**2).mean(axis=1)) > limit if blocks else np.zeros(0, bool)
-    return loud
+def _steady(level: NDArray[np.float64]) -> Loud:
+    """Where a tone sounds: a loud stretch whose level does not change, which no stretch of a voice is."""
+    steady = np.zeros(len(level), bool)
+    if len(level) >= _TONE:
+        windows = np.lib.stride_tricks.sliding_window_view(level, _TONE)
+        even = (windows.min(axis=1) > _LOUD) & (windows.std(axis=1) < 0.05 * windows.mean(axis=1))
+        for offset in range(_TONE):
+            steady[offset : offset + len(even)] |= even
+    return steady
 
 
-def _is_fallback(pcm: bytes, at: int) -> bool:
-    last = (at + _TONE) * RATE * _BLOCK_MS // 1000  # the end of what makes it a tone: a cut word may lie before it
+def _is_fallback(pcm: bytes, end: int) -> bool:
+    """Whether the tone that ends there is the administrator's."""
+    last = end * _BLOCK_BYTES // 2
     samples = np.frombuffer(pcm, "<i2")[last - 1600 : last].astype(np.float64)
     spectrum = abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return abs(float(spectrum.argmax()) * RATE / len(samples) - FALLBACK_HZ) <= 10

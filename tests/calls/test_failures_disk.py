@@ -36,7 +36,7 @@ async def refuses_to_start(stage: Stage, *words: str) -> None:
     person = await stage.answered()
     await person.hears_fallback()
     await person.hang_up()
-    stage.notes.append(f"exit status 2: {said.strip().splitlines()[-1][:200]}")
+    stage.notes.append(f"exit status 2: {said.strip().splitlines()[0].replace(str(stage.folder), '')[:200]}")
     stage.started = False
 
 

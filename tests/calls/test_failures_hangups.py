@@ -79,7 +79,7 @@ async def test_a_caller_who_hangs_up_as_he_is_answered(stage: Stage) -> None:
 async def test_a_caller_who_hangs_up_during_the_greeting(stage: Stage) -> None:
     person = await stage.answered()
     await person.hears_beginning(after=0.0)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.8)
     await person.hang_up(at_once=True)
     await ended_by_the_caller(stage)
     await stage.check_nothing_left()

@@ -104,13 +104,21 @@ async def test_a_voice_that_drops_leaves_the_call_to_the_dialplan(stage: Stage) 
 
 @scene(
     "7",
-    "Before the answer: the language model does not answer, and works later",
+    "Before the answer: the language model's address answers nothing, and works later",
     bounded="warming, 3 s of ringing; the call is taken all the same",
 )
 async def test_a_model_that_is_slow_to_warm_does_not_keep_the_call(stage: Stage) -> None:
-    stage.openai.faults.arm("stall")
+    held: list[asyncio.StreamWriter] = []
+    port = stage.openai.port
+    await stage.openai.stop()
+    hole = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", port)
     person = await stage.greeted()
+    hole.close()
+    for writer in held:
+        writer.transport.abort()
+    await stage.openai.start(port)
     await answers_again(stage)
+    assert held, "the model was to be warmed"
     assert person.call.answered_at is not None
     assert person.call.answered_at - person.call.invited_at < 5.0
 
@@ -314,7 +322,12 @@ async def test_a_recogniser_that_drops_costs_the_caller_nothing(stage: Stage) ->
     await person.hang_up()
 
 
-@scene("7", "The recogniser stalls while the caller speaks", bounded="`stt_config.answer_s` 2 s, then the audio again")
+@scene(
+    "7",
+    "The recogniser stalls while the caller speaks",
+    bounded="`stt_config.answer_s` 2 s, then the audio again",
+    wait_s=3.5,
+)
 async def test_a_recogniser_that_stalls_is_replaced(stage: Stage) -> None:
     person = await stage.greeted()
     stage.deepgram.faults.arm("stall", "now", times=1)
