@@ -81,7 +81,7 @@ class LiveStream:
         self._most = rate * SAMPLE_BYTES  # one second a message when catching up
         self._controls: deque[str] = deque(maxlen=16)  # full: the oldest is outdated by the newer ones
         self._finalize_asked = False
-        self._wake = asyncio.Event()
+        self._woken: asyncio.Future[None] | None = None  # what the writer sleeps on
         self._events: asyncio.Queue[SttEvent | ProviderError | None] = asyncio.Queue(EVENTS_LIMIT)
         self._clock = asyncio.get_running_loop().time
         self._sent_at = self._clock()
@@ -98,7 +98,7 @@ class LiveStream:
         """Take 20 ms of audio. Never blocks."""
         self._ring.append(frame)
         if self._ring.unsent >= self._chunk:
-            self._wake.set()
+            self._wake()
 
     def speech(self, speaking: bool) -> None:
         """The caller began or fell silent: for half a second of speech the vendor owes a sign that it listens."""
@@ -112,7 +112,7 @@ class LiveStream:
         """Ask for the final text of everything sent so far."""
         self._finalize_asked = True
         self._owe_answer()
-        self._wake.set()
+        self._wake()
 
     async def __aiter__(self) -> AsyncIterator[SttEvent]:
         """Events until `close`; ProviderError when the vendor is lost for good."""
@@ -183,7 +183,7 @@ class LiveStream:
             self._answer_due = None
             if owed_answer:
                 self._answer_due = self._clock() + self._patience.answer_s
-            self._wake.set()
+            self._wake()
             return socket
         raise fault
 
@@ -203,8 +203,13 @@ class LiveStream:
                 self._sending_at = self._clock()
                 await socket.hand_over(message)  # `_watch` has its deadline: a timer a frame costs a tenth of it all
                 self._sent_at, self._sending_at = self._sending_at, None
-            self._wake.clear()
-            await self._wake.wait()
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+
+    def _wake(self) -> None:
+        """There is something to send. A bare future: an Event would be a tenth of what a frame costs."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     def _next_message(self) -> bytes | str | None:
         """Audio first, so that a finalise covers everything that was said before it."""
@@ -254,7 +259,7 @@ class LiveStream:
             self._ring.append(bytes(self._chunk))
         else:
             self._controls.append(message)
-        self._wake.set()
+        self._wake()
 
     def _owe_answer(self) -> None:
         """Long enough speech, and nothing said about it: the vendor's time runs."""
