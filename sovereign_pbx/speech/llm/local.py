@@ -62,11 +62,11 @@ class LocalModel:
         self._model_path = model_path
         self._style = style
         self._chat_settings = {"temperature": temperature, "max_tokens": max_tokens, "first_s": first_s, "gap_s": gap_s}
-        # One core is left to the 20 ms clock and the recogniser: with every core taken, speed falls from 25 to 2 tokens
-        # a second when anything else runs; with one free it stays at 16, three times as fast as speech. Reading the
-        # prompt may take them all, that is what the caller waits for.
+        # One core is left to the 20 ms clock and the recogniser. The threads wait for each other at every step: with
+        # every core taken, speed falls from 25 to 2 tokens a second when anything else runs, and a first token comes
+        # after 1 to 9 s; with one core free it stays at 16, three times as fast as speech, and 0.5 to 2 s.
         generating = threads or max(1, cores() - 1)
-        self._shape = (generating, prompt_threads or cores(), slots, context, cache_mib, nice)
+        self._shape = (generating, prompt_threads or generating, slots, context, cache_mib, nice)
         self._start_s = start_s
         self._key: ServerKey | None = None
         self._server: LocalServer | None = None
