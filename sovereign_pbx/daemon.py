@@ -107,7 +107,12 @@ class Daemon:
         detector = await asyncio.to_thread(_detector)
         clock = await stack.enter_async_context(running(detector, self._broke))
         services = await self._services(stack, store, clock, deliverer)
-        desk = self.desk = CallDesk(services, Limits(config.limits.max_calls, config.limits.max_calls_per_assistant))
+        limits = Limits(
+            config.limits.max_calls,
+            config.limits.max_calls_per_assistant,
+            config.asterisk.agi.decide_timeout_seconds,
+        )
+        desk = self.desk = CallDesk(services, limits)
         await recover(store, self._target_of, config.directory, config.recordings)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
@@ -202,7 +207,7 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         ami=ami if section.ami.secret else None,
         permit=section.permit,
         max_calls=section.max_connections,
-        decide_timeout_s=section.agi.decide_timeout_seconds,
+        decide_timeout_s=section.agi.decide_timeout_seconds + 1.0,  # for a desk that hangs; the desk itself keeps time
         connect_within_s=section.audiosocket.expect_seconds,
         header_timeout_s=section.agi.header_timeout_seconds,
         command_timeout_s=section.agi.command_timeout_seconds,

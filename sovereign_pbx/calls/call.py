@@ -205,17 +205,16 @@ class Call:
 
     async def _prepare(self, resolution: Resolution) -> None:
         assistant = resolution.assistant
-        if resolution.outcome == "none" or assistant is None:
+        if resolution.outcome == "rejected":
+            await self._prepare_refusal(assistant, resolution.rejection)
+        elif assistant is None or resolution.outcome == "none":
             self.end("rejected", "", NextStep("fallback"))
-            self._settle_decision(FALLBACK if not resolution.rejection else Decision("reject", cause=21))
+            self._settle_decision(FALLBACK)
             return
-        if not self._admits(assistant):
+        elif not self._admits(assistant):
             log.warning("call.refused", assistant=assistant.name, why="the assistant's limit of calls is reached")
             self.end("busy", "", NextStep("fallback"))
             self._settle_decision(FALLBACK)
-        elif resolution.outcome == "rejected":
-            self.refusal = resolution.rejection
-            self._prepared = await prepare_words(assistant, resolution.rejection, self._services, rate=PHONE_RATE)
         else:
             limit = self._services.longest_call_s
             plan = plan_for(assistant)
@@ -224,6 +223,17 @@ class Call:
         if self._prepared is not None:
             await self._known()
             self._settle_decision(Decision("answer"))
+
+    async def _prepare_refusal(self, assistant: Assistant | None, text: str) -> None:
+        """Said by the assistant's voice, for a number without one by the usual voice; turned down unheard by none."""
+        self.refusal = text
+        speaker = assistant or Assistant.parse({"name": "usual"}, where="the usual voice")
+        try:
+            self._prepared = await prepare_words(speaker, text, self._services, rate=PHONE_RATE)
+        except (ProviderError, ConfigError) as exc:
+            log.warning("call.refused_unheard", error=str(exc))
+            self.end("rejected", "", NextStep("hangup"))
+            self._settle_decision(Decision("reject", cause=21))
 
     async def _known(self) -> None:
         """Nobody is answered of whom a killed daemon would leave no trace. A disk that is slow must not keep a caller

@@ -20,10 +20,14 @@ _REMEMBERED = 1024  # ended calls whose next step may still be asked for; the di
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls are taken at once; the others go to the dialplan's fallback. 0 for an assistant: no limit."""
+    """How many calls are taken at once; the others go to the dialplan's fallback. 0 for an assistant: no limit.
+
+    `decide_s`: how long webhook, providers and greeting together may keep a caller ringing.
+    """
 
     max_calls: int = 100
     max_calls_per_assistant: int = 0
+    decide_s: float = 8.0
 
 
 class CallDesk:
@@ -51,7 +55,11 @@ class CallDesk:
             return FALLBACK
         call = self._take(offer)
         try:
-            return await call.decision()
+            async with asyncio.timeout(self._limits.decide_s):
+                return await call.decision()
+        except TimeoutError:
+            call.end("error", f"no decision within {self._limits.decide_s:g} s", NextStep("fallback"))
+            return FALLBACK
         except asyncio.CancelledError:
             call.gone(None)
             raise

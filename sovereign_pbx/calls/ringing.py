@@ -16,7 +16,7 @@ from sovereign_pbx.assistants.phrases import phrases_for
 from sovereign_pbx.assistants.plan import language_of, plan_for
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.tools import specs
-from sovereign_pbx.core.errors import ProviderError
+from sovereign_pbx.core.errors import ProviderError, SovereignError
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.speech.llm import ChatModel, ToolSpec
 from sovereign_pbx.speech.phrases import Phrase
@@ -84,7 +84,7 @@ async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> Non
     texts += [message.text for message in plan.tool_messages] + [transfer.message for transfer in plan.transfers]
     try:
         await prepared.render(texts, services)
-    except ProviderError as exc:
+    except SovereignError as exc:
         log.warning("phrases.not_rendered", error=str(exc))
 
 
