@@ -58,7 +58,7 @@ def _make_client(account: Account) -> "AsyncOpenAI":
     # The read timeout backs up our own deadlines; ours are per stage of the reply.
     timeout = httpx2.Timeout(60.0, connect=account.connect_s, pool=account.connect_s)
     limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEEP_CONNECTION_S)
-    client = openai.AsyncOpenAI(
+    return openai.AsyncOpenAI(
         api_key=account.api_key,
         base_url=account.base_url,
         organization=account.organization or None,
@@ -66,8 +66,6 @@ def _make_client(account: Account) -> "AsyncOpenAI":
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
     )
-    _ = client.models  # loads the resource's modules here, not on the loop
-    return client
 
 
 async def _close_client(client: "AsyncOpenAI") -> None:
@@ -161,7 +159,7 @@ class OpenAIChat:
         try:
             async with asyncio.timeout(WARM_S):
                 client = await self._client()
-                await client.models.list()
+                await client.get("/models", cast_to=object)
         except Exception as exc:  # whatever it was, the first reply will meet it again and report it
             log.info("llm warm-up failed", provider=self._provider, error=type(exc).__name__)
 
