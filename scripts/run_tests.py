@@ -25,10 +25,10 @@ def main() -> int:
     fetch("the private Asterisk", [sys.executable, "scripts/fetch-asterisk"])
     fetch("the speech models", [sys.executable, "-m", "sovereign_pbx", "models", "fetch", "--for", "tests"])
     failed = [name for name, python in other_pythons() if not unit_tests(name, python)]
+    if failed:
+        print(f"test: the unit tests failed on Python {', '.join(failed)} (above); so will this run", file=sys.stderr)
     print(f"Python {sys.version.split()[0]}: everything", flush=True)
     whole = subprocess.run([sys.executable, "-m", "pytest", "-q", *sys.argv[1:]], cwd=ROOT, check=False)
-    if failed:
-        print(f"test: the unit tests failed on Python {', '.join(failed)} (see above)", file=sys.stderr)
     return whole.returncode or (1 if failed else 0)
 
 
