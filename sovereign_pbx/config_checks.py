@@ -108,6 +108,8 @@ def _check_assistant(path: Path, assistant: Assistant, config: "Config", report:
         report.warn((*path, "webhook_events"), "there is no webhook_url and no [webhook] url to send events to")
     if (assistant.recording_consent or {}).get("enabled"):
         report.warn((*path, "recording_consent"), "asking for consent is not in this release", "calls are not recorded")
+    for place in _not_yet(assistant):
+        report.warn((*path, *place), "is not in this release", "it is kept and echoed, and does nothing")
     for tool in assistant.tools:
         for destination in tool.destinations:
             if not config.dialling.permits(destination.number):
@@ -116,3 +118,17 @@ def _check_assistant(path: Path, assistant: Assistant, config: "Config", report:
         if tool.kind == "webhook" and not (tool.url or assistant.webhook_url or config.webhook.url):
             remedy = "give it a url, or set webhook_url"
             report.warn((*path, "llm_config", "tools"), f'tool "{tool.name}" has nowhere to be asked', remedy)
+
+
+def _not_yet(assistant: Assistant) -> Iterator[Path]:
+    """Settings of the contract that nobody acts on yet: whoever writes them must not believe in them."""
+    speech = assistant.speech_config
+    if speech.get("pronunciation"):
+        yield "speech_config", "pronunciation"
+    if speech.get("background_audio", {}).get("enabled"):
+        yield "speech_config", "background_audio"
+    if (assistant.analysis_plan or {}).get("structured_data_plan", {}).get("enabled"):
+        yield "analysis_plan", "structured_data_plan"
+    for name in ("notification_email", "notification_emails", "gdpr_mode"):
+        if getattr(assistant, name):
+            yield (name,)

@@ -88,6 +88,12 @@ PHRASES = Table(
         "Said before the caller is handed to the dialplan's fallback.",
         example="I can not help you right now. I will put you through.",
     ),
+    Key(
+        "unheard",
+        PHRASE,
+        "Said when nothing was understood twice in a row.",
+        example="Sorry, I didn't catch that. Could you say it again?",
+    ),
     Key("tool_filler_after", Real(0.5, 30), "Seconds a tool may take before the filler is said.", 1.5),
     Key("reply_filler_after", Real(0.5, 30), "Seconds the model may take before the filler is said.", 2.0),
 )

@@ -11,6 +11,7 @@ from sovereign_pbx.core.values import Message
 Direction = Literal["inbound", "outbound", "web"]
 
 _USUAL = Plan()
+_SPOKEN = ("filler", "apology", "unwell", "unheard")
 
 
 def plan_for(assistant: Assistant, *, direction: Direction = "inbound") -> Plan:
@@ -70,6 +71,6 @@ def _silence(assistant: Assistant) -> SilencePlan:
 
 
 def _phrases(assistant: Assistant) -> Phrases:
-    own = {name: text for name, text in assistant.phrases.items() if name in ("filler", "apology", "unwell")}
+    own = {name: text for name, text in assistant.phrases.items() if name in _SPOKEN}
     goodbye = assistant.speech_config.get("end_call_message", "")
     return dataclasses.replace(phrases_for(language_of(assistant)), **own, goodbye=goodbye)

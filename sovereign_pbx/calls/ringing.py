@@ -80,7 +80,7 @@ async def prepare_words(assistant: Assistant, text: str, services: Services, *, 
 async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> None:
     """Fillers and apologies, rendered behind the greeting: they must not depend on a voice that may be failing then."""
     phrases = plan.phrases
-    texts = [phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye]
+    texts = [phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye, phrases.unheard]
     texts += [message.text for message in plan.tool_messages] + [transfer.message for transfer in plan.transfers]
     try:
         await prepared.render(texts, services)

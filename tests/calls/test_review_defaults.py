@@ -1,10 +1,15 @@
 """What an assistant has that its configuration does not mention."""
 
+from dataclasses import astuple
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.phrases import phrases_for
+from sovereign_pbx.assistants.plan import plan_for
+from sovereign_pbx.config import load
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.speech import catalogue
 
@@ -47,3 +52,30 @@ def test_a_model_or_a_voice_without_its_provider_is_a_mistake(stage: Any, name: 
 def test_an_override_of_a_block_replaces_it_whole() -> None:
     saved = Assistant.parse({"name": "Front desk"}, where="it")
     assert saved.merged({"tts_config": {"provider": "espeak"}}).tts_config == {"provider": "espeak"}
+
+
+@pytest.mark.parametrize("language", ["nl", "de", "fr"])
+def test_no_sentence_falls_back_to_english_in_a_language_that_is_spoken(language: str) -> None:
+    english = {text for text in astuple(phrases_for("en")) if text}
+    assert not english & set(astuple(phrases_for(language)))
+
+
+def test_the_sentence_for_what_was_not_understood_may_be_ones_own() -> None:
+    assistant = Assistant.parse({"phrases": {"unheard": "Pardon?"}}, where="it")
+    assert plan_for(assistant).phrases.unheard == "Pardon?"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'speech_config = { pronunciation = [{ from = "SIP", to = "sip" }] }',
+        "speech_config = { background_audio = { enabled = true } }",
+        'notification_email = "desk@example.com"',
+        "gdpr_mode = true",
+    ],
+)
+def test_what_is_accepted_and_does_nothing_yet_is_said_by_check(tmp_path: Path, setting: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[assistants.desk]\n{setting}\n")
+    file.chmod(0o600)
+    assert [warning for warning in load(file).warnings if "not in this release" in str(warning)]
