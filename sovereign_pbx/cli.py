@@ -136,7 +136,7 @@ cli = LazyGroup(
     A first start:
       sovereign-pbx config example > config.toml   every key, explained
       sovereign-pbx -c config.toml check           what is wrong with it
-      sovereign-pbx -c config.toml dialplan        what to tell Asterisk
+      sovereign-pbx -c config.toml dialplan asterisk   what to tell Asterisk
       sovereign-pbx -c config.toml run             answer calls
       sovereign-pbx -c config.toml doctor          prove it with a test call
 

@@ -37,7 +37,7 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
-    """Health, metrics and the REST API."""
+    """Health and metrics."""
 
     enabled: bool = setting(True, Flag(), "Listen at all.")
     host: str = setting("127.0.0.1", HOST, "Address to listen on; beyond loopback, put a TLS proxy in front.")
