@@ -11,6 +11,9 @@ from sovereign_pbx.assistants.problem import Path, Report, nearest
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
 
+READY_S = 3.0
+"""What recogniser, model and voice take to be ready with the greeting, on a bad day."""
+
 UNSIGNED = "without a secret its receiver can't tell our events from anybody else's"
 
 
@@ -19,6 +22,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_numbers(config, report)
     _check_identifiers(config, report)
     _check_account(config, report)
+    _check_patience(config, report)
     _check_listeners(config, report)
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
@@ -86,6 +90,14 @@ def _check_account(config: "Config", report: Report) -> None:
     if not config.asterisk.ami.secret:
         remedy = "set [asterisk.ami] secret to that of a user in Asterisk's manager.conf"
         report.warn(("asterisk", "ami"), "no manager secret: hang-ups, digits and transfers will not work", remedy)
+
+
+def _check_patience(config: "Config", report: Report) -> None:
+    """A webhook that is late must leave enough of the ringing for the saved assistant to get ready."""
+    asked, decided = config.webhook.request_timeout_seconds, config.asterisk.agi.decide_timeout_seconds
+    if decided < asked + READY_S:
+        what = f"leaves no time to get ready after a webhook that takes its {asked:g} s: such calls go to the fallback"
+        report.warn(("asterisk", "agi", "decide_timeout_seconds"), what, f"make it {asked + READY_S:g} or more")
 
 
 def _check_listeners(config: "Config", report: Report) -> None:

@@ -79,3 +79,11 @@ def test_what_is_accepted_and_does_nothing_yet_is_said_by_check(tmp_path: Path, 
     file.write_text(f"[assistants.desk]\n{setting}\n")
     file.chmod(0o600)
     assert [warning for warning in load(file).warnings if "not in this release" in str(warning)]
+
+
+@pytest.mark.parametrize(("decide_s", "told"), [(8.0, 0), (7.0, 1)])
+def test_ringing_that_ends_with_a_late_webhook_is_said_by_check(tmp_path: Path, decide_s: float, told: int) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[asterisk.agi]\ndecide_timeout_seconds = {decide_s}\n")
+    file.chmod(0o600)
+    assert len([warning for warning in load(file).warnings if "no time to get ready" in str(warning)]) == told
