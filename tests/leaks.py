@@ -14,6 +14,7 @@ CANCEL_ALL = asyncio.runners._cancel_all_tasks  # type: ignore[attr-defined] # p
 GRACE_S = 0.5
 ALLOWED = [
     ("structlog/dev.py", "__call__"),  # pictures of tracebacks for a developer's terminal quote the source
+    ("speech/tts/espeak.py", "from_config"),  # looks for its program on the PATH, once in the daemon's life
 ]
 WATCHED = ("socket:", "pipe:", "anon_inode:[eventpoll]")
 

@@ -205,8 +205,9 @@ async def test_a_rejection_is_spoken(stage: Stage) -> None:
 
 @scene(
     "16",
-    "The webhook rejects the call to a number without an assistant",
+    "The webhook rejects the call to a number without an assistant, and no voice can be had to say so",
     bounded="",
+    providers={"espeak": {"command": "/nonexistent/espeak-ng"}},
     numbers=[{"number": "*", "name": "Main line"}],
 )
 async def test_a_rejection_without_a_voice_is_a_refusal(stage: Stage) -> None:
