@@ -14,7 +14,7 @@ _ANSWER_S = 30.0  # a 1.5-billion-parameter model on two old cores takes its tim
 _FINISHED_S = 1.4  # a pause this long means that the assistant has finished
 _LONGEST_S = 45.0
 _MOMENT_S = 1.5  # "One moment, please." and the like
-_PATIENCE_S = 8.0
+_PATIENCE_S = 20.0
 _LOOK_S = 0.05
 _HANG_S = 5.0
 

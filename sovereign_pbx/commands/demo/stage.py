@@ -50,6 +50,8 @@ def configuration(ports: Ports, folder: Path, assistant: dict[str, Any], ami: tu
         "asterisk": asterisk,
         "recording": {"enabled": True},
         "log": {"level": "debug", "format": "json"},
+        # on an old or busy machine the model may take long; a demo had better wait than hear an apology
+        "providers": {"local": {"first_s": 25.0, "gap_s": 15.0}},
         "assistants": {"nova": assistant},
         "numbers": [{"number": scene.NUMBER, "name": "Main line", "assistant": "nova"}],
     }
