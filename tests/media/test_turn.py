@@ -1,4 +1,6 @@
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -29,6 +31,7 @@ class ScriptedSession:
         assert features.shape == (1, 80, 800) and list(feed) == ["input_features"]
         self.features.append(features)
         self.threads.add(threading.current_thread().name)
+        self.priority = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
         return [np.array([[self.answer()]], np.float32)]
 
 
@@ -44,6 +47,20 @@ def test_a_score_is_the_models_probability_and_is_made_off_the_loop(monkeypatch:
         session = turns._session
         assert isinstance(session, ScriptedSession)
         assert all(name.startswith("turn-model") for name in session.threads)
+        await turns.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
+def test_the_loop_goes_before_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        turns = model(monkeypatch, lambda: 0.5)
+        await turns.score(lambda: SPEECH)
+        session = turns._session
+        assert isinstance(session, ScriptedSession)
+        own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        assert session.priority == min(own + 10, 19)
         await turns.close()
 
     asyncio.run(scenario())
