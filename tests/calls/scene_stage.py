@@ -286,6 +286,24 @@ def merged(settings: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, An
     return together
 
 
+async def _audio_relay(stack: AsyncExitStack, ports: Mapping[str, int], *, wanted: bool, cut: bool) -> Relay | None:
+    if not wanted:
+        return None
+    relay = await stack.enter_async_context(Relay(("127.0.0.1", ports["audio"])))
+    if cut:
+        await relay.cut()
+    return relay
+
+
+async def _asterisk(root: Path, agi_port: int, audio_port: int) -> PrivateAsterisk:
+    agi, audio = f"127.0.0.1:{agi_port}", f"127.0.0.1:{audio_port}"
+    text = await asyncio.to_thread(lambda: render(agi=agi, audiosocket=audio))
+    return PrivateAsterisk(root, dialplan=text + FALLBACK_PLAN, context="sovereign", ami_read="call,dtmf")
+
+
+KNOWN_PHRASES = (GREETING, ANSWER, LONG_ANSWER, PLAIN.filler, PLAIN.apology, PLAIN.unwell, PLAIN.unheard)
+
+
 @asynccontextmanager
 async def stage(
     root: Path,
@@ -312,17 +330,9 @@ async def stage(
         block = reserve_ports()
         stack.callback(block.release)
         ports = {name: block.take(socket.SOCK_STREAM) for name in ("agi", "audio", "http")}
-        audio_relay = None
-        if audio_relayed or audio_cut:
-            audio_relay = await stack.enter_async_context(Relay(("127.0.0.1", ports["audio"])))
-        if audio_relay is not None and audio_cut:
-            await audio_relay.cut()
+        audio_relay = await _audio_relay(stack, ports, wanted=audio_relayed or audio_cut, cut=audio_cut)
         audio_port = audio_relay.port if audio_relay is not None else ports["audio"]
-        agi, audio = f"127.0.0.1:{ports['agi']}", f"127.0.0.1:{audio_port}"
-        text = await asyncio.to_thread(lambda: render(agi=agi, audiosocket=audio))
-        asterisk = await stack.enter_async_context(
-            PrivateAsterisk(root, dialplan=text + FALLBACK_PLAN, context="sovereign", ami_read="call,dtmf")
-        )
+        asterisk = await stack.enter_async_context(await _asterisk(root, ports["agi"], audio_port))
         phone = await stack.enter_async_context(SipPhone(asterisk.sip_address, port=asterisk.caller_port))
         relay = await stack.enter_async_context(Relay(("127.0.0.1", asterisk.ami_port))) if relayed else None
         ami = {
@@ -344,16 +354,7 @@ async def stage(
             folder, settings, asterisk, phone, deepgram, openai, elevenlabs, receiver, daemon, relay, audio_relay
         )
         made.unreachable = unreachable
-        made.phrases |= {
-            GREETING,
-            ANSWER,
-            PLAIN.filler,
-            PLAIN.apology,
-            PLAIN.unwell,
-            PLAIN.unheard,
-            LONG_ANSWER,
-            *phrases,
-        }
+        made.phrases |= {*KNOWN_PHRASES, *phrases}
         stack.push_async_callback(daemon.stop)
         if begin:
             await daemon.start()
