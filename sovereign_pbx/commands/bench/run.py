@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -42,6 +43,7 @@ from sovereign_pbx.testing.port_block import reserve_ports
 
 _READY_S = 30.0
 _SETTLE_S = 2.0
+_PIPED_COLUMNS = 160  # rich would fold the table at 80
 _ANSWER = "We open at nine in the morning, and we close at five in the afternoon. Is there anything else?"
 
 
@@ -104,7 +106,8 @@ async def measure_all(
     elif style == "markdown":
         click.echo(markdown(rows, dict(echo), machine(), scripted=target is None))
     else:
-        Console(highlight=False).print(table(rows, dict(echo), machine(), scripted=target is None))
+        shown = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
+        shown.print(table(rows, dict(echo), machine(), scripted=target is None))
     return int(any(row.lost for row in rows))
 
 
