@@ -154,7 +154,9 @@ def test_a_process_uses_no_less_than_its_first_thread() -> None:
     while time.process_time() < until:
         pass
     used = cpu_of(os.getpid()).share_since(before, 1.0)
-    assert used.whole >= used.loop >= 0.03
+    tick = 1 / os.sysconf("SC_CLK_TCK")  # the two are read one after the other, each rounded to ticks
+    assert used.whole > used.loop - 1.5 * tick
+    assert used.loop >= 0.03
     assert used.turn_model == 0
 
 
