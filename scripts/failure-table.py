@@ -72,7 +72,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 def row(outcome: Outcome) -> str:
     heard = "<br>".join(merged(outcome.heard)) or "nobody calls"
-    recorded = "<br>".join(merged(outcome.recorded)) or "nothing: it never knew of the call"
+    recorded = "<br>".join(merged(outcome.recorded)) or "nothing"
     bounded = "; ".join(filter(None, (outcome.bounded, outcome.remark))) or "–"
     return "| " + " | ".join(cell(text) for text in (outcome.title, heard, recorded, bounded)) + " |"
 
