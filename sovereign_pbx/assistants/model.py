@@ -25,7 +25,7 @@ USUAL_EVENTS = EVENTS[1:]
 EMBEDDED: Mapping[str, Mapping[str, Any]] = {
     "stt_config": {"provider": "whisper"},
     "llm_config": {"provider": "local", "fallbacks": ({"provider": "receptionist"},)},
-    "tts_config": {"provider": "hibari", "fallbacks": ({"provider": "pico"}, {"provider": "espeak"})},
+    "tts_config": {"provider": "hibari", "fallbacks": ({"provider": "pico"},)},
 }
 """Who hears, thinks and speaks where a block names nobody (contract §26.18): what needs no account, and sends nothing
 anywhere."""
