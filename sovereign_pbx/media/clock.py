@@ -49,7 +49,7 @@ class MediaClock:
             return
         if not self._lines:
             # As long as anybody listens, what was loaded before the first call stays out of the collector's sight.
-            # With it a full collection at 50 calls stops everything for 90 ms, which all callers hear; else for 11.
+            # With it a full collection (50 calls) stops everything for 55 to 71 ms, which all callers hear; else for 7.
             gc.freeze()
         line.vad = self._detector.attach(line.link.rate)
         self._lines = (*self._lines, line)
