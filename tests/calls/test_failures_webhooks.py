@@ -207,7 +207,7 @@ async def test_a_rejection_is_spoken(stage: Stage) -> None:
     "16",
     "The webhook rejects the call to a number without an assistant, and no voice can be had to say so",
     bounded="",
-    providers={"espeak": {"command": "/nonexistent/espeak-ng"}},
+    providers={"hibari": {"render_s": -1}},
     numbers=[{"number": "*", "name": "Main line"}],
 )
 async def test_a_rejection_without_a_voice_is_a_refusal(stage: Stage) -> None:

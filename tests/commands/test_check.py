@@ -27,7 +27,7 @@ base_url = "http://127.0.0.1:1/v1"
 first_message = "Hello"
 stt_config = { provider = "deepgram" }
 llm_config = { provider = "own", model = "m", messages = [{ role = "system", content = "Be kind." }] }
-tts_config = { provider = "espeak" }
+tts_config = { provider = "hibari" }
 [providers.deepgram]
 base_url = "ws://127.0.0.1:1"
 api_key = "dg-own-key"
@@ -142,7 +142,7 @@ def test_no_secret_is_ever_printed(tmp_path: Path) -> None:
         ('provider = "deepgram" }', 'provider = "depgram" }', "12:16", "did you mean 'deepgram'"),
         ('stt_config = { provider = "deepgram" }', 'stt_config = { model = "x" }', "12:1", "provider is missing"),
         ('provider = "own"', 'provider = "nobody"', "13:16", "there is no provider 'nobody'"),
-        ('provider = "espeak" }', 'provider = "elevenlabs" }', "14:1", "api_key is missing"),
+        ('provider = "hibari" }', 'provider = "elevenlabs" }', "14:1", "api_key is missing"),
     ],
 )
 def test_a_provider_nobody_knows_is_found(tmp_path: Path, replaced: str, by: str, place: str, words: str) -> None:
@@ -159,7 +159,7 @@ def test_a_provider_whose_package_is_not_installed_names_it(tmp_path: Path, monk
     monkeypatch.setattr("sovereign_pbx.speech.catalogue.validate", validate)
     result = checked(tmp_path, SOUND)
     assert result.exit_code == 1
-    assert '14:16: error: assistants.reception.tts_config.provider: "espeak" needs the package hibari' in result.output
+    assert '14:16: error: assistants.reception.tts_config.provider: "hibari" needs the package hibari' in result.output
 
 
 def test_the_example_of_the_project_passes() -> None:
