@@ -83,6 +83,7 @@ class HangGuard:
         faulthandler.enable(self._stderr)  # also for the SIGABRT of systemd's watchdog, and for native crashes
         self._due = loop.time()
         self._beat(loop)
+        self._arm()  # at once: a hang in the first quarter of a second would find nothing armed
         self._thread.start()
 
     def close(self) -> None:
@@ -104,13 +105,16 @@ class HangGuard:
         self._due = now + self._beat_s
         self._timer = loop.call_at(self._due, self._beat, loop)
 
+    def _arm(self) -> None:
+        faulthandler.dump_traceback_later(2 * self._limit_s, exit=True, file=self._stderr)
+
     # --- the thread
 
     def _watch(self) -> None:
         interval = watchdog_interval()
         seen, idle_s, silent_s = self._beats, 0.0, 0.0
         while not self._ended.wait(self._beat_s):
-            faulthandler.dump_traceback_later(2 * self._limit_s, exit=True, file=self._stderr)
+            self._arm()
             if self._beats == seen:
                 idle_s += self._beat_s
                 if idle_s >= self._limit_s:
