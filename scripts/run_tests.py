@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ((3, 11), (3, 12), (3, 13))
-EXTRAS = ("dev", "embedded", "elevenlabs", "plot")
+EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot")
 UNIT = ("-m", "not pbx and not speech")
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from sovereign_pbx.assistants.account import Account
 from sovereign_pbx.assistants.directory import Directory, Number
+from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.assistants.model import Assistant, identifier_of
 from sovereign_pbx.assistants.problem import Path as KeyPath
 from sovereign_pbx.assistants.problem import Report
 from sovereign_pbx.assistants.secret import Redactor
 from sovereign_pbx.assistants.shape import NOTHING
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
+from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_checks import cross_check
 from sovereign_pbx.config_findings import Finding, InvalidConfig, located
@@ -48,6 +50,17 @@ class _NamedAssistant(Record):
         key = str(path[-1])
         given = {"name": key, "id": identifier_of(key), **value} if isinstance(value, Mapping) else value
         return Assistant.read(given, path, report) or NOTHING
+
+
+class _Named(Record):
+    """Anything else under the name of its table, which stands in for a missing `name` and `id`."""
+
+    def check(self, value: Any, path: KeyPath, report: Report) -> Any:
+        key = str(path[-1])
+        named = isinstance(value, Mapping)
+        return super().check(
+            {"name": key, "id": identifier_of(f"{path[0]} {key}"), **value} if named else value, path, report
+        )
 
 
 class _NumberEntry(Record):
@@ -88,6 +101,10 @@ ROOT = Table(
     Key("log", Record(Log)),
     Key("providers", MapOf(PROVIDER), "Access to a provider, under its name."),
     Key("assistants", MapOf(_NamedAssistant()), "An assistant, under a name of its own; as many as you like."),
+    Key(
+        "trunks", MapOf(_Named(Trunk)), "A trunk of the PBX, for outbound calls and transfers, under a name of its own."
+    ),
+    Key("mcp_servers", MapOf(_Named(McpServer)), "A server of tools (MCP), under a name of its own."),
     Key("numbers", ListOf(_NumberEntry()), "Which number leads to which assistant; a block for each number."),
     Key("freeswitch", _Later()),
     Key("sip", _Later()),
@@ -110,6 +127,8 @@ class Config:
     log: Log = field(default_factory=Log)
     providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assistants: Mapping[str, Assistant] = field(default_factory=dict)  # by the name of the table; API-made ones by id
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
     numbers: tuple[Number, ...] = ()
 
     path: Path = Path()
@@ -119,8 +138,8 @@ class Config:
 
     @property
     def directory(self) -> Directory:
-        """Numbers and assistants, for `assistants.resolve`."""
-        return Directory(self.assistants, self.numbers)
+        """Numbers, assistants and what they refer to, as the files say: a new one each time."""
+        return Directory(self.assistants, self.numbers, trunks=self.trunks, mcp_servers=self.mcp_servers)
 
     @property
     def account(self) -> Account:

@@ -40,13 +40,16 @@ SHOWN = {
 STARTS = {("assistants", "reception", "llm_config", "messages"), ("numbers",)}
 """Lists of tables with an element in the example; others are commented out whole."""
 
+OPTIONAL = {"trunks", "mcp_servers"}
+"""Named tables that most installations have none of."""
+
 
 def example() -> str:
     """The text of `config.example.toml`."""
     blocks = [TITLE]
     silent: list[tuple[str, ...]] = []  # lists of tables that are commented out, with everything in them
     for section in sections():
-        if section.repeated and section.path not in STARTS:
+        if (section.repeated and section.path not in STARTS) or (section.named and section.path[0] in OPTIONAL):
             silent.append(section.path)
         commented = any(section.path[: len(path)] == path for path in silent)
         blocks.append(_section(section, commented=commented))

@@ -7,7 +7,7 @@ from sovereign_pbx.assistants.shape import NOTHING, Nullable, Shape, Text
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.config import ROOT
 
-SAMPLES = {"providers": "openai", "assistants": "reception"}
+SAMPLES = {"providers": "openai", "assistants": "reception", "trunks": "carrier", "mcp_servers": "orders"}
 """Names that the user chooses, as the example chooses them."""
 
 
@@ -67,4 +67,4 @@ def table_of(shape: Shape) -> tuple[Table | None, bool]:
 def has_default(key: Key) -> bool:
     """Does leaving the key out mean a value that can be written down? TOML has no null; "" may mean "derived"."""
     derived = key.default == "" and isinstance(key.shape, Text) and key.shape.least > 0
-    return key.default is not NOTHING and key.default is not None and not derived
+    return key.default is not NOTHING and key.default is not None and not derived and not key.required

@@ -14,7 +14,7 @@ from sovereign_pbx.assistants.shape import NOTHING, Choice, Shape
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.config import ROOT, examine, load
 from sovereign_pbx.config_example import SHOWN, example, toml
-from sovereign_pbx.config_layout import has_default, sections
+from sovereign_pbx.config_layout import SAMPLES, has_default, sections
 from sovereign_pbx.config_reference import placed_in
 from sovereign_pbx.core.errors import ConfigError
 
@@ -34,7 +34,7 @@ def keys_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
     elif isinstance(shape, ListOf):
         yield from keys_of(shape.item, path)
     elif isinstance(shape, MapOf):
-        yield from keys_of(shape.value, (*path, "openai" if path == ("providers",) else "reception"))
+        yield from keys_of(shape.value, (*path, SAMPLES[path[-1]]))
     elif isinstance(shape, Table):
         for key in shape.keys.values():
             yield (*path, key.name), key

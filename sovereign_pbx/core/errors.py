@@ -9,7 +9,8 @@ SovereignError
 │   ├── LinkBroken        it died (reset, half-open, stalled)
 │   └── LinkFull          the peer stopped reading and was dropped
 ├── ProviderError         a speech or language provider failed; carries provider, stage, kind
-└── WebhookError          a customer's webhook failed; carries url, kind
+├── WebhookError          a customer's webhook failed; carries url, kind
+└── Refused               we won't: a rule, a limit or the state of things forbids it; carries code, message
 """
 
 from dataclasses import dataclass
@@ -97,3 +98,14 @@ class WebhookError(SovereignError):
 
     def __str__(self) -> str:
         return f"webhook {self.url} {self.kind}" + (f": {self.detail}" if self.detail else "")
+
+
+@dataclass(eq=False)
+class Refused(SovereignError):
+    """An order that is not carried out. `code` is for programs (`destination_not_allowed`), `message` for people."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message

@@ -1,0 +1,36 @@
+"""A trunk: what the PBX reaches the outside world by (contract §16.2).
+
+The PBX owns the trunk itself, with its registration and codecs; what stands here is how the daemon names it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sovereign_pbx.assistants.model import IDENTIFIER
+from sovereign_pbx.assistants.secret import NO_SECRET
+from sovereign_pbx.assistants.shape import Choice, Flag, Text
+from sovereign_pbx.assistants.table import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """One trunk of the PBX."""
+
+    id: str = setting("", IDENTIFIER, "Identifier; without it one is derived from the name.", example="carrier")
+    name: str = setting("", Text(1, 200), "Name that people see; without it the name of the table.", example="Carrier")
+    endpoint: str = setting(
+        "",
+        Text(0, 64, pattern=r"[A-Za-z0-9_.-]*", what="a name of letters, digits, _, - and ."),
+        "What the PBX calls it (the PJSIP endpoint); without it the name, with - for what can't stand there.",
+        example="carrier-endpoint",
+    )
+    provider: str = setting("", Text(0, 200), "Whose trunk it is; kept and shown.", example="Example Telecom")
+    address: str = setting(
+        "", Text(0, 253), "The provider's SIP address, for the printed PBX configuration.", example="sip.example.com"
+    )
+    transport: Literal["udp", "tcp", "tls"] = setting(
+        "udp", Choice(("udp", "tcp", "tls")), "Transport, for the printed PBX configuration."
+    )
+    auth_username: str = setting("", Text(0, 200), "User name there, likewise.", example="user")
+    auth_password: str = setting(NO_SECRET, Text(0, 512, secret=True), "Password there; never shown again.")
+    is_active: bool = setting(True, Flag(), "Off: nothing is dialled on it.")
