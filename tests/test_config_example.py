@@ -34,7 +34,7 @@ def keys_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
     elif isinstance(shape, ListOf):
         yield from keys_of(shape.item, path)
     elif isinstance(shape, MapOf):
-        yield from keys_of(shape.value, (*path, SAMPLES[path[-1]]))
+        yield from keys_of(shape.value, (*path, SAMPLES.get(path[-1], "")))
     elif isinstance(shape, Table):
         for key in shape.keys.values():
             yield (*path, key.name), key
