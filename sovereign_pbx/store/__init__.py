@@ -5,7 +5,7 @@ Times are ISO 8601 UTC text with milliseconds (`2026-11-20T07:32:00.123Z`), made
 caller. May import core and assistants.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,7 +30,19 @@ class Due:
 
     outgoing: Outgoing
     attempts: int
-    created_at: str
+    created_at: str  # since when it is tried: when it was written, or put back by hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Besides:
+    """What whoever asks for due webhooks does not want to hear of. `lanes` are URLs without their query."""
+
+    webhook_ids: Collection[str] = ()
+    lanes: Collection[str] = ()
+    origins: Collection[str] = ()
+
+
+NONE_LEFT_OUT = Besides()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,8 +101,9 @@ class Store(Protocol):
     async def unfinished(self) -> list[CallRow]:
         """Calls without an end: what a daemon that was killed left behind."""
 
-    async def due(self, now: str, limit: int = 64) -> list[Due]:
-        """Webhooks to deliver now: at most one a call (the oldest undelivered), none that waits for its back-off."""
+    async def due(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
+        """Webhooks to deliver now: at most one a call (the oldest undelivered), none that waits for its back-off,
+        none of `besides`. Receivers take turns: servers, and on each server its paths."""
 
     async def delivered(self, webhook_id: str, at: str) -> None: ...
 

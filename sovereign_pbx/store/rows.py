@@ -90,6 +90,11 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}:{port}"
 
 
+def lane_of(url: str) -> str:
+    """The URL without its query: one receiver of those that may share a server."""
+    return url.partition("?")[0]
+
+
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sovereign_pbx.core.values import Message, TurnRecord
-from sovereign_pbx.store import CallRow, Due, Outgoing, reading, rows, schema
+from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing, reading, rows, schema
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.writer import Statement, Writer
@@ -151,8 +151,8 @@ class SqliteStore:
     async def unfinished(self) -> list[CallRow]:
         return await self._read(reading.unfinished)
 
-    async def due(self, now: str, limit: int = 64) -> list[Due]:
-        return await self._read(reading.due, now, limit)
+    async def due(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
+        return await self._read(reading.due, now, limit, besides)
 
     async def deliveries(self, call_id: str) -> list[reading.Delivery]:
         """How far each webhook of a call has come, in order."""

@@ -1,17 +1,16 @@
 """Delivers what the outbox holds: at least once, in order per call, without one receiver holding up another's.
 
-Theory of operation: one task asks the store what is due and starts an attempt for each, as far as the receiver's origin
-has a place free; an attempt ends in `delivered`, `postpone` or `bury` and wakes the task. Nothing is remembered here
-that the store does not know: a stopped or killed deliverer simply starts again.
+Theory of operation: one task asks the store what is due, for receivers that have a place free (lanes.py), and starts an
+attempt for each; an attempt ends in `delivered`, `postpone` or `bury` and wakes the task. Nothing that matters is
+remembered here and not in the store: a stopped or killed deliverer simply starts again.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -20,12 +19,15 @@ import structlog
 
 from sovereign_pbx.core.errors import WebhookError
 from sovereign_pbx.store import Due, Store
-from sovereign_pbx.store.rows import origin_of
+from sovereign_pbx.store.rows import lane_of, origin_of
 from sovereign_pbx.webhooks import signing
 from sovereign_pbx.webhooks.envelope import utc_text
-from sovereign_pbx.webhooks.post import post, public_url
+from sovereign_pbx.webhooks.lanes import USUAL, Bounds, Lanes
+from sovereign_pbx.webhooks.post import ComeAgain, post, public_url
 
 log = structlog.get_logger(__name__)
+
+_LOOK = 64  # webhooks read at once; their bodies may be large
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,10 @@ class Patience:
         doubled: float = self.first_s * 2 ** min(attempts - 1, 30)
         return min(doubled, self.longest_s) * random.uniform(0.5, 1.0)
 
+    def asked_for_s(self, after_s: float) -> float:
+        """How long to wait for a receiver that said so itself: never less, unless it wants more than `longest_s`."""
+        return min(max(after_s, self.first_s / 2) * random.uniform(1.0, 1.1), self.longest_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -56,8 +62,8 @@ class Attempt:
 class Deliverer:
     """Owns its tasks: `start` it once, `poke` it when the outbox has grown, `close` it.
 
-    `per_origin`: attempts at once to one receiver (one, while it is failing); `at_once`: to all together; `poll_s`: how
-    often to look without being poked. `now` is the wall clock, for back-off and signatures.
+    `poll_s`: how often to look without being poked, and so how soon what another process put back is seen. `now` is the
+    wall clock, for back-off and signatures.
     """
 
     def __init__(
@@ -67,8 +73,7 @@ class Deliverer:
         *,
         user_agent: str = signing.USER_AGENT,
         patience: Patience = Patience(),
-        per_origin: int = 4,
-        at_once: int = 256,
+        bounds: Bounds = USUAL,
         poll_s: float = 2.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         observe: Callable[[Attempt], None] = lambda attempt: None,
@@ -77,8 +82,6 @@ class Deliverer:
         self._session = session
         self._user_agent = user_agent
         self._patience = patience
-        self._per_origin = per_origin
-        self._at_once = at_once
         self._poll_s = poll_s
         self._now = now
         self._observe = observe
@@ -86,12 +89,11 @@ class Deliverer:
         self._stopping = False
         self._held: set[str] = set()  # webhook ids with an attempt under way
         self._let_go: set[str] = set()  # those that left `_held` while the store was being asked: its answer is older
-        self._busy: Counter[str] = Counter()  # attempts under way by origin
-        self._failing: set[str] = set()  # origins whose last attempt failed
+        self._lanes = Lanes(bounds)
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Deliverer {len(self._held)} under way, {len(self._failing)} receivers failing>"
+        return f"<Deliverer {len(self._held)} under way, {self._lanes.failing} receivers failing>"
 
     def start(self) -> None:
         """Begin with what the last run left."""
@@ -127,50 +129,50 @@ class Deliverer:
 
     async def _ready(self) -> list[Due]:
         self._let_go.clear()
+        now = self._now()
+        besides = replace(self._lanes.closed(now.timestamp()), webhook_ids=set(self._held))
         try:
-            due = await self._store.due(utc_text(self._now()), 64 + len(self._held))
+            due = await self._store.due(utc_text(now), _LOOK, besides)
         except Exception as exc:  # whatever is wrong may pass; ending this task would lose every later webhook
             log.warning("outbox_unreadable", error=str(exc))
             return []
-        return [one for one in due if one.outgoing.webhook_id not in self._held | self._let_go]
+        fresh = [one for one in due if one.outgoing.webhook_id not in self._held | self._let_go]
+        return self._lanes.fairly(fresh, lane=_lane, origin=_origin)
 
     def _begin(self, due: Due, attempts: asyncio.TaskGroup) -> None:
-        origin = origin_of(due.outgoing.url)
-        places = 1 if origin in self._failing else self._per_origin
-        if self._busy[origin] >= places or len(self._held) >= self._at_once or self._stopping:
+        if self._stopping or not self._lanes.enter(_lane(due), _origin(due), self._now().timestamp()):
             return
-        self._busy[origin] += 1
         self._held.add(due.outgoing.webhook_id)
-        attempts.create_task(self._attempt(due, origin))
+        attempts.create_task(self._attempt(due))
 
     # --- one of them
 
-    async def _attempt(self, due: Due, origin: str) -> None:
+    async def _attempt(self, due: Due) -> None:
         with structlog.contextvars.bound_contextvars(call_id=due.outgoing.call_id):
             try:
-                await self._deliver(due, origin)
+                await self._deliver(due)
             except Exception as exc:  # the store refused; the others must go on
                 log.exception("webhook_not_settled", webhook_id=due.outgoing.webhook_id, error=str(exc))
                 # It is still due: without a pause it would be sent again and again.
                 await asyncio.sleep(self._poll_s)
             finally:
-                self._busy[origin] -= 1
-                if not self._busy[origin]:
-                    del self._busy[origin]
+                self._lanes.leave(_lane(due), _origin(due))
                 self._held.discard(due.outgoing.webhook_id)
                 self._let_go.add(due.outgoing.webhook_id)
                 self._woken.set()
 
-    async def _deliver(self, due: Due, origin: str) -> None:
+    async def _deliver(self, due: Due) -> None:
         began = time.monotonic()
         error = await self._send(due)
         if error is None:
-            self._failing.discard(origin)
+            self._lanes.went_well(_lane(due))
             await self._store.delivered(due.outgoing.webhook_id, utc_text(self._now()))
             self._tell(Attempt(due.outgoing.event, "delivered", "", time.monotonic() - began))
             return
-        self._failing.add(origin)
-        last = await self._put_off(due, str(error))
+        wait_s = self._wait_s(due, error)
+        asked_for_s = wait_s if isinstance(error, ComeAgain) else 0.0
+        self._lanes.failed(_lane(due), self._now().timestamp(), asked_for_s)
+        last = await self._put_off(due, str(error), wait_s)
         self._tell(Attempt(due.outgoing.event, "dead" if last else "failed", error.kind, time.monotonic() - began))
 
     async def _send(self, due: Due) -> WebhookError | None:
@@ -189,7 +191,12 @@ class Deliverer:
             return exc
         return None
 
-    async def _put_off(self, due: Due, error: str) -> bool:
+    def _wait_s(self, due: Due, error: WebhookError) -> float:
+        if isinstance(error, ComeAgain):
+            return self._patience.asked_for_s(error.after_s)
+        return self._patience.wait_s(due.attempts + 1)
+
+    async def _put_off(self, due: Due, error: str, wait_s: float) -> bool:
         """Postpone, or bury (True) if it has been tried for long enough."""
         one, now, attempts = due.outgoing, self._now(), due.attempts + 1
         last_chance = datetime.fromisoformat(due.created_at) + timedelta(seconds=self._patience.give_up_s)
@@ -198,7 +205,7 @@ class Deliverer:
             log.error("webhook_given_up", **what)
             await self._store.bury(one.webhook_id, utc_text(now), error)
             return True
-        until = min(now + timedelta(seconds=self._patience.wait_s(attempts)), last_chance)
+        until = min(now + timedelta(seconds=wait_s), last_chance)
         log.warning("webhook_failed", next_try=utc_text(until), **what)
         await self._store.postpone(one.webhook_id, utc_text(until), error)
         return False
@@ -208,3 +215,11 @@ class Deliverer:
             self._observe(attempt)
         except Exception:  # an observer must never stop deliveries
             log.exception("delivery_observer_failed")
+
+
+def _lane(due: Due) -> str:
+    return lane_of(due.outgoing.url)
+
+
+def _origin(due: Due) -> str:
+    return origin_of(due.outgoing.url)

@@ -3,15 +3,27 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 
 from sovereign_pbx.core.errors import WebhookError, WebhookFault
+from sovereign_pbx.webhooks import retry_after
 from sovereign_pbx.webhooks.names import Resolver
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class ComeAgain(WebhookError):
+    """The receiver is busy (429, 503) and says when to come again."""
+
+    after_s: float = 0.0
+
+    __str__ = WebhookError.__str__
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -73,8 +85,13 @@ def _check_status(url: str, response: aiohttp.ClientResponse) -> None:
     if 300 <= status < 400:
         detail = f"answered {status}; redirects are not followed, configure the final address"
         raise WebhookError(public_url(url), "redirect", detail)
-    if not 200 <= status < 300:
-        raise WebhookError(public_url(url), "status", f"answered {status}")
+    if 200 <= status < 300:
+        return
+    after_s = retry_after.seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+    if status in (429, 503) and after_s is not None:
+        detail = f"answered {status} and asked to wait {after_s:.0f} s"
+        raise ComeAgain(public_url(url), "status", detail, after_s)
+    raise WebhookError(public_url(url), "status", f"answered {status}")
 
 
 def _check_encoding(url: str, response: aiohttp.ClientResponse) -> None:

@@ -14,10 +14,11 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign_pbx.store import CallRow, Due, Outgoing
+from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks.delivery import Attempt, Deliverer, Patience
+from sovereign_pbx.webhooks.lanes import USUAL, Bounds
 from sovereign_pbx.webhooks.post import open_session
 from tests.webhooks.receiver import SECRET, Got, Receiver, answering, dead_url, fine, listening, never
 
@@ -74,10 +75,10 @@ class Bench:
         """A look that began later has ended, and so have the attempts it led to."""
         return self.looks_ended > begun and not self.deliverer._held
 
-    async def look(self, now: str, limit: int = 64) -> list[Due]:
+    async def look(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
         """Stands before the store's `due` and counts."""
         self.looks_begun += 1
-        found = await type(self.store).due(self.store, now, limit)
+        found = await type(self.store).due(self.store, now, limit, besides)
         self.looks_ended += 1
         return found
 
@@ -89,7 +90,7 @@ async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None
 
 
 @asynccontextmanager
-async def bench(path: Path, *, per_origin: int = 4, at_once: int = 256) -> AsyncIterator[Bench]:
+async def bench(path: Path, bounds: Bounds = USUAL) -> AsyncIterator[Bench]:
     clock, attempts, patience = Clock(), list[Attempt](), Patience(attempt_s=5.0)
     store = await SqliteStore.open(path / "calls.db", synchronous="normal")
     async with open_session() as session:
@@ -97,8 +98,7 @@ async def bench(path: Path, *, per_origin: int = 4, at_once: int = 256) -> Async
             store,
             session,
             patience=patience,
-            per_origin=per_origin,
-            at_once=at_once,
+            bounds=bounds,
             poll_s=0.05,
             now=clock,
             observe=attempts.append,
@@ -193,7 +193,7 @@ def test_after_a_day_of_failures_a_webhook_is_buried_and_the_next_one_goes(tmp_p
 def test_a_dead_receiver_and_a_silent_one_do_not_delay_another(tmp_path: Path) -> None:
     async def run() -> None:
         silent, alive = Receiver(never), Receiver(fine)
-        async with listening(silent), listening(alive), bench(tmp_path, at_once=20) as b:
+        async with listening(silent), listening(alive), bench(tmp_path, Bounds(at_once=20)) as b:
             dead = dead_url()
             for n in range(150):
                 await b.enqueue(f"dead{n}", dead, "status-update")
@@ -227,6 +227,7 @@ def test_a_failing_receiver_is_asked_one_at_a_time_until_it_recovers(tmp_path: P
             await until(lambda: len(b.attempts) == 1)
             for n in range(1, 9):
                 await b.enqueue(f"c{n}", receiver.url, "status-update")
+            b.clock.advance(1)  # it is left alone for a moment after a failure
             await until(lambda: len(at_once) == 2)
             await asyncio.sleep(0.2)  # several polls, none of which may start a second attempt
             assert at_once == [1, 1]
@@ -238,7 +239,7 @@ def test_a_failing_receiver_is_asked_one_at_a_time_until_it_recovers(tmp_path: P
 
 def test_a_delivered_webhook_is_not_sent_twice_under_load(tmp_path: Path) -> None:
     async def run() -> None:
-        async with listening(Receiver(fine)) as receiver, bench(tmp_path, per_origin=16) as b:
+        async with listening(Receiver(fine)) as receiver, bench(tmp_path, Bounds(per_lane=16)) as b:
             for n in range(100):
                 await b.enqueue(f"c{n}", receiver.url, "in-progress", "ended", "report")
             await until(lambda: len(b.attempts) == 300)
@@ -261,7 +262,7 @@ def test_an_answer_of_the_store_that_is_out_of_date_sends_nothing_twice(
             await b.enqueue("c1", receiver.url, "status-update")
             await until(lambda: len(receiver.got) == 1)
 
-            async def late(now: str, limit: int = 64) -> list[Due]:
+            async def late(now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
                 found = await b.look(now, limit)
                 if found:  # still due when it was read; delivered before the answer arrives
                     release.set()
