@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "call": "Place a call.",
     "calls": "List calls, show one with its transcript, follow them live.",
     "assistants": "List assistants, show one, try which one takes a call.",
+    "keys": "Make, list and revoke the keys of the REST API.",
     "dialplan": "Print the dialplan that brings calls here.",
     "config": "Show the configuration, an example, the reference, the schema.",
     "models": "List and fetch the models of the embedded engines.",

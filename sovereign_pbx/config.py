@@ -22,6 +22,7 @@ from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_checks import cross_check
+from sovereign_pbx.config_entries import Entries, merged, own_entries
 from sovereign_pbx.config_findings import Finding, InvalidConfig, located
 from sovereign_pbx.config_secrets import Expander, References
 from sovereign_pbx.config_sections import (
@@ -135,6 +136,8 @@ class Config:
     warnings: tuple[Finding, ...] = ()
     redactor: Redactor = field(default_factory=Redactor)
     resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the file with its references expanded
+    own: Entries = field(default_factory=dict, repr=False)  # by kind: what the administrator's file holds
+    made: Entries = field(default_factory=dict, repr=False)  # by kind: what the API made
 
     @property
     def directory(self) -> Directory:
@@ -151,6 +154,11 @@ class Config:
     def state_dir(self) -> Path:
         """The daemon's own folder; a relative one starts at the folder of the configuration file."""
         return self.path.parent / self.daemon.state_dir
+
+    @property
+    def keys(self) -> Path:
+        """The file of the API keys."""
+        return self.state_dir / "keys.toml"
 
     @property
     def database(self) -> Path:
@@ -201,13 +209,22 @@ def _examined(source: Source, environ: Mapping[str, str]) -> Examined:
     parts = ROOT.check(resolved, (), report)
     _warn_of_plain_secrets(expander, source, report)
     config = Config(**_sections(parts), path=source.path.absolute(), redactor=expander.redactor, resolved=resolved)
-    made, made_findings = machine_owned(config.state_dir / "assistants.d")
-    config = dataclasses.replace(config, assistants={**made, **config.assistants})
+    made, made_findings = machine_owned(config.state_dir)
+    config = dataclasses.replace(config, own=_own(config, source))
+    config = dataclasses.replace(config, **merged(config, made))
     cross_check(config, report)
     findings = (*located(report.problems, str(source.path), source.positions), *made_findings)
     if any(finding.severity == "error" for finding in findings):
         return Examined(source.path, None, findings)
     return Examined(source.path, dataclasses.replace(config, warnings=findings), findings)
+
+
+def _own(config: Config, source: Source) -> Entries:
+    def place(*path: str | int) -> str:
+        found = source.positions.place(path)
+        return f"{source.path}:{found[0]}" if found else str(source.path)
+
+    return own_entries(config, place)
 
 
 def _sections(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,29 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
-    """Health and metrics."""
+    """The REST API, health and metrics."""
 
     enabled: bool = setting(True, Flag(), "Listen at all.")
-    host: str = setting("127.0.0.1", HOST, "Address to listen on; beyond loopback, put a TLS proxy in front.")
+    host: str = setting(
+        "127.0.0.1", HOST, "Address to listen on; beyond loopback, set a certificate or put a TLS proxy in front."
+    )
     port: int = setting(8090, PORT, "TCP port.")
+    tls_certificate: str = setting(
+        "",
+        Text(0, 4096, what="a path"),
+        "Certificate with its chain (PEM), read at the start; empty: plain HTTP.",
+        example="/etc/sovereign-pbx/tls.pem",
+    )
+    tls_key: str = setting(
+        "",
+        Text(0, 4096, what="a path"),
+        "Its private key (PEM); empty: in the certificate's file.",
+        example="/etc/tls.key",
+    )
+    requests_per_minute: int = setting(100, Whole(1, 1_000_000), "Requests that one API key may make in a minute.")
+    commands_per_minute: int = setting(10, Whole(1, 1_000_000), "Control commands to one call in a minute.")
+    limit_loopback: bool = setting(True, Flag(), "Count requests from this machine too.")
+    max_body_bytes: int = setting(1_000_000, Whole(10_000, 100_000_000), "Larger request bodies are refused.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from typing import Any
 
 import structlog
 
-from sovereign_pbx import __version__, service
+from sovereign_pbx import __version__, rest, service
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.account import Target, target_for
+from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.desk import CallDesk, Limits
 from sovereign_pbx.calls.providers import Providers
@@ -21,6 +22,7 @@ from sovereign_pbx.calls.retention import keep_swept
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.trace import Tracer, log_trace
 from sovereign_pbx.config import Config
+from sovereign_pbx.config_entries import entries_of
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
@@ -32,6 +34,7 @@ from sovereign_pbx.probe import Probe
 from sovereign_pbx.speech import catalogue, models
 from sovereign_pbx.speech.phrases import PhraseCache
 from sovereign_pbx.store import CallRow
+from sovereign_pbx.store.object_files import ObjectFiles
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks.ask import Asker
 from sovereign_pbx.webhooks.delivery import Deliverer, Patience
@@ -54,6 +57,7 @@ class Daemon:
         self.tracer = Tracer()
         self.metrics = Metrics()
         self.pbx = AsteriskPbx(asterisk_settings(config))
+        self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config))
         self.desk: CallDesk
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -113,7 +117,7 @@ class Daemon:
             config.asterisk.agi.decide_timeout_seconds,
         )
         desk = self.desk = CallDesk(services, limits)
-        await recover(store, self._target_of, config.directory, config.recordings)
+        await recover(store, self._target_of, self.estate.directory, config.recordings)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
         if config.http.enabled:
@@ -129,7 +133,10 @@ class Daemon:
                 providers=services.providers,
                 logs=self._logs,
             )
-            await stack.enter_async_context(serve(probe, self.metrics, config.http.host, config.http.port))
+            backend = rest.Backend(config=config, estate=self.estate)
+            app = rest.application(backend, probe, self.metrics)
+            tls = await rest.tls_of(config)
+            await stack.enter_async_context(serve(app, config.http.host, config.http.port, tls=tls))
         if config.recordings is not None and config.recording.retention_days:
             sweeping = keep_swept(config.recordings, config.recording.retention_days)
             await stack.enter_async_context(in_background(sweeping, "retention"))
@@ -173,7 +180,7 @@ class Daemon:
             tracer=self.tracer,
             pbx=self.pbx,
             turn_model=turn_model,
-            directory=config.directory,
+            directory=self.estate.directory,
             account=config.account,
             recordings=config.recordings,
             may_dial=config.dialling.permits,
@@ -185,7 +192,7 @@ class Daemon:
 
     def _target_of(self, row: CallRow, event: str) -> Target | None:
         """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
-        saved = self.config.directory.assistant(row.assistant_id) if row.assistant_id else None
+        saved = self.estate.directory.assistant(row.assistant_id) if row.assistant_id else None
         return target_for(event, saved or _as_it_was(row), self.config.account)
 
 

@@ -1,31 +1,41 @@
-"""The HTTP listener: health and metrics today, every further route of the API in the same application."""
+"""The HTTP listener and its application: health, metrics, and the operations of the API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-import msgspec
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from sovereign_pbx.api.gate import Gate
 from sovereign_pbx.api.health import Health, HealthProbe
 from sovereign_pbx.api.metrics import Metrics
-from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.api.operation import Operation
+from sovereign_pbx.api.routes import add_operations, error_of, json_response
+from sovereign_pbx.core.errors import ConfigError, SovereignError
 
 log = structlog.get_logger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(probe: HealthProbe, metrics: Metrics, *, max_body: int = 1_000_000) -> web.Application:
-    """The application: `/api/v1/health`, `/metrics`; anything else is a JSON error (contract §18)."""
+def make_app(
+    probe: HealthProbe,
+    metrics: Metrics,
+    operations: Sequence[Operation] = (),
+    gate: Gate | None = None,
+    *,
+    max_body: int = 1_000_000,
+) -> web.Application:
+    """The application: `operations` behind `gate`, health, `/metrics`; anything else is a JSON error (contract §18)."""
     health = Health(probe)
 
     async def get_health(request: web.Request) -> web.Response:
         status, body = await health.report()
-        return _json(body, HTTPStatus.SERVICE_UNAVAILABLE if status == "down" else HTTPStatus.OK)
+        return json_response(body, HTTPStatus.SERVICE_UNAVAILABLE if status == "down" else HTTPStatus.OK)
 
     async def get_metrics(request: web.Request) -> web.Response:
         async with asyncio.timeout(5):
@@ -36,13 +46,15 @@ def make_app(probe: HealthProbe, metrics: Metrics, *, max_body: int = 1_000_000)
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/api/v1/health", get_health)
     app.router.add_get("/metrics", get_metrics)
+    if gate is not None:
+        add_operations(app, operations, gate)
     return app
 
 
 @asynccontextmanager
-async def serve(probe: HealthProbe, metrics: Metrics, host: str, port: int) -> AsyncIterator[int]:
+async def serve(app: web.Application, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """The API, listening inside the `with`; the port. ConfigError if the address can't be had."""
-    listener = Listener(make_app(probe, metrics))
+    listener = Listener(app, tls=tls)
     bound = await listener.start(host, port)
     try:
         yield bound
@@ -57,10 +69,18 @@ class Listener:
     `max_connections` how many there may be (policy: one more is closed at once).
     """
 
-    def __init__(self, app: web.Application, *, idle_s: float = 10.0, max_connections: int = 256) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        idle_s: float = 10.0,
+        max_connections: int = 256,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         # The access log would be one line a scrape; what went wrong is logged where it is answered.
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s, lingering_time=1.0, max_headers=64)
         self._max_connections = max_connections
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self.refused = 0
 
@@ -69,7 +89,7 @@ class Listener:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._connection, host, port)
+            self._server = await loop.create_server(self._connection, host, port, ssl=self._tls)
         except OSError as exc:
             await self._runner.cleanup()
             reason = exc.strerror or str(exc)
@@ -107,25 +127,15 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
         if exc.status < 400:
             raise
         kept = {name: exc.headers[name] for name in ("Allow",) if name in exc.headers}
-        return _error(HTTPStatus(exc.status), kept)
+        return error_of(HTTPStatus(exc.status), kept)
     except TimeoutError:
-        return _error(HTTPStatus.SERVICE_UNAVAILABLE)
+        return error_of(HTTPStatus.SERVICE_UNAVAILABLE)
+    except SovereignError as exc:  # a disk that refuses, say: it may pass
+        log.error("request_refused", method=request.method, path=request.path[:200], error=str(exc))
+        return error_of(HTTPStatus.SERVICE_UNAVAILABLE)
     except Exception:  # the details are for the log, not for whoever asked
         log.exception("request_failed", method=request.method, path=request.path[:200])
-        return _error(HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _error(status: HTTPStatus, headers: dict[str, str] | None = None) -> web.Response:
-    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    return _json(
-        {"error": status.phrase, "code": code, "message": status.description or status.phrase}, status, headers
-    )
-
-
-def _json(body: object, status: HTTPStatus, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers or {}
-    )
+        return error_of(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -158,7 +158,7 @@ def test_a_port_that_is_taken_is_a_configuration_error() -> None:
     async def run() -> None:
         async with serving(ScriptedProbe()) as port:
             with pytest.raises(ConfigError, match=f"can't listen on 127.0.0.1 port {port}.*\n.*choose another"):
-                async with serve(ScriptedProbe(), Metrics(), "127.0.0.1", port):
+                async with serve(make_app(ScriptedProbe(), Metrics()), "127.0.0.1", port):
                     pass
 
     asyncio.run(run())

@@ -1,0 +1,68 @@
+"""A request's body and query: hostile until they have passed the very shapes that the documentation is drawn from."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from sovereign_pbx.api.errors import ApiError, invalid
+from sovereign_pbx.assistants.problem import MOST_ENTRIES, Report
+from sovereign_pbx.assistants.shape import Flag, Real, Shape, Whole
+from sovereign_pbx.assistants.table import Table
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+async def read_json(request: web.Request) -> Any:
+    """The decoded body. ApiError if it is no JSON; one that is too large is refused by aiohttp (413)."""
+    raw = await request.read()
+    if not raw.strip():
+        raise ApiError(400, "invalid_request", "The request has no body; send a JSON object.")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ApiError(400, "invalid_request", f"The body is not valid JSON: {str(exc)[:120]}") from exc
+
+
+def checked_body(shape: Shape, value: Any, *, partial: bool) -> tuple[Any, Mapping[str, Any]]:
+    """(the canonical body, the body as given with canonical keys and its nulls). ApiError with every fault."""
+    report = Report(entries=MOST_ENTRIES)
+    wanted = _nothing_required(shape) if partial and isinstance(shape, Table) else shape
+    body = wanted.check(value, (), report)
+    if report.errors:
+        raise invalid(report.errors)
+    given = value if isinstance(value, Mapping) else {}
+    if isinstance(shape, Table):
+        given = {shape.canonical(name, given): item for name, item in given.items()}
+    return body, given
+
+
+def checked_query(table: Table, request: web.Request) -> dict[str, Any]:
+    """The query, each value read as its shape wants it. Unknown ones are ignored, of doubled ones the last counts."""
+    report = Report()
+    given = {name: _typed(table, name, text) for name, text in request.query.items() if name in table.keys}
+    checked = table.check(given, (), report)
+    if report.errors:
+        raise invalid(report.errors)
+    usual = {key.name: key.default for key in table.keys.values() if isinstance(key.default, str | int | float | bool)}
+    return {**usual, **checked}
+
+
+def _typed(table: Table, name: str, text: str) -> Any:
+    shape = table.keys[name].shape
+    if isinstance(shape, Flag):
+        return _FLAGS.get(text.lower(), text)
+    if isinstance(shape, Whole | Real) and len(text) < 20:
+        try:
+            return int(text) if isinstance(shape, Whole) else float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _nothing_required(table: Table) -> Table:
+    """The same table for a PATCH: what is left out stays as it is."""
+    keys = (dataclasses.replace(key, required=False) for key in table.keys.values())
+    return Table(*keys, open=table.open, rest=table.rest)

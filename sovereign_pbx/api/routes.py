@@ -1,0 +1,81 @@
+"""Operations on the wire: each declared one behind the gate, its body checked, its answer sent."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from sovereign_pbx.api.errors import ApiError, refused
+from sovereign_pbx.api.gate import Admitted, Gate
+from sovereign_pbx.api.operation import Asked, Operation
+from sovereign_pbx.api.reading import checked_body, checked_query, read_json
+from sovereign_pbx.core.errors import Refused
+
+log = structlog.get_logger(__name__)
+
+
+def add_operations(app: web.Application, operations: Iterable[Operation], gate: Gate) -> None:
+    """Route every operation, its aliases too."""
+    for operation in operations:
+        for path in operation.paths:
+            app.router.add_route(operation.method, path, _Guarded(operation, gate).respond)
+
+
+class _Guarded:
+    """One operation; `respond` is what aiohttp calls."""
+
+    def __init__(self, operation: Operation, gate: Gate) -> None:
+        self._operation = operation
+        self._gate = gate
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        try:
+            admitted = await self._gate.admit(request, self._operation.scope)
+        except ApiError as exc:
+            return error_response(exc)
+        try:
+            response = await self._answer(request, admitted)
+        except ApiError as exc:
+            response = error_response(exc)
+        except Refused as exc:
+            response = error_response(refused(exc))
+        if admitted.allowance is not None and not response.prepared:
+            response.headers.update(admitted.allowance.headers)
+        return response
+
+    async def _answer(self, request: web.Request, admitted: Admitted) -> web.StreamResponse:
+        operation = self._operation
+        query = checked_query(operation.query, request) if operation.query is not None else {}
+        body: Any = None
+        given: Mapping[str, Any] = {}
+        if operation.body is not None:
+            body, given = checked_body(operation.body, await read_json(request), partial=operation.partial)
+        asked = Asked(
+            key=admitted.key, ids=dict(request.match_info), query=query, body=body, given=given, request=request
+        )
+        answer = await operation.handler(asked)
+        return answer if isinstance(answer, web.StreamResponse) else json_response(answer, operation.status)
+
+
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON as every answer of the API is."""
+    return web.Response(
+        body=msgspec.json.encode(body, enc_hook=str),
+        status=status,
+        content_type="application/json",
+        headers=dict(headers or {}),
+    )
+
+
+def error_response(error: ApiError) -> web.Response:
+    """An error as the contract words it (§18)."""
+    return json_response(error.body, error.status, error.headers)
+
+
+def error_of(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> web.Response:
+    """What HTTP itself refuses: an unknown path, a method that is not there, a body that is too large."""
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    return error_response(ApiError(int(status), code, status.description or status.phrase, headers=headers or {}))

@@ -1,0 +1,56 @@
+"""Everything this installation has, the administrator's and the API's: a shelf for each kind, and their directory."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from sovereign_pbx.assistants.directory import Directory, Number
+from sovereign_pbx.assistants.mcp_server import McpServer
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.shelf import Entry, Keep, Shelf
+from sovereign_pbx.assistants.trunk import Trunk
+from sovereign_pbx.assistants.workflow import Workflow
+
+T = TypeVar("T")
+
+
+class Estate:
+    """The shelves. A change on one of them is in `directory` at once; calls that have begun keep what they began with.
+
+    `entries` are by the name of their kind (kinds.py).
+    """
+
+    def __init__(self, keep: Keep, entries: Mapping[str, Iterable[Entry[Any]]]) -> None:
+        def shelf(kind: str) -> Shelf[Any]:
+            made: Shelf[Any] = Shelf(kind, keep, entries.get(kind, ()))
+            made.changed = self._refresh
+            return made
+
+        self.assistants: Shelf[Assistant] = shelf("assistant")
+        self.numbers: Shelf[Number] = shelf("number")
+        self.trunks: Shelf[Trunk] = shelf("sip_trunk")
+        self.mcp_servers: Shelf[McpServer] = shelf("mcp_server")
+        self.workflows: Shelf[Workflow] = shelf("workflow")
+        self.tool_templates: Shelf[Mapping[str, Any]] = shelf("tool_template")
+        self.analysis_templates: Shelf[Mapping[str, Any]] = shelf("analysis_template")
+        self.directory = Directory({})
+        self._refresh()
+
+    def analysis_template(self, template_id: str) -> Mapping[str, Any] | None:
+        """A template by its id, or by its name."""
+        entry = self.analysis_templates.get(template_id)
+        if entry is None:
+            entry = next((one for one in self.analysis_templates if one.thing.get("name") == template_id), None)
+        return entry.thing if entry is not None else None
+
+    def _refresh(self) -> None:
+        self.directory.replace(
+            assistants=_named(self.assistants),
+            numbers=[entry.thing for entry in self.numbers],
+            trunks=_named(self.trunks),
+            mcp_servers=_named(self.mcp_servers),
+            workflows=_named(self.workflows),
+        )
+
+
+def _named(shelf: Shelf[T]) -> dict[str, T]:
+    return {entry.table or entry.id: entry.thing for entry in shelf}

@@ -1,0 +1,72 @@
+"""Every object of one kind: those of the administrator's file, which are only read, and those the API made.
+
+A change is on disk before anybody sees it. Objects are replaced as a whole, so whoever holds one keeps it as it was.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Generic[T]):
+    """One object. `fields` is what was given, canonical and with its secrets; `thing` what came of it.
+
+    `place` is where the administrator wrote it ("/etc/…/config.toml:12"), `table` the name of its table there; both are
+    "" for what the API made and may change.
+    """
+
+    id: str
+    fields: Mapping[str, Any] = field(repr=False)
+    thing: T
+    place: str = ""
+    table: str = ""
+    created_at: str = ""
+    updated_at: str = ""
+
+
+class Keep(Protocol):
+    """Where API-made objects stay over a restart. Both raise SovereignError when the disk refuses."""
+
+    async def write(self, kind: str, object_id: str, fields: Mapping[str, Any]) -> None: ...
+
+    async def remove(self, kind: str, object_id: str) -> None: ...
+
+
+class Shelf(Generic[T]):
+    """The objects of one kind, by id, in the order in which they came. `changed` is called after each change."""
+
+    def __init__(self, kind: str, keep: Keep, entries: Iterable[Entry[T]] = ()) -> None:
+        self.kind = kind
+        self.changed: Callable[[], None] = lambda: None
+        self._keep = keep
+        self._entries = {entry.id: entry for entry in entries}
+        self._writing = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        return iter(tuple(self._entries.values()))
+
+    def get(self, object_id: str) -> Entry[T] | None:
+        """By its id."""
+        return self._entries.get(object_id)
+
+    async def put(self, entry: Entry[T]) -> None:
+        """Add the object, or replace the one with its id. Raises SovereignError when the disk refuses."""
+        async with self._writing:
+            stamps = {"created_at": entry.created_at, "updated_at": entry.updated_at}
+            await self._keep.write(self.kind, entry.id, {**entry.fields, "id": entry.id, **stamps})
+            self._entries[entry.id] = entry
+        self.changed()
+
+    async def remove(self, object_id: str) -> None:
+        """Take the object away."""
+        async with self._writing:
+            await self._keep.remove(self.kind, object_id)
+            self._entries.pop(object_id, None)
+        self.changed()

@@ -1,0 +1,74 @@
+"""The REST API put together: what each operation needs, the gate before them, and their document."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from sovereign_pbx import __version__
+from sovereign_pbx.api.gate import Gate
+from sovereign_pbx.api.health import HealthProbe
+from sovereign_pbx.api.keys import KeyRing
+from sovereign_pbx.api.metrics import Metrics
+from sovereign_pbx.api.openapi import document
+from sovereign_pbx.api.operation import Operation
+from sovereign_pbx.api.resources import assistants, documents
+from sovereign_pbx.api.server import make_app
+from sovereign_pbx.assistants.estate import Estate
+from sovereign_pbx.config import Config
+from sovereign_pbx.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """The parts of the daemon that operations work on."""
+
+    config: Config
+    estate: Estate
+
+
+def operations_of(backend: Backend) -> list[Operation]:
+    """Every operation of the contract."""
+    operations = [
+        *assistants.operations(backend.estate),
+    ]
+    return [*operations, *documents.operations(lambda: document(operations, __version__))]
+
+
+def application(backend: Backend, probe: HealthProbe, metrics: Metrics) -> web.Application:
+    """Everything that the HTTP listener serves."""
+    http = backend.config.http
+    gate = Gate(
+        KeyRing(backend.config.keys),
+        per_minute=http.requests_per_minute,
+        limit_loopback=http.limit_loopback,
+    )
+    return make_app(probe, metrics, operations_of(backend), gate, max_body=http.max_body_bytes)
+
+
+async def tls_of(config: Config) -> ssl.SSLContext | None:
+    """The listener's certificate, None for plain HTTP. ConfigError if it can't be used."""
+    if not config.http.tls_certificate:
+        return None
+    return await asyncio.to_thread(_context, config)
+
+
+def _context(config: Config) -> ssl.SSLContext:
+    folder = config.path.parent
+    certificate, key = folder / config.http.tls_certificate, config.http.tls_key
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, folder / key if key else None, password=_no_password)
+    except (OSError, ssl.SSLError, ValueError) as exc:
+        raise ConfigError(
+            f"the TLS certificate can't be used: {getattr(exc, 'strerror', None) or exc}",
+            file=str(config.path),
+            key="http.tls_certificate",
+            remedy="both files must be PEM, fit each other, and be readable by the daemon's user; the key unencrypted",
+        ) from exc
+    return context
+
+
+_no_password: Callable[[], str] = lambda: ""  # noqa: E731 - without one OpenSSL would ask on a terminal

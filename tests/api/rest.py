@@ -1,0 +1,114 @@
+"""The REST API on a real socket with everything real behind it but calls, and a client that says little."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import tomli_w
+
+from sovereign_pbx import rest
+from sovereign_pbx.api.keys import new_key, read_keys, write_keys
+from sovereign_pbx.api.metrics import Metrics
+from sovereign_pbx.api.server import Listener
+from sovereign_pbx.assistants.estate import Estate
+from sovereign_pbx.config import Config, load
+from sovereign_pbx.config_entries import entries_of
+from sovereign_pbx.store.object_files import ObjectFiles
+from tests.api.probe import ScriptedProbe
+
+
+@dataclass
+class Got:
+    """An answer."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+@dataclass
+class Client:
+    """Asks as one key does; `as_key("")` as somebody without one."""
+
+    session: aiohttp.ClientSession
+    address: str
+    key: str
+    config: Config
+    backend: rest.Backend = field(repr=False)
+
+    def as_key(self, key: str) -> "Client":
+        return Client(self.session, self.address, key, self.config, self.backend)
+
+    async def with_scopes(self, *scopes: str) -> "Client":
+        """With a new key that may only do this."""
+        return self.as_key(await asyncio.to_thread(make_key, self.config, scopes))
+
+    async def get(self, path: str, **query: Any) -> Got:
+        return await self.send("GET", path, query=query)
+
+    async def post(self, path: str, body: Any = None) -> Got:
+        return await self.send("POST", path, body)
+
+    async def patch(self, path: str, body: Any = None) -> Got:
+        return await self.send("PATCH", path, body)
+
+    async def delete(self, path: str, body: Any = None) -> Got:
+        return await self.send("DELETE", path, body)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> Got:
+        """`path` is below /api/v1 unless it begins with /api."""
+        url = self.address + (path if path.startswith("/api") else f"/api/v1{path}")
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        data = raw if raw is not None else msgspec.json.encode(body) if body is not None else None
+        params = {name: str(value) for name, value in (query or {}).items()}
+        async with self.session.request(method, url, data=data, headers=headers, params=params) as response:
+            text = await response.read()
+            kind = response.headers.get("Content-Type", "")
+            shown = msgspec.json.decode(text) if kind.startswith("application/json") else text
+            return Got(response.status, shown, dict(response.headers))
+
+
+def make_key(config: Config, scopes: tuple[str, ...] = ("admin",)) -> str:
+    """A new key of this installation."""
+    present = read_keys(config.keys)
+    token, key = new_key(f"test {len(present)}", scopes, now=datetime.now(UTC))
+    write_keys(config.keys, [*present, key])
+    return token
+
+
+@asynccontextmanager
+async def serving_rest(folder: Path, **sections: Any) -> AsyncIterator[Client]:
+    """The API of an installation whose file holds `sections`; a later one in this folder finds what this one made."""
+    config = await asyncio.to_thread(written, folder, sections)
+    backend = rest.Backend(config=config, estate=Estate(ObjectFiles(config.state_dir), entries_of(config)))
+    listener = Listener(rest.application(backend, ScriptedProbe(), Metrics()))
+    port = await listener.start("127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession() as session:
+            key = await asyncio.to_thread(make_key, config)
+            yield Client(session, f"http://127.0.0.1:{port}", key, config, backend)
+    finally:
+        await listener.close()
+
+
+def written(folder: Path, sections: Mapping[str, Any]) -> Config:
+    """A configuration file with these sections, read."""
+    usual = {"daemon": {"state_dir": str(folder / "state")}, "http": {"requests_per_minute": 100_000}}
+    file = folder / "config.toml"
+    file.write_text(tomli_w.dumps({**usual, **sections}))
+    file.chmod(0o600)
+    return load(file)
