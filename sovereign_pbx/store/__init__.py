@@ -105,6 +105,12 @@ class Store(Protocol):
         """Webhooks to deliver now: at most one a call (the oldest undelivered), none that waits for its back-off,
         none of `besides`. Receivers take turns: servers, and on each server its paths."""
 
+    async def outbox_end(self) -> int:
+        """The position of the last webhook that was written, for `due_since`."""
+
+    async def due_since(self, now: str, since: int, calls: Collection[str], limit: int = 64) -> list[Due]:
+        """As `due`, of what was written after position `since`, and of these calls: quick however much waits."""
+
     async def delivered(self, webhook_id: str, at: str) -> None: ...
 
     async def postpone(self, webhook_id: str, until: str, error: str) -> None: ...

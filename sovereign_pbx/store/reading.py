@@ -7,32 +7,9 @@ from typing import Any
 import msgspec
 
 from sovereign_pbx.core.values import Message, TurnRecord
-from sovereign_pbx.store import Besides, CallRow, Due, Outgoing, rows
+from sovereign_pbx.store import CallRow, rows
 
 _CALL = f"SELECT {', '.join(rows.CALL_COLUMNS)} FROM calls"
-
-# Only the oldest undelivered webhook of a call may go. Ranking by path and then by server gives each receiver its share
-# of the limit, so that ten thousand webhooks for a dead one never hide the single webhook for another. What was put
-# back by hand has `done_at`, and its patience anew from there.
-_DUE = """
-WITH ready AS (
-    SELECT seq, origin, substr(url, 1, instr(url || '?', '?') - 1) AS lane
-    FROM outbox AS mine
-    WHERE state = 'pending' AND due_at <= :now
-        AND origin NOT IN (SELECT value FROM json_each(:origins))
-        AND webhook_id NOT IN (SELECT value FROM json_each(:webhook_ids))
-        AND NOT EXISTS (
-            SELECT 1 FROM outbox AS older
-            WHERE older.state = 'pending' AND older.call_id = mine.call_id AND older.seq < mine.seq)
-), placed AS (
-    SELECT seq, origin, row_number() OVER (PARTITION BY lane ORDER BY seq) AS place
-    FROM ready WHERE lane NOT IN (SELECT value FROM json_each(:lanes))
-), ranked AS (
-    SELECT seq, row_number() OVER (PARTITION BY origin ORDER BY place, seq) AS turn FROM placed
-)
-SELECT webhook_id, call_id, event, url, body, secret, attempts, max(created_at, coalesce(done_at, ''))
-FROM ranked JOIN outbox USING (seq) ORDER BY turn, seq LIMIT :limit
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +83,6 @@ def turns_after(connection: sqlite3.Connection, call_id: str, number: int) -> li
 def events(connection: sqlite3.Connection, call_id: str) -> list[tuple[str, str, dict[str, Any]]]:
     query = 'SELECT at, name, "values" FROM events WHERE call_id = ? ORDER BY seq'
     return [(at, name, msgspec.json.decode(text)) for at, name, text in connection.execute(query, (call_id,))]
-
-
-def due(connection: sqlite3.Connection, now: str, limit: int, besides: Besides) -> list[Due]:
-    found = []
-    without = {name: rows.to_json(list(getattr(besides, name))) for name in Besides.__slots__}
-    for row in connection.execute(_DUE, {"now": now, "limit": limit, **without}):
-        webhook_id, call_id, event, url, body, secret, attempts, created_at = row
-        outgoing = Outgoing(webhook_id=webhook_id, call_id=call_id, event=event, url=url, body=body, secret=secret)
-        found.append(Due(outgoing=outgoing, attempts=attempts, created_at=created_at))
-    return found
 
 
 def deliveries(connection: sqlite3.Connection, call_id: str) -> list[Delivery]:

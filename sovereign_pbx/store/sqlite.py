@@ -8,7 +8,7 @@ import asyncio
 import functools
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sovereign_pbx.core.values import Message, TurnRecord
-from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing, reading, rows, schema
+from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing, outbox, reading, rows, schema
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.writer import Statement, Writer
@@ -152,7 +152,13 @@ class SqliteStore:
         return await self._read(reading.unfinished)
 
     async def due(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
-        return await self._read(reading.due, now, limit, besides)
+        return await self._read(outbox.due, now, limit, besides)
+
+    async def outbox_end(self) -> int:
+        return await self._read(outbox.end)
+
+    async def due_since(self, now: str, since: int, calls: Collection[str], limit: int = 64) -> list[Due]:
+        return await self._read(outbox.due_since, now, since, list(calls), limit)
 
     async def deliveries(self, call_id: str) -> list[reading.Delivery]:
         """How far each webhook of a call has come, in order."""

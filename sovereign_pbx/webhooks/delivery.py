@@ -1,7 +1,7 @@
 """Delivers what the outbox holds: at least once, in order per call, without one receiver holding up another's.
 
-Theory of operation: one task asks the store what is due, for receivers that have a place free (lanes.py), and starts an
-attempt for each; an attempt ends in `delivered`, `postpone` or `bury` and wakes the task. Nothing that matters is
+Theory of operation: one task reads what is due (backlog.py) and starts an attempt for each whose receiver has a place
+free (lanes.py); an attempt ends in `delivered`, `postpone` or `bury` and wakes the task. Nothing that matters is
 remembered here and not in the store: a stopped or killed deliverer simply starts again.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -19,15 +19,13 @@ import structlog
 
 from sovereign_pbx.core.errors import WebhookError
 from sovereign_pbx.store import Due, Store
-from sovereign_pbx.store.rows import lane_of, origin_of
 from sovereign_pbx.webhooks import signing
+from sovereign_pbx.webhooks.backlog import Backlog, lane, origin
 from sovereign_pbx.webhooks.envelope import utc_text
 from sovereign_pbx.webhooks.lanes import USUAL, Bounds, Lanes
 from sovereign_pbx.webhooks.post import ComeAgain, post, public_url
 
 log = structlog.get_logger(__name__)
-
-_LOOK = 64  # webhooks read at once; their bodies may be large
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +86,8 @@ class Deliverer:
         self._woken = asyncio.Event()
         self._stopping = False
         self._held: set[str] = set()  # webhook ids with an attempt under way
-        self._let_go: set[str] = set()  # those that left `_held` while the store was being asked: its answer is older
         self._lanes = Lanes(bounds)
+        self._backlog = Backlog(store, self._lanes)
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -121,29 +119,14 @@ class Deliverer:
         async with asyncio.TaskGroup() as attempts:
             while not self._stopping:
                 self._woken.clear()
-                for due in await self._ready():
-                    self._begin(due, attempts)
+                await self._backlog.look(self._now(), self._held)
+                if not self._stopping:
+                    for due in self._backlog.take(self._now()):
+                        self._held.add(due.outgoing.webhook_id)
+                        attempts.create_task(self._attempt(due))
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_s):
+                    async with asyncio.timeout(min(self._poll_s, self._backlog.complete_in_s or self._poll_s)):
                         await self._woken.wait()
-
-    async def _ready(self) -> list[Due]:
-        self._let_go.clear()
-        now = self._now()
-        besides = replace(self._lanes.closed(now.timestamp()), webhook_ids=set(self._held))
-        try:
-            due = await self._store.due(utc_text(now), _LOOK, besides)
-        except Exception as exc:  # whatever is wrong may pass; ending this task would lose every later webhook
-            log.warning("outbox_unreadable", error=str(exc))
-            return []
-        fresh = [one for one in due if one.outgoing.webhook_id not in self._held | self._let_go]
-        return self._lanes.fairly(fresh, lane=_lane, origin=_origin)
-
-    def _begin(self, due: Due, attempts: asyncio.TaskGroup) -> None:
-        if self._stopping or not self._lanes.enter(_lane(due), _origin(due), self._now().timestamp()):
-            return
-        self._held.add(due.outgoing.webhook_id)
-        attempts.create_task(self._attempt(due))
 
     # --- one of them
 
@@ -156,22 +139,22 @@ class Deliverer:
                 # It is still due: without a pause it would be sent again and again.
                 await asyncio.sleep(self._poll_s)
             finally:
-                self._lanes.leave(_lane(due), _origin(due))
+                self._lanes.leave(lane(due), origin(due))
                 self._held.discard(due.outgoing.webhook_id)
-                self._let_go.add(due.outgoing.webhook_id)
+                self._backlog.settled(due)
                 self._woken.set()
 
     async def _deliver(self, due: Due) -> None:
         began = time.monotonic()
         error = await self._send(due)
         if error is None:
-            self._lanes.went_well(_lane(due))
+            self._lanes.went_well(lane(due))
             await self._store.delivered(due.outgoing.webhook_id, utc_text(self._now()))
             self._tell(Attempt(due.outgoing.event, "delivered", "", time.monotonic() - began))
             return
         wait_s = self._wait_s(due, error)
         asked_for_s = wait_s if isinstance(error, ComeAgain) else 0.0
-        self._lanes.failed(_lane(due), self._now().timestamp(), asked_for_s)
+        self._lanes.failed(lane(due), self._now().timestamp(), asked_for_s)
         last = await self._put_off(due, str(error), wait_s)
         self._tell(Attempt(due.outgoing.event, "dead" if last else "failed", error.kind, time.monotonic() - began))
 
@@ -215,11 +198,3 @@ class Deliverer:
             self._observe(attempt)
         except Exception:  # an observer must never stop deliveries
             log.exception("delivery_observer_failed")
-
-
-def _lane(due: Due) -> str:
-    return lane_of(due.outgoing.url)
-
-
-def _origin(due: Due) -> str:
-    return origin_of(due.outgoing.url)
