@@ -66,7 +66,7 @@ class KeyRing:
         self._keys: tuple[Key, ...] = ()
 
     async def find(self, token: str) -> Key | None:
-        """The key that `token` is, in whatever state; None for a stranger. Raises ConfigError if the file can't be used."""
+        """The key that `token` is, in whatever state; None for a stranger. ConfigError if the file can't be used."""
         digest = digest_of(token[:_LONGEST])
         if self._now() - self._looked < self._look_s and (found := self._known(digest)) is not None:
             return found
