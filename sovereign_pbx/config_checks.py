@@ -52,6 +52,8 @@ def _check_numbers(config: "Config", report: Report) -> None:
         first = seen.setdefault(normal(entry.number), index)
         if first != index:
             report.error(("numbers", index, "number"), f"{entry.number} has an entry already", "remove one of them")
+        if entry.transfer_trunk and directory.trunk(entry.transfer_trunk) is None:
+            report.error(("numbers", index, "transfer_trunk"), *_unknown_trunk(entry.transfer_trunk, config))
         if entry.assistant and entry.assistant not in written and directory.assistant(entry.assistant) is None:
             report.error(("numbers", index, "assistant"), *_unknown_assistant(entry.assistant, config))
         elif not entry.assistant and not config.webhook.url:
@@ -79,6 +81,12 @@ def _unknown_assistant(name: str, config: "Config") -> tuple[str, str]:
 
 def _check_identifiers(config: "Config", report: Report) -> None:
     owners: dict[str, str] = {}
+def _unknown_trunk(name: str, config: "Config") -> tuple[str, str]:
+    guess = nearest(name, config.trunks)
+    known = f"known: {', '.join(sorted(config.trunks))}" if config.trunks else "there are no [trunks.NAME] tables"
+    return f'there is no trunk "{name}"', f'did you mean "{guess}"?' if guess else known
+
+
     for name, assistant in config.assistants.items():
         first = owners.setdefault(assistant.id, name)
         if first != name:
@@ -125,9 +133,9 @@ def _check_assistant(path: Path, assistant: Assistant, config: "Config", report:
         report.warn((*path, *place), "is not in this release", "it is kept and echoed, and does nothing")
     for tool in assistant.tools:
         for destination in tool.destinations:
-            if not config.dialling.permits(destination.number):
-                remedy = "add it to [dialling] allow"
-                report.warn((*path, "llm_config", "tools"), f"[dialling] does not allow {destination.number}", remedy)
+            if refusal := config.dialling.rules.refusal(destination.number):
+                remedy = "see [dialling] allow: such a transfer ends at the dialplan's fallback"
+                report.warn((*path, "llm_config", "tools"), refusal, remedy)
         if tool.kind == "webhook" and not (tool.url or assistant.webhook_url or config.webhook.url):
             remedy = "give it a url, or set webhook_url"
             report.warn((*path, "llm_config", "tools"), f'tool "{tool.name}" has nowhere to be asked', remedy)

@@ -6,6 +6,7 @@ The example file, the reference in docs and the JSON Schema are all drawn from h
 import re
 from dataclasses import dataclass, field
 from typing import Literal
+from sovereign_pbx.assistants.dialling import PATTERN, DialRules
 
 from sovereign_pbx.assistants.model import EVENTS
 from sovereign_pbx.assistants.secret import NO_SECRET
@@ -16,8 +17,8 @@ HOST = Text(1, 253, pattern=r"[A-Za-z0-9._:%\[\]-]+", what="a host name or addre
 PORT = Whole(1, 65535)
 FOLDER = Text(1, 4096, what="a path")
 NETWORKS = ListOf(Text(1, 64, pattern=r"[0-9A-Fa-f.:/]+", what="an address or a network"), most=256)
-NUMBER_PATTERN = Text(
-    1, 64, pattern=r"[+0-9A-Za-z ()./-]*\*?", what='a number, or the beginning of one followed by "*"'
+DESTINATION_PATTERN = Text(
+    1, 128, pattern=PATTERN, what='a number, or the beginning of one followed by "*", or sip:*@host'
 )
 
 
@@ -164,21 +165,36 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialling:
-    """Where calls may be sent to. Nothing a model or a webhook says goes beyond it."""
+    """Where calls may be sent to, whoever asks: outbound calls, transfers and campaigns."""
 
     allow: tuple[str, ...] = setting(
         (),
-        ListOf(NUMBER_PATTERN, most=1000),
-        'Numbers that may be dialled; "+31*" allows all that begin so. Empty: none.',
+        ListOf(DESTINATION_PATTERN, most=1000),
+        'What may be dialled; "+31*" allows all that begin so, "sip:*@example.org" everybody there. Empty: nothing.',
         example=["+31*", "200"],
     )
     deny: tuple[str, ...] = setting(
-        (), ListOf(NUMBER_PATTERN, most=1000), "Numbers that may not, though allowed above.", example=["+31900*"]
+        (), ListOf(DESTINATION_PATTERN, most=1000), "What may not, though allowed above.", example=["+31900*"]
+    )
+    deny_premium: bool = setting(
+        True, Flag(), "Deny numbers that cost extra (premium rate, shared cost, satellite) unless allowed in full."
+    )
+    country_code: str = setting(
+        "",
+        Text(0, 3, pattern=r"(?:[1-9][0-9]{0,2})?", what="a country code such as 31"),
+        "Country whose numbers are dialled with a single 0 in front; deny and premium ranges are then known so, too.",
+        example="31",
+    )
+    caller_id: str = setting(
+        "",
+        Text(0, 33, pattern=r"(?:\+?[0-9]{1,32})?", what="a number, digits only"),
+        "Number shown to those called where the call has no number of its own; empty: the trunk's.",
+        example="+31850835037",
     )
 
-    def permits(self, number: str) -> bool:
-        """May `number` be dialled? A refusal wins over a permission."""
-        return _matches(self.allow, number) and not _matches(self.deny, number)
+    def permits(self, destination: str) -> bool:
+        """May it be dialled?"""
+        return self.rules.permits(destination)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +205,21 @@ class Recording:
     dir: str = setting("", Text(0, 4096, what="a path"), "Folder of recordings; empty: recordings in state_dir.")
     retention_days: int = setting(30, Whole(0, 36500), "Days until a recording is removed; 0: never.")
 
+    ring_seconds: float = setting(30.0, Real(5, 300), "How long an outbound call rings before it is given up.")
+    max_at_once: int = setting(10, Whole(1, 10000), "Outbound calls at once, those that ring included.")
+    max_per_hour: int = setting(
+        200, Whole(1, 1_000_000), "Outbound calls placed in any hour, counted since the daemon's start."
+    )
+    context: str = setting(
+        "sovereign",
+        Text(1, 60, pattern=r"[A-Za-z0-9_-]+", what="a name of letters, digits, - and _"),
+        "Context of the printed dialplan, where it was printed with --context.",
+    )
+
+    @property
+    def rules(self) -> DialRules:
+        """What is allowed, as far as it is about destinations."""
+        return DialRules(allow=self.allow, deny=self.deny, deny_premium=self.deny_premium, country=self.country_code)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
@@ -225,22 +256,3 @@ PROVIDER = Table(
     open=True,
 )
 """`[providers.NAME]`; a vendor may have further keys."""
-
-
-_PUNCTUATION = str.maketrans("", "", " -./()\u00a0")
-
-
-def _matches(patterns: tuple[str, ...], number: str) -> bool:
-    wanted = _dialled(number)
-    # anything else could be read by the dialplan as a technology, a context or a second destination
-    return re.fullmatch(r"\+?[0-9A-Za-z]+", wanted) is not None and any(_fits(pattern, wanted) for pattern in patterns)
-
-
-def _fits(pattern: str, wanted: str) -> bool:
-    return wanted.startswith(_dialled(pattern[:-1])) if pattern.endswith("*") else wanted == _dialled(pattern)
-
-
-def _dialled(number: str) -> str:
-    """Without punctuation, `00` in front as `+`. An extension 3112 is not the beginning of +31 12."""
-    plain = number.translate(_PUNCTUATION)
-    return "+" + plain[2:] if plain.startswith("00") and len(plain) > 4 else plain
