@@ -3,7 +3,6 @@
 The example file, the reference in docs and the JSON Schema are all drawn from here.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 from sovereign_pbx.assistants.dialling import PATTERN, DialRules
@@ -191,20 +190,6 @@ class Dialling:
         "Number shown to those called where the call has no number of its own; empty: the trunk's.",
         example="+31850835037",
     )
-
-    def permits(self, destination: str) -> bool:
-        """May it be dialled?"""
-        return self.rules.permits(destination)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """Recordings: stereo, the caller left, the assistant right."""
-
-    enabled: bool = setting(False, Flag(), "Record calls. Tell the callers: most countries ask for it.")
-    dir: str = setting("", Text(0, 4096, what="a path"), "Folder of recordings; empty: recordings in state_dir.")
-    retention_days: int = setting(30, Whole(0, 36500), "Days until a recording is removed; 0: never.")
-
     ring_seconds: float = setting(30.0, Real(5, 300), "How long an outbound call rings before it is given up.")
     max_at_once: int = setting(10, Whole(1, 10000), "Outbound calls at once, those that ring included.")
     max_per_hour: int = setting(
@@ -220,6 +205,89 @@ class Recording:
     def rules(self) -> DialRules:
         """What is allowed, as far as it is about destinations."""
         return DialRules(allow=self.allow, deny=self.deny, deny_premium=self.deny_premium, country=self.country_code)
+
+    def permits(self, destination: str) -> bool:
+        """May it be dialled?"""
+        return self.rules.permits(destination)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Recordings: stereo, the caller left, the assistant right."""
+
+    enabled: bool = setting(False, Flag(), "Record calls. Tell the callers: most countries ask for it.")
+    dir: str = setting("", Text(0, 4096, what="a path"), "Folder of recordings; empty: recordings in state_dir.")
+    retention_days: int = setting(30, Whole(0, 36500), "Days until a recording is removed; 0: never.")
+    link_days: float = setting(7.0, Real(0, 36500), "Days for which a report's recording_url works; 0: none is sent.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostCall:
+    """Summary and analysis, after the caller has gone."""
+
+    summaries: bool = setting(
+        True, Flag(), "Have a model sum calls up; off: the summary is made of the caller's own words."
+    )
+    provider: str = setting(
+        "",
+        Text(0, 64),
+        "Language model for it; empty: the assistant's (OpenAI: its smaller one).",
+        example="ollama",
+    )
+    model: str = setting("", Text(0, 200), "Its model; empty: the provider's default.", example="gpt-5.4-mini")
+    timeout_seconds: float = setting(
+        20.0, Real(1, 60), "What the summary may take, and the analysis with its repair; then the report goes without."
+    )
+    wait_seconds: float = setting(60.0, Real(0, 3600), "How long a call may wait for its turn.")
+    at_once: int = setting(4, Whole(1, 1000), "Calls worked on at the same time; the others wait.")
+    waiting: int = setting(256, Whole(0, 100_000), "Calls that may wait; further ones get a plain summary at once.")
+    shutdown_seconds: float = setting(
+        5.0, Real(0, 600), "What is left to it when the daemon ends; then reports go without."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """The mail server by which end-of-call reports reach notification_email and notification_emails."""
+
+    host: str = setting("", Text(0, 253), "Mail server; empty: no mail is sent.", example="mail.example.com")
+    port: int = setting(587, PORT, "TCP port; usually 587 with starttls, 465 with tls, 25 with none.")
+    security: Literal["starttls", "tls", "none"] = setting(
+        "starttls",
+        Choice(("starttls", "tls", "none")),
+        "Encryption; with starttls a server that does not offer it gets nothing.",
+    )
+    ca_file: str = setting(
+        "",
+        Text(0, 4096, what="a path"),
+        "Certificates (PEM) that the server's is checked against; empty: the system's.",
+        example="/etc/ssl/own-ca.pem",
+    )
+    username: str = setting("", Text(0, 254), "Account there; empty: without logging in.", example="pbx@example.com")
+    password: str = setting(
+        NO_SECRET, Text(0, 1024, secret=True), "Its password.", example="${credential:mail-password}"
+    )
+    sender: str = setting(
+        "",
+        Text(0, 254, pattern=r"([^@\s]+@[^@\s]+)?", what="an e-mail address"),
+        "Address that reports come from; needed.",
+        aliases=("from",),
+        example="pbx@example.com",
+    )
+    timeout_seconds: float = setting(30.0, Real(1, 300), "What one mail may take, connection and all.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long calls stay in the database; the API can set it too, and what is set there counts."""
+
+    content_days: int = setting(
+        0, Whole(0, 36500), "Days until transcript, summary, analysis and recording of a call are removed; 0: never."
+    )
+    metadata_days: int = setting(
+        0, Whole(0, 36500), "Days until the caller's number and the events of a call are removed; 0: never."
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
