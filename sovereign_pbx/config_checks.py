@@ -79,14 +79,14 @@ def _unknown_assistant(name: str, config: "Config") -> tuple[str, str]:
     return f'there is no assistant "{name}"', f'did you mean "{guess}"?' if guess else known
 
 
-def _check_identifiers(config: "Config", report: Report) -> None:
-    owners: dict[str, str] = {}
 def _unknown_trunk(name: str, config: "Config") -> tuple[str, str]:
     guess = nearest(name, config.trunks)
     known = f"known: {', '.join(sorted(config.trunks))}" if config.trunks else "there are no [trunks.NAME] tables"
     return f'there is no trunk "{name}"', f'did you mean "{guess}"?' if guess else known
 
 
+def _check_identifiers(config: "Config", report: Report) -> None:
+    owners: dict[str, str] = {}
     for name, assistant in config.assistants.items():
         first = owners.setdefault(assistant.id, name)
         if first != name:

@@ -5,8 +5,8 @@ The example file, the reference in docs and the JSON Schema are all drawn from h
 
 from dataclasses import dataclass, field
 from typing import Literal
-from sovereign_pbx.assistants.dialling import PATTERN, DialRules
 
+from sovereign_pbx.assistants.dialling import PATTERN, DialRules
 from sovereign_pbx.assistants.model import EVENTS
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Real, Text, Url, Whole
