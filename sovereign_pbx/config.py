@@ -20,6 +20,7 @@ from sovereign_pbx.assistants.secret import Redactor
 from sovereign_pbx.assistants.shape import NOTHING
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.assistants.trunk import Trunk
+from sovereign_pbx.calls.prices import Prices
 from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_checks import cross_check
 from sovereign_pbx.config_entries import Entries, merged, own_entries
@@ -33,7 +34,10 @@ from sovereign_pbx.config_sections import (
     Http,
     Limits,
     Log,
+    Mail,
+    PostCall,
     Recording,
+    Retention,
     Storage,
     Webhook,
 )
@@ -98,6 +102,10 @@ ROOT = Table(
     Key("webhook", Record(Webhook)),
     Key("dialling", Record(Dialling)),
     Key("recording", Record(Recording)),
+    Key("post_call", Record(PostCall)),
+    Key("mail", Record(Mail)),
+    Key("prices", Record(Prices)),
+    Key("retention", Record(Retention)),
     Key("storage", Record(Storage)),
     Key("log", Record(Log)),
     Key("providers", MapOf(PROVIDER), "Access to a provider, under its name."),
@@ -124,6 +132,10 @@ class Config:
     webhook: Webhook = field(default_factory=Webhook)
     dialling: Dialling = field(default_factory=Dialling)
     recording: Recording = field(default_factory=Recording)
+    post_call: PostCall = field(default_factory=PostCall)
+    mail: Mail = field(default_factory=Mail)
+    prices: Prices = field(default_factory=Prices)
+    retention: Retention = field(default_factory=Retention)
     storage: Storage = field(default_factory=Storage)
     log: Log = field(default_factory=Log)
     providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

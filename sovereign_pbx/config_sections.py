@@ -44,6 +44,12 @@ class Http:
         "127.0.0.1", HOST, "Address to listen on; beyond loopback, set a certificate or put a TLS proxy in front."
     )
     port: int = setting(8090, PORT, "TCP port.")
+    public_url: str = setting(
+        "",
+        Url(empty=True),
+        "Base URL under which others reach this daemon, for links in reports; empty: made of host and port.",
+        example="https://pbx.example.com",
+    )
     tls_certificate: str = setting(
         "",
         Text(0, 4096, what="a path"),

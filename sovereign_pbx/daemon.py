@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from sovereign_pbx import __version__, rest, service
+from sovereign_pbx import __version__, after_the_call, rest, service
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.account import Target, target_for
@@ -147,6 +147,7 @@ class Daemon:
         await stack.enter_async_context(in_background(loading, "preload"))
         return desk
 
+        stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
     async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:
         """With a session of its own: dead receivers must not keep `assistant-request` waiting for a look-up."""
         hook = self.config.webhook
@@ -192,6 +193,7 @@ class Daemon:
 
     def _target_of(self, row: CallRow, event: str) -> Target | None:
         """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
+            post_call=after_the_call.post_call(config, providers),
         saved = self.estate.directory.assistant(row.assistant_id) if row.assistant_id else None
         return target_for(event, saved or _as_it_was(row), self.config.account)
 

@@ -1,7 +1,6 @@
 """A call's books: its row, its history, and what webhooks are told, each change written with the news of it."""
 
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,18 +9,23 @@ from sovereign_pbx.assistants.account import Account, Target, target_for, tool_t
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.resolve import Resolution
 from sovereign_pbx.assistants.tools import Tool
+from sovereign_pbx.calls.post_call import Conclusion
 from sovereign_pbx.calls.record import CallRecord
+from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting, outgoing, reports_of
 from sovereign_pbx.core.values import EndReason, Message
 from sovereign_pbx.pbx.link import Offer
 from sovereign_pbx.store import CallRow, Outgoing
-from sovereign_pbx.webhooks.envelope import CallFacts, end_of_call_report, status_update, utc_now
+from sovereign_pbx.webhooks.envelope import CallFacts, status_update, utc_now
 
 
 class Books:
     """Writes one call. Every method returns at once; `record` does the writing, in order."""
 
-    def __init__(self, offer: Offer, account: Account, record: CallRecord) -> None:
+    def __init__(
+        self, offer: Offer, account: Account, record: CallRecord, reporting: Reporting = PLAIN_REPORTING
+    ) -> None:
         self.record = record
+        self._reporting = reporting
         self._account = account
         self._assistant: Assistant | None = None
         self._facts = CallFacts(call_id=offer.call_id, caller=offer.caller or None, called=offer.called or None)
@@ -104,16 +108,23 @@ class Books:
         self._row.end_reason, self._row.error = reason, error or None
         self._row.duration_seconds = round(self.seconds or 0)
         self._row.status = "failed" if error else "ended"
+        self._row.statistics, self._row.recording_path = dict(statistics), recording
         changes = {
             name: getattr(self._row, name) for name in ("status", "ended_at", "duration_seconds", "end_reason", "error")
         }
         outgoing = self._status("ended-with-error" if error else "ended") if self.answered else []
-        self.record.change({**changes, "statistics": dict(statistics), "recording_path": recording}, outgoing)
+        changes |= {"statistics": self._row.statistics, "recording_path": recording}
+        self.record.change(changes, outgoing)
 
-    def reported(self, summary: str, messages: list[Message]) -> None:
-        """The call is summed up; whoever asked for it gets the report."""
-        self._row.summary = summary
-        self.record.change({"summary": summary}, report_of(self._row, self._facts, messages, self.target))
+    def reported(self, conclusion: Conclusion, messages: list[Message]) -> None:
+        """The call is summed up and analysed; whoever asked for it gets the report."""
+        row = self._row
+        row.summary, row.analysis_result = conclusion.summary, conclusion.analysis
+        row.statistics = {**row.statistics, "usage": conclusion.usage}
+        for name, values in conclusion.events:
+            self.record.event(name, values)
+        changes = {name: getattr(row, name) for name in ("summary", "analysis_result", "statistics")}
+        self.record.change(changes, reports_of(row, self._facts, messages, self.target, self._reporting))
 
     def _create(self) -> None:
         if not self._created:
@@ -128,35 +139,3 @@ class Books:
         reason = self._row.end_reason if status != "in-progress" else None
         body = status_update(facts, status, utc_now(), error=self._row.error, end_reason=reason)
         return [outgoing("status-update", facts.call_id, target, body)]
-
-
-def report_of(row: CallRow, facts: CallFacts, messages: list[Message], target_of: Any) -> list[Outgoing]:
-    """The end-of-call report of a finished call, for whoever asked for it."""
-    target: Target | None = target_of("end-of-call-report")
-    if target is None:
-        return []
-    body = end_of_call_report(
-        replace(facts, dialect=target.dialect),
-        utc_now(),
-        status="ended-with-error" if row.error else "ended",
-        duration_seconds=row.duration_seconds or 0,
-        summary=row.summary or "",
-        messages=messages,
-        end_reason=row.end_reason or "error",
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        error=row.error,
-    )
-    return [outgoing("end-of-call-report", row.id, target, body)]
-
-
-def outgoing(event: str, call_id: str, target: Target, body: bytes) -> Outgoing:
-    """One webhook for the outbox, with an id that stays the same over retries."""
-    return Outgoing(
-        webhook_id=str(uuid.uuid4()),
-        call_id=call_id,
-        event=event,
-        url=target.url,
-        body=body,
-        secret=target.secret,
-    )

@@ -6,7 +6,7 @@ over      the caller is gone or goes on in the dialplan (`next_step`); summary a
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +16,16 @@ from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import plan_for
 from sovereign_pbx.assistants.resolve import Resolution, resolve
+from sovereign_pbx.calls.analysis import Subject
 from sovereign_pbx.calls.books import Books
+from sovereign_pbx.calls.post_call import Conclusion
 from sovereign_pbx.calls.record import CallRecord
 from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
 from sovereign_pbx.calls.session import Services
-from sovereign_pbx.calls.summary import plain_summary, summarise
+from sovereign_pbx.calls.summary import plain_summary
 from sovereign_pbx.calls.talk import Talk
 from sovereign_pbx.core.audio import PHONE_RATE
-from sovereign_pbx.core.errors import ConfigError, ProviderError, WebhookError
+from sovereign_pbx.core.errors import ConfigError, ProviderError, Refused, WebhookError
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.link import MediaLink
@@ -48,7 +50,8 @@ class Call:
         self.offer = offer
         self.id = offer.call_id
         self.assistant: Assistant | None = None
-        self.books = Books(offer, services.account, CallRecord(offer.call_id, services.store, services.webhooks_due))
+        record = CallRecord(offer.call_id, services.store, services.webhooks_due)
+        self.books = Books(offer, services.account, record, services.reporting)
         self.talk: Talk | None = None
         self.refusal = ""  # what a webhook wants said instead of a conversation
         self._services = services
@@ -198,7 +201,7 @@ class Call:
         log.info("call.resolved", outcome=resolution.outcome, source=resolution.source, notes=resolution.notes)
         try:
             await self._prepare(resolution)
-        except (ProviderError, ConfigError) as exc:
+        except (ProviderError, ConfigError, Refused) as exc:
             log.error("call.not_ready", error=str(exc))
             self.end("error", str(exc), NextStep("fallback"))
             self._settle_decision(FALLBACK)
@@ -279,7 +282,7 @@ class Call:
         self._services.tracer.emit("ended", reason=reason, seconds=self.books.seconds)
         log.info("call.ended", reason=reason, error=error or None, next_step=self._next.step)
         if talk is not None:
-            self.books.reported(await self._summary(talk), list(talk.history))
+            self.books.reported(await self._concluded(talk, reason, statistics), list(talk.history))
         try:
             async with asyncio.timeout(_SETTLE_S):
                 await self.books.record.settle()
@@ -293,13 +296,21 @@ class Call:
             log.exception("call.not_finished")
             return {}, None
 
-    async def _summary(self, talk: Talk) -> str:
-        model = self._prepared.model if self._prepared else None
-        if model is None or not self._services.summaries or self.assistant is None:
-            return plain_summary(talk.history)
-        if self.assistant.llm_config.get("provider") == "receptionist":  # it answers from facts; it can't sum up
-            return plain_summary(talk.history)
-        return await summarise(model, talk.history, self._services.summary_timeout_s)
+    async def _concluded(self, talk: Talk, reason: EndReason, statistics: Mapping[str, Any]) -> Conclusion:
+        """Summary and analysis, in that order (contract §10.2)."""
+        subject = Subject(
+            messages=talk.history,
+            summary="",
+            end_reason=reason,
+            duration_s=round(self.books.seconds or 0),
+            caller=self.books.facts.caller,
+        )
+        assistant = self.assistant if self._prepared is not None and self._prepared.model is not None else None
+        try:
+            return await self._services.post_call.conclude(assistant, subject, statistics.get("usage", {}))
+        except Exception:  # the report is owed whatever went wrong in what it would have said
+            log.exception("call.not_concluded")
+            return Conclusion(summary=plain_summary(talk.history), usage=dict(statistics.get("usage", {})))
 
     def _settle_decision(self, decision: Decision) -> None:
         if not self._decision.done():

@@ -1,7 +1,10 @@
 """A call's ear: caller's frames to the recogniser, its words to the conversation."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from sovereign_pbx.calls.usage import served_by
+from sovereign_pbx.core.audio import FRAME_S
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.events import Event, Final, HearingFailed, Interim, NothingHeard, UtteranceEnded
 from sovereign_pbx.speech.stt import Heard, SttEvent, SttStream
@@ -16,9 +19,16 @@ class Hearing:
         self._stream = stream
         self._reopen = reopen
         self._feed = feed
+        self._frames: Counter[str] = Counter()
+
+    @property
+    def heard_s(self) -> dict[str, float]:
+        """Seconds of audio by who recognised them; what is replayed to another recogniser counts once."""
+        return {name: frames * FRAME_S for name, frames in self._frames.items()}
 
     def frame(self, frame: bytes) -> None:
         """20 ms of the caller."""
+        self._frames[served_by(self._stream)] += 1
         self._stream.send(frame)
 
     def speech(self, speaking: bool) -> None:

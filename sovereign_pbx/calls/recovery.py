@@ -10,7 +10,7 @@ import structlog
 
 from sovereign_pbx.assistants.account import Target
 from sovereign_pbx.assistants.directory import Directory
-from sovereign_pbx.calls.books import outgoing, report_of
+from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting, outgoing, reports_of
 from sovereign_pbx.calls.summary import plain_summary
 from sovereign_pbx.store import CallRow, Store
 from sovereign_pbx.webhooks.envelope import CallFacts, status_update, utc_now
@@ -20,13 +20,22 @@ log = structlog.get_logger(__name__)
 TargetOf = Callable[[CallRow, str], Target | None]
 
 _LOST = "the daemon was stopped during the call"
+_LOST_AFTER = "the daemon was stopped before it"
 
 
-async def recover(store: Store, target_of: TargetOf, directory: Directory, recordings: Path | None) -> int:
+async def recover(
+    store: Store,
+    target_of: TargetOf,
+    directory: Directory,
+    recordings: Path | None,
+    reporting: Reporting = PLAIN_REPORTING,
+) -> int:
     """End what was left open; the number of calls. Once at the start, before calls are taken.
 
-    A call that had ended but was not yet summed up only gets its report. Each report is written in one transaction
-    with the state it tells of, so a second crash repeats nothing.
+    A call that had ended but was not yet summed up only gets its report: with a plain summary, and without the analysis
+    that it may have asked for, which its events say. No model is asked now: hundreds of calls may have been cut off,
+    and those who call next come first. Each report is written in one transaction with the state it tells of, so a
+    second crash repeats nothing.
     """
     left = await store.unfinished()
     for row in left:
@@ -39,13 +48,20 @@ async def recover(store: Store, target_of: TargetOf, directory: Directory, recor
             number_name=number.name if number is not None and number.id == row.number_id else None,
             assistant=row.assistant,
         )
-        await _close(store, row, facts, target_of, recordings)
+        await _close(store, row, facts, target_of, recordings, reporting)
     if left:
         log.warning("calls.recovered", calls=len(left))
     return len(left)
 
 
-async def _close(store: Store, row: CallRow, facts: CallFacts, target_of: TargetOf, recordings: Path | None) -> None:
+async def _close(
+    store: Store,
+    row: CallRow,
+    facts: CallFacts,
+    target_of: TargetOf,
+    recordings: Path | None,
+    reporting: Reporting,
+) -> None:
     if row.ended_at is None:
         row.ended_at = await _last_sign(store, row)
         row.end_reason, row.status, row.error = "error", "failed", _LOST
@@ -57,7 +73,9 @@ async def _close(store: Store, row: CallRow, facts: CallFacts, target_of: Target
         return
     messages = [message for message in await store.messages(row.id) if message.role != "system"]
     row.summary = plain_summary(messages)
-    sent = report_of(row, facts, messages, lambda event: target_of(row, event))
+    sent = reports_of(row, facts, messages, lambda event: target_of(row, event), reporting)
+    if ((row.assistant.get("analysis_plan") or {}).get("structured_data_plan") or {}).get("enabled"):
+        await store.add_event(row.id, "analysis.failed", {"why": f"not attempted: {_LOST_AFTER}"}, utc_now())
     await store.change_call(row.id, {"summary": row.summary, "updated_at": utc_now()}, sent)
 
 

@@ -15,7 +15,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.phrases import phrases_for
 from sovereign_pbx.assistants.plan import language_of, plan_for
 from sovereign_pbx.calls.session import Services
-from sovereign_pbx.calls.tools import specs
+from sovereign_pbx.calls.toolbox import Borrowed, borrow, specs
 from sovereign_pbx.core.errors import ProviderError, SovereignError
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.speech.llm import ChatModel, ToolSpec
@@ -26,7 +26,7 @@ from sovereign_pbx.speech.tts import Voice, VoiceSession
 log = structlog.get_logger(__name__)
 
 _GREETING_S = 3.0  # a voice that needs longer than this for a greeting would leave silences in the talk as well
-_WARM_S = 3.0
+_WARM_S = 3.0  # the listing of MCP tools included, which the model must know to be warm
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,9 +39,11 @@ class Prepared:
     rate: int
     everybodys: Container[str] = ()  # what is said to everybody, and so may be kept for the next call
     phrases: dict[str, Phrase] = field(default_factory=dict)
+    rendered: int = 0  # characters synthesised for these phrases; those from the cache cost nothing
     stt: SttStream | None = None
     model: ChatModel | None = None
     tools: Sequence[ToolSpec] = ()
+    borrowed: Sequence[Borrowed] = ()  # those of the tools that MCP servers have
 
     async def close(self) -> None:
         """Close the streams; shared providers stay. Never raises: the call is over."""
@@ -53,22 +55,24 @@ class Prepared:
     async def render(self, texts: Sequence[str], services: Services) -> None:
         """Have `texts` ready as audio. Raises ProviderError."""
         for text in dict.fromkeys(text for text in texts if text.strip()):
+            known = services.phrases.get(self.maker, text, rate=self.rate, language=self.language)
+            self.rendered += 0 if known else len(text)
             self.phrases[text] = await services.phrases.render(
                 self.maker, text, rate=self.rate, language=self.language, keep=text in self.everybodys
             )
 
 
 async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate: int) -> Prepared:
-    """Open everything at once. Raises ProviderError or ConfigError; nothing is left open then."""
+    """Open everything at once. Raises ProviderError, ConfigError or Refused; nothing is left open then."""
     model = services.providers.llm(assistant.llm_config)
-    tools = specs(assistant.tools)
-    mouth, ear, _ = await _all_or_nothing(
+    mouth, ear, borrowed = await _all_or_nothing(
         _open_voice(assistant, plan.first_message, services, rate=rate),
         open_stt(assistant, services, rate=rate),
-        _warm(model, plan, tools),
+        _equip(model, assistant, plan, services),
     )
     prepared: Prepared = mouth
-    prepared.stt, prepared.model, prepared.tools = ear, model, tools
+    prepared.stt, prepared.model = ear, model
+    prepared.tools, prepared.borrowed = specs(assistant.tools, borrowed), borrowed
     return prepared
 
 
@@ -123,12 +127,17 @@ async def open_stt(assistant: Assistant, services: Services, *, rate: int) -> St
         return await recogniser.open(rate=rate, language=language, keyterms=keyterms)
 
 
-async def _warm(model: ChatModel, plan: Plan, tools: Sequence[ToolSpec]) -> None:
+async def _equip(model: ChatModel, assistant: Assistant, plan: Plan, services: Services) -> tuple[Borrowed, ...]:
+    """Warm the model with its tools; returns those that MCP servers have. Raises Refused."""
+    until = asyncio.get_running_loop().time() + _WARM_S
+    with services.tracer.step("tools.list"):
+        borrowed = await borrow(assistant.tools, services.directory, services.mcp)
     try:
-        async with asyncio.timeout(_WARM_S):
-            await model.warm(plan.messages, tools)
+        async with asyncio.timeout_at(until):
+            await model.warm(plan.messages, specs(assistant.tools, borrowed))
     except TimeoutError:
         log.info("llm.warming_slow", seconds=_WARM_S)
+    return borrowed
 
 
 async def _open_voice(assistant: Assistant, first: str, services: Services, *, rate: int) -> Prepared:

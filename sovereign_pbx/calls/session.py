@@ -6,7 +6,10 @@ from pathlib import Path
 
 from sovereign_pbx.assistants.account import Account
 from sovereign_pbx.assistants.directory import Directory
+from sovereign_pbx.calls.mcp import McpServers
+from sovereign_pbx.calls.post_call import PostCall
 from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting
 from sovereign_pbx.calls.trace import Tracer
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
@@ -25,6 +28,7 @@ class Services:
     providers: Providers
     phrases: PhraseCache
     asker: Asker
+    mcp: McpServers
     tracer: Tracer
     pbx: Pbx
     turn_model: TurnModel | None
@@ -36,5 +40,5 @@ class Services:
     longest_call_s: float | None = None
     ask_timeout_s: float = 5.0
     tool_timeout_s: float = 10.0
-    summaries: bool = True
-    summary_timeout_s: float = 10.0
+    post_call: PostCall
+    reporting: Reporting = PLAIN_REPORTING

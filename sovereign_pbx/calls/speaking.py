@@ -1,10 +1,12 @@
 """A call's mouth: segments are synthesised, in order, into the playout queue."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.calls.usage import served_by
 from sovereign_pbx.core.audio import pcm_ms
 from sovereign_pbx.core.commands import Speak
 from sovereign_pbx.core.errors import ProviderError
@@ -46,7 +48,7 @@ class Speaking:
         self._turns = asyncio.Semaphore(_AHEAD)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._reply_of: dict[int, int | None] = {}
-        self.characters = 0
+        self.characters: Counter[str] = Counter()  # sent to be spoken, by who spoke
 
     def speak(self, command: Speak) -> None:
         """Queue the segment; a cached phrase is complete at once."""
@@ -59,7 +61,6 @@ class Speaking:
             self._feed(SpeechAudio(command.segment, pcm_ms(len(phrase.pcm), self._rate), phrase.words))
             self._feed(SpeechDone(command.segment))
             return
-        self.characters += len(command.text)
         task = self._spawn(self._synthesise(command.segment, command.text), f"speak-{command.segment}")
         self._tasks[command.segment] = task
         task.add_done_callback(lambda _: self._tasks.pop(command.segment, None))
@@ -94,6 +95,8 @@ class Speaking:
                 with self._tracer.step("tts.segment", characters=len(text)):
                     async with closing(self._voice.speak(text)) as stream:
                         async for audio in stream:
+                            if not ms:  # by now it is known who speaks, and vendors count whole sentences
+                                self.characters[served_by(self._voice)] += len(text)
                             self._playout.add(segment, audio.pcm)
                             ms += pcm_ms(len(audio.pcm), self._rate)
                             words += audio.words

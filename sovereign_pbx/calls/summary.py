@@ -1,14 +1,14 @@
 """What a call was about, in a sentence or two: by the model, else from the transcript itself."""
 
-import asyncio
 from collections.abc import Sequence
 
 import structlog
 
+from sovereign_pbx.calls.asking import ask
+from sovereign_pbx.calls.usage import Tokens
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.values import Message
-from sovereign_pbx.speech.fallback import closing
-from sovereign_pbx.speech.llm import ChatModel, TextDelta
+from sovereign_pbx.speech.llm import ChatModel
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +17,7 @@ _INSTRUCTION = (
     "wanted and what came of it. Do not invent anything."
 )
 _LONGEST = 600
+_LONGEST_OF_A_MODEL = 4000
 
 
 def transcript(messages: Sequence[Message]) -> str:
@@ -34,26 +35,16 @@ def plain_summary(messages: Sequence[Message]) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-async def summarise(model: ChatModel | None, messages: Sequence[Message], timeout_s: float) -> str:
-    """A summary within `timeout_s`, never an error: a report without one would break the contract (§10.2)."""
-    talk = transcript(messages)
-    if model is None or not any(m.role == "user" and m.content for m in messages):
-        return plain_summary(messages)
+async def summarise(model: ChatModel, messages: Sequence[Message], timeout_s: float, tokens: Tokens) -> str:
+    """A summary within `timeout_s`, never an error: a report without one would break the contract (§10.2). What it
+    took is added to `tokens`."""
+    questions = (Message("system", _INSTRUCTION), Message("user", transcript(messages)))
     try:
-        async with asyncio.timeout(timeout_s):
-            text = await _ask(model, talk)
-    except (TimeoutError, ProviderError) as exc:
-        log.warning("summary.failed", error=str(exc) or "no summary in time")
+        text = await ask(model, questions, tokens, timeout_s)
+    except ProviderError as exc:
+        log.warning("summary.failed", error=str(exc))
         text = ""
     except Exception:  # whatever a provider's code does wrong, the report is owed
         log.exception("summary.broke")
         text = ""
-    return text or plain_summary(messages)
-
-
-async def _ask(model: ChatModel, talk: str) -> str:
-    parts: list[str] = []
-    messages = (Message("system", _INSTRUCTION), Message("user", talk))
-    async with closing(model.reply(messages)) as events:
-        parts.extend([event.text async for event in events if isinstance(event, TextDelta)])
-    return "".join(parts).strip()
+    return text[:_LONGEST_OF_A_MODEL] or plain_summary(messages)

@@ -1,5 +1,6 @@
 """The talking part of a call: line, shell and conversation put together, and taken apart again."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from sovereign_pbx.calls.shell import Shell
 from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tools import Tools
+from sovereign_pbx.calls.usage import talk_usage
 from sovereign_pbx.core.commands import HandOver, HangUp
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull
@@ -102,10 +104,16 @@ class Talk:
         return statistics, recording
 
     def _usage(self) -> dict[str, Any]:
-        usage: dict[str, Any] = dict(self.shell.thinking.usage) if self.shell.thinking else {}
-        if self.shell.speaking is not None:
-            usage["tts_characters"] = self.shell.speaking.characters
-        return usage
+        shell = self.shell
+        characters = Counter(shell.speaking.characters) if shell.speaking is not None else Counter[str]()
+        if self._prepared.rendered:
+            characters[self._prepared.maker.name] += self._prepared.rendered
+        return talk_usage(
+            seconds=self._call.books.seconds or 0.0,
+            heard_s=shell.hearing.heard_s if shell.hearing is not None else {},
+            tokens=shell.thinking.tokens if shell.thinking is not None else None,
+            characters=characters,
+        )
 
     def _equip(self, link: MediaLink) -> None:
         call, prepared, shell = self._call, self._prepared, self.shell
@@ -128,13 +136,16 @@ class Talk:
             )
         shell.tools = Tools(
             tools=call.assistant.tools if call.assistant else (),
+            borrowed=prepared.borrowed,
             target=call.books.tool_target,
             facts=lambda: call.books.facts,
             asker=self._services.asker,
+            mcp=self._services.mcp,
             timeout_s=self._services.tool_timeout_s,
             feed=shell.feed,
             spawn=call.see_out,
             tracer=tracer,
+            exchange=lambda: self.conversation.exchange,
         )
 
     async def _reopen_stt(self) -> SttStream:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from sovereign_pbx.calls.speaking import Spawn
 from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.calls.usage import Tokens
 from sovereign_pbx.core.commands import Think
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.events import Event, ReplyDone, ReplyFailed, ReplyText, ReplyTool
@@ -30,7 +31,7 @@ class Thinking:
         self._spawn = spawn
         self._tracer = tracer
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self.usage: dict[str, int] = {}
+        self.tokens = Tokens()
 
     def think(self, command: Think) -> None:
         """Start the reply; its text arrives as `ReplyText`."""
@@ -52,13 +53,14 @@ class Thinking:
                         self._feed(self._heard(command.reply, event))
         except ProviderError as exc:
             self._feed(ReplyFailed(command.reply, exc))
+        except asyncio.CancelledError:  # the caller interrupted: no vendor tells what such a reply took
+            self.tokens.add(self._model.name, {})
+            raise
 
     def _heard(self, reply: int, event: ChatEvent) -> Event:
         if isinstance(event, TextDelta):
             return ReplyText(reply, event.text)
         if isinstance(event, Finished):
-            for name, value in event.usage.items():
-                if isinstance(value, int):
-                    self.usage[name] = self.usage.get(name, 0) + value
+            self.tokens.add(event.model or self._model.name, event.usage)
             return ReplyDone(reply, event.usage)
         return ReplyTool(reply, event.call)

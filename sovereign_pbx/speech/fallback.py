@@ -5,13 +5,14 @@ restarted in secret, the failure is reported. Used with a single provider too.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from sovereign_pbx.core.errors import ProviderError, Stage
 from sovereign_pbx.core.values import Message
-from sovereign_pbx.speech.llm import ChatEvent, ChatModel, ToolSpec
+from sovereign_pbx.speech.llm import ChatEvent, ChatModel, Finished, ToolSpec
 from sovereign_pbx.speech.standing import Choice, Choices
 from sovereign_pbx.speech.tts import Audio, Voice, VoiceSession
 
@@ -88,7 +89,7 @@ class FallbackChat:
                         if not begun:
                             begun = True
                             self._models.worked(choice)
-                        yield event
+                        yield replace(event, model=model.name) if isinstance(event, Finished) else event
                 return
             except ProviderError as exc:
                 self._models.failed(choice, exc)
@@ -120,6 +121,11 @@ class FallbackVoiceSession:
     def spoke_with(self) -> str:
         """The key of the voice that spoke last."""
         return (self._current or self._voices.all[0]).implementation.key
+
+    @property
+    def served_by(self) -> str:
+        """The name of the voice that spoke last."""
+        return (self._current or self._voices.all[0]).implementation.name
 
     async def open(self) -> None:
         """Open the first voice that can be opened; ProviderError of the last one when none can."""

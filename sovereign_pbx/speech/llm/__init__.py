@@ -32,10 +32,12 @@ class ToolRequest:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The model stopped. `usage`: input_tokens, output_tokens where the vendor tells."""
+    """The model stopped. `usage`: input_tokens, output_tokens where the vendor tells. `model`: the name of who
+    answered, where several could."""
 
     reason: str
     usage: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
 
 
 ChatEvent = TextDelta | ToolRequest | Finished

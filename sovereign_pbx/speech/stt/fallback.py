@@ -85,6 +85,11 @@ class FallbackSttStream:
         self._offset_s = 0.0
         self._closed = False
 
+    @property
+    def served_by(self) -> str:
+        """The name of the recogniser that listens, or did last."""
+        return self._choice.implementation.name
+
     def send(self, frame: bytes) -> None:
         """Take 20 ms of audio. Never blocks."""
         if self._replay is not None:
