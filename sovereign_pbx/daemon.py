@@ -143,11 +143,11 @@ class Daemon:
         stack.push_async_callback(self.pbx.stop)
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
+        stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
         loading = services.providers.preload(config.assistants.values())  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
         return desk
 
-        stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
     async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:
         """With a session of its own: dead receivers must not keep `assistant-request` waiting for a look-up."""
         hook = self.config.webhook
@@ -189,11 +189,12 @@ class Daemon:
             longest_call_s=float(config.limits.max_call_seconds),
             ask_timeout_s=config.webhook.request_timeout_seconds,
             tool_timeout_s=config.webhook.tool_timeout_seconds,
+            mcp=await self._mcp(stack),
+            post_call=after_the_call.post_call(config, providers),
         )
 
     def _target_of(self, row: CallRow, event: str) -> Target | None:
         """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
-            post_call=after_the_call.post_call(config, providers),
         saved = self.estate.directory.assistant(row.assistant_id) if row.assistant_id else None
         return target_for(event, saved or _as_it_was(row), self.config.account)
 
