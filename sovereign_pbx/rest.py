@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -34,7 +35,23 @@ def operations_of(backend: Backend) -> list[Operation]:
     operations = [
         *assistants.operations(backend.estate),
     ]
-    return [*operations, *documents.operations(lambda: document(operations, __version__))]
+    operations += documents.operations(lambda: document(operations, __version__))
+    return operations
+
+
+def described() -> dict[str, Any]:
+    """The API's document, without a daemon: operations are declared, and nothing behind them is touched."""
+    nothing: dict[str, Any] = dict.fromkeys(Backend.__slots__)
+    backend = Backend(**{**nothing, "config": Config(), "estate": Estate(_Nowhere(), {})})
+    return document(operations_of(backend), __version__)
+
+
+class _Nowhere:
+    """Keeps nothing."""
+
+    async def write(self, kind: str, object_id: str, fields: Mapping[str, Any]) -> None: ...
+
+    async def remove(self, kind: str, object_id: str) -> None: ...
 
 
 def application(backend: Backend, probe: HealthProbe, metrics: Metrics) -> web.Application:
