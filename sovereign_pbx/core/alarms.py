@@ -17,6 +17,9 @@ class Alarm(Enum):
     FILLER = "the caller has waited long enough for a filler phrase"
     SILENCE = "the caller has said nothing for long"
     DIGITS = "no further digit came"
+    GREET = "whoever answered the call says nothing"
+    CONSENT = "no key was pressed"
+    MAILBOX = "the mailbox has fallen silent"
     LIMIT = "the call has reached its maximum duration"
     LEAVE = "the last words should have been heard by now"
 

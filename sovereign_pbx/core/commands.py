@@ -69,6 +69,18 @@ class UseTool:
 
 
 @dataclass(frozen=True, slots=True)
+class Enter:
+    """The workflow has come to `node`: its tools and its providers from here on, for what is spoken and asked next."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The caller has agreed to be recorded and listened to: begin now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """This message is now part of the history."""
 
@@ -124,6 +136,8 @@ Command = (
     | ScoreTurn
     | FinalizeHearing
     | UseTool
+    | Enter
+    | Record
     | Remember
     | CloseTurn
     | HangUp

@@ -51,6 +51,11 @@ class Conversation:
         return self._talk.state
 
     @property
+    def exchange(self) -> float | None:
+        """The exchange that is under way, by the time at which it began; None between two of them."""
+        return self._talk.turn.started_at if self._talk.turn is not None else None
+
+    @property
     def history(self) -> tuple[Message, ...]:
         """What has been said, as far as it can't change any more: exactly the messages that were `Remember`ed."""
         return tuple(self._talk.history.remembered)

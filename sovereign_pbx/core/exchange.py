@@ -9,6 +9,7 @@ from sovereign_pbx.core.history import Entry
 from sovereign_pbx.core.ledger import Segment
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.values import ToolCall, TurnRecord
+from sovereign_pbx.core.workflow import Way
 
 Parting = HangUp | HandOver
 
@@ -25,6 +26,8 @@ class Reply:
     held_tools: list[ToolCall] = field(default_factory=list)  # asked for while the caller was speaking
     parting: Parting | None = None  # the model ended or transferred the call
     announcement: str = ""  # what the administrator wants said before a transfer
+    way: Way | None = None  # the model leaves the node of the workflow
+    way_told: Entry | None = None  # what it was told about that
 
 
 @dataclass(slots=True, eq=False)

@@ -2,17 +2,20 @@
 
 Every function returns the state that follows. They call one another in one direction only:
 `silence_falls` → `reconsider` → `decide` → `commit` or `nothing_understood` → `answer` → `rest` → `free`.
+A call begins with `begin` → `greet`; where a mailbox may have answered, `commit` → `_first_utterance`.
 """
 
 import re
 from typing import Final
 
+from sovereign_pbx.core import voicemail, walk
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import FinalizeHearing, HandOver, HangUp, ScoreTurn
 from sovereign_pbx.core.ear import LATE_WORDS_S
 from sovereign_pbx.core.endpointing import RECOGNISER_SCORE, delay, next_score, shape
 from sovereign_pbx.core.exchange import Turn
 from sovereign_pbx.core.talk import Talk
+from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
 
 UNHEARD_IN_A_ROW: Final = 2  # one cough is not worth a word; after two the caller is told
@@ -25,7 +28,29 @@ STALL_STREAMING_S: Final = 5.0  # a recogniser that sends interims has none for 
 STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector still hears something
 ROUNDING_S: Final = 1e-6  # an alarm rings at its time, give or take what adding floats costs
 DISPUTED: Final = (State.OVERLAP, State.DOUBT)
+_OVER: Final = (State.LEAVING, State.ENDED)
 _NOT_WORD = re.compile(r"[\W_]+")
+
+
+def begin(talk: Talk) -> State:
+    """The conversation proper begins: with the greeting, unless whoever answered may be a mailbox and speaks first."""
+    walk.begin(talk)
+    return rest(talk) if talk.unsearched else greet(talk)
+
+
+def greet(talk: Talk) -> State:
+    """The first message, or the model's own where a workflow has none. Who has spoken already is answered by it."""
+    talk.greeted = True
+    talk.alarms.clear(Alarm.GREET)
+    spoken_to = talk.turn is not None and bool(talk.turn.said)
+    if talk.plan.first_message.strip():
+        turn = talk.open_turn(talk.now, greeting=True)
+        turn.timeline = turn.timeline or Timeline(talk.now, "tts")
+        talk.say(talk.plan.first_message, "greeting")
+    elif spoken_to or talk.plan.workflow is not None:
+        return answer(talk)
+    talk.say_waiting()
+    return rest(talk)
 
 
 def watch_for_stall(talk: Talk) -> None:
@@ -110,8 +135,32 @@ def commit(talk: Talk) -> State:
     talk.history.add_user(text)
     talk.silence.reset()
     talk.unheard = 0
+    talk.steps = 0
     talk.aside = ""
-    return answer(talk)
+    return _first_utterance(talk, text) if talk.unsearched else answer(talk)
+
+
+def _first_utterance(talk: Talk, text: str) -> State:
+    """Searched once (contract §15.1), and the greeting is not the answer to a mailbox."""
+    talk.unsearched = False
+    found = voicemail.recognised(text)
+    talk.note("voicemail_searched", found=found)
+    if not found or talk.plan.voicemail is None:
+        return answer(talk) if talk.greeted else greet(talk)
+    if not talk.plan.voicemail.message.strip():
+        return talk.end(HangUp("voicemail"))
+    talk.alarms.keep((Alarm.LIMIT,))
+    talk.mailbox_at = talk.now
+    return hear_mailbox_out(talk)
+
+
+def hear_mailbox_out(talk: Talk, *, speaking: bool = False) -> State:
+    """Until it has been silent for a while; one that never is gets the message anyway."""
+    plan = talk.plan.voicemail
+    if plan is not None:
+        latest = talk.mailbox_at + plan.longest
+        talk.alarms.set(Alarm.MAILBOX, latest if speaking else min(talk.now + plan.pause, latest), talk.now)
+    return State.MAILBOX
 
 
 def nothing_understood(talk: Talk) -> State:
@@ -133,13 +182,18 @@ def answer(talk: Talk) -> State:
     """The caller is owed an answer, from the model as soon as no tool is in flight."""
     talk.owed = True
     talk.cover_wait()
-    rest(talk)  # asks the model first, so that what is said meanwhile is not taken for its answer
+    state = rest(talk)  # asks the model first, so that what is said meanwhile is not taken for its answer
+    if state in _OVER:
+        return state
     talk.say_waiting()
     return rest(talk)
 
 
 def rest(talk: Talk) -> State:
-    """What is next when the caller is silent: think, go on thinking or speaking, or leave the floor."""
+    """What is next when the caller is silent: walk on, think, go on thinking or speaking, or leave the floor."""
+    over = walk.go_on(talk)
+    if over is not None:
+        return over
     if talk.owed and not talk.streaming and not talk.tools:
         talk.think()
     if talk.ledger.queue and talk.turn is not None and talk.turn.audible:
@@ -172,7 +226,9 @@ def free(talk: Talk) -> State:
 
 def wait_in_silence(talk: Talk) -> None:
     """From here on the caller's silence counts."""
-    if talk.silence.wait is not None:
+    if not talk.greeted and talk.plan.voicemail is not None:
+        talk.alarm(Alarm.GREET, talk.plan.voicemail.patience)
+    elif talk.silence.wait is not None:
         talk.alarm(Alarm.SILENCE, talk.silence.wait)
 
 

@@ -5,7 +5,7 @@ an entry pending: a user's words while the caller may still go on before anythin
 words until they were played or cut, a tool's answer until it is there.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sovereign_pbx.core.ledger import Segment
 from sovereign_pbx.core.values import Message, Role, ToolCall
@@ -108,10 +108,16 @@ class History:
         self.fix_users(asker)
         return entry
 
-    def call_ids(self) -> set[str]:
-        """Every tool call id in use."""
+    def unique(self, call: ToolCall) -> ToolCall:
+        """Some models number their calls anew in every reply, or not at all; results must find their way back."""
         asked = [call.id for message in self.remembered for call in message.tool_calls]
-        return {*asked, *(call.id for entry in self._pending for call in entry.calls)}
+        taken = {*asked, *(call.id for entry in self._pending for call in entry.calls)}
+        number = len(taken)
+        call_id = call.id or f"call-{number}"
+        while call_id in taken:
+            number += 1
+            call_id = f"{call.id or 'call'}-{number}"
+        return call if call_id == call.id else replace(call, id=call_id)
 
     # settling
 

@@ -4,8 +4,12 @@ Seconds everywhere. Defaults are the contract's (§4.5, §15) where it has one; 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sovereign_pbx.core.values import Message
+
+if TYPE_CHECKING:
+    from sovereign_pbx.core.workflow import Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class Phrases:
     unwell: str = "I'm sorry, I can't help you right now. I'll put you through."
     goodbye: str = ""
     unheard: str = "Sorry, I didn't catch that. Could you say it again?"
+    consent: str = "This call is recorded. Press 1 if you agree."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,37 @@ class ToolMessage:
 
     tool: str
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the model is told and may do at one place of a workflow: fields of `Plan`, by the same names."""
+
+    messages: tuple[Message, ...] = ()
+    end_call_tools: tuple[str, ...] = ()
+    transfer_tools: tuple[str, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    tool_messages: tuple[ToolMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Ask to be allowed to record, before anything else (contract §4.1 `recording_consent`)."""
+
+    message: str
+    key: str = "1"
+    attempts: int = 2  # once more, for those who did not listen or pressed beside it
+    answer_within: float = 8.0  # seconds from the end of the question; a telephone has to be taken from the ear
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voicemail:
+    """Whoever answers may be a mailbox (contract §15.1). An empty `message`: hang up on it."""
+
+    message: str = ""
+    patience: float = 3.0  # a person says "hello?" within two seconds of lifting; from a silent one greet at last
+    pause: float = 1.2  # a mailbox that has been silent so long, its beep included, records
+    longest: float = 30.0  # how long its greeting is listened to at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +115,6 @@ class Plan:
     tool_messages: tuple[ToolMessage, ...] = ()
     digits_idle: float = 2.0  # digits without `#` are complete after this pause
     failures_before_handover: int = 2  # provider failures in a row before the dialplan's fallback gets the caller
+    consent: Consent | None = None
+    voicemail: Voicemail | None = None
+    workflow: "Graph | None" = None

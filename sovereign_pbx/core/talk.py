@@ -30,12 +30,14 @@ from sovereign_pbx.core.silence import Silence
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import Message, SpeechKind
+from sovereign_pbx.core.workflow import TalkNode, Way
 
 LEAVE_SLACK_S: Final = 10.0  # how much longer than estimated last words may take before the line is let go anyway
 FILLER_LEAST_S: Final = 0.1  # the alarm lies ahead even where fillers are wanted at once
 # Vendors take a last message of the assistant for the beginning of the answer, or refuse it.
 GO_ON: Final = "Answer what the caller said last. What you have said since was no answer to it yet."
 UNANSWERED: Final = "The call ended before the tool answered."
+NOT_MOVED: Final = "Not done: the caller went on speaking. Do it again if it is still what he wants."
 
 
 class Talk:
@@ -66,12 +68,23 @@ class Talk:
         self.waiting: list[str] = []  # `say` that came while the caller had the floor
         self.parting: Parting | None = None
         self.failures = 0  # provider failures since an answer last came through
+        # the beginning
+        self.greeted = False
+        self.unsearched = plan.voicemail is not None  # whoever answered may be a mailbox
+        self.asked_consent = 0
+        self.mailbox_at = 0.0  # when it was recognised
+        # the workflow
+        self.place = ""  # the id of `node`
+        self.node: TalkNode | None = None  # where the model talks
+        self.way: Way | None = None  # taken as soon as no reply streams and no tool is in flight
+        self.steps = 0  # nodes since the caller last said something
         # the record
         self.turn: Turn | None = None
         self.closing: list[Turn] = []
         self.alarms = Alarms()
         self._replies = 0
         self._turns = 1  # turn 0 is the greeting's
+        self._opened = False
 
     # observing
 
@@ -92,9 +105,10 @@ class Talk:
     # turns
 
     def open_turn(self, started_at: float, *, greeting: bool = False) -> Turn:
-        """The exchange that is under way, or a new one."""
+        """The exchange that is under way, or a new one; only the first of a call can be its `greeting`."""
         if self.turn is None:
-            self.turn = Turn(started_at, greeting=greeting)
+            self.turn = Turn(started_at, greeting=greeting and not self._opened)
+            self._opened = True
         return self.turn
 
     def close_turn(self, *, cut: bool = False) -> None:
@@ -141,6 +155,8 @@ class Talk:
         Where nothing had been heard of it the exchange goes on, so that both parts of what he says are one turn.
         """
         reply, self.reply = self.reply, None
+        if reply is not None and reply.way_told is not None:
+            reply.way_told.text = NOT_MOVED
         queue = self.ledger.queue
         audible = self.turn is not None and self.turn.audible
         if reply is not None:

@@ -19,6 +19,11 @@ answer and an answer must not talk over a caller. Step one (OVERLAP): playout is
 his words confirm it, the reply is dropped, and if none of it had been heard what he said before and now is one
 turn. Where he falls silent without words (DOUBT) the assistant goes on where it stopped.
 
+Before all that lies, where it is asked for, CONSENT: the caller is neither listened to nor recorded until he presses
+the key. Whoever is called may be a mailbox: the first words are searched, and it is heard out (MAILBOX) before the
+message is left. A workflow has no states of its own: it changes the standing instructions, what is said first and
+what is called, each time the assistant's side is free to act (`walk.py`).
+
 LEAVING plays the last words, after which the line is let go; no speech of the caller changes that. HELD lies over
 another state and passes on to it ("beneath") whatever is not the caller's sound. ENDED is the end on every path.
 
@@ -37,6 +42,7 @@ class State(Enum):
     """Who has the floor."""
 
     RINGING = "not answered yet"
+    CONSENT = "the caller is asked to agree to being recorded"
     QUIET = "nobody speaks and nothing is owed"
     LISTENING = "the caller speaks"
     ENDPOINTING = "the caller fell silent; is his turn over?"
@@ -45,6 +51,7 @@ class State(Enum):
     SPEAKING = "the assistant is audible"
     OVERLAP = "the caller makes a sound while the assistant owes or speaks"
     DOUBT = "he stopped without words; playout is held"
+    MAILBOX = "a mailbox is heard out before it is left a message"
     HELD = "the call is on hold"
     LEAVING = "the last words are on their way"
     ENDED = "over"
@@ -65,7 +72,7 @@ S = State
 # A move that ends with the assistant's side deciding what is next (`Talk.rest`).
 REST: Final = (S.QUIET, S.THINKING, S.SPEAKING, S.ENDPOINTING, S.TRANSCRIBING, S.LEAVING, S.ENDED)
 # A move that lets the caller's turn take its course (`listening.reconsider`).
-TURN: Final = (S.ENDPOINTING, S.TRANSCRIBING, S.THINKING, S.QUIET)
+TURN: Final = (S.ENDPOINTING, S.TRANSCRIBING, S.THINKING, S.QUIET, S.MAILBOX, S.LEAVING, S.ENDED)
 # A failure may be the one too many.
 FAIL: Final = (S.THINKING, S.SPEAKING, S.LEAVING, S.ENDED)
 EVERY: Final = tuple(State)
@@ -115,6 +122,9 @@ ANYWHERE: Final[dict[Column, Cell]] = {
     Alarm.FILLER: nothing("the caller has the floor, or nothing is owed"),
     Alarm.SILENCE: nothing("it is not silent"),
     Alarm.DIGITS: does("digits_complete", *EVERY),
+    Alarm.GREET: nothing("he has spoken; it is set again if nothing comes of that"),
+    Alarm.CONSENT: NOT_PENDING,
+    Alarm.MAILBOX: NOT_PENDING,
     Alarm.LIMIT: does("limit_reached", S.LEAVING, S.ENDED),
     Alarm.LEAVE: NOT_PENDING,
 }
@@ -161,13 +171,14 @@ _WAITING: Final[dict[Column, Cell]] = {
 
 _DEAF = nothing("the line is not answered")
 _OVER = nothing("the conversation is over")
+_NOT_YET = nothing("nothing is listened to before he has agreed")
 _LAST_WORDS = nothing("the last words are not interrupted")
 _HELD_SOUND = nothing("what is heard on hold is music")
 
 TABLE: Final[dict[State, dict[Column, Cell]]] = {
     S.RINGING: {
         **dict.fromkeys(ANYWHERE, _DEAF),
-        e.Answered: does("answered", S.QUIET, S.THINKING),
+        e.Answered: does("answered", S.CONSENT, S.QUIET, S.THINKING),
         e.HungUp: does("hung_up", S.ENDED),
         e.SpeechStarted: _DEAF,
         e.SpeechStopped: _DEAF,
@@ -176,12 +187,25 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.HearingFailed: does("hearing_failed", S.RINGING, S.LEAVING, S.ENDED),
         e.Instructed: does("instructed_early", S.RINGING, S.ENDED),
     },
+    S.CONSENT: {
+        e.DigitPressed: does("consent_key", S.CONSENT, S.QUIET, S.THINKING, S.LEAVING, S.ENDED),
+        e.SpeechStarted: _NOT_YET,
+        e.SpeechStopped: _NOT_YET,
+        e.Interim: _NOT_YET,
+        e.Final: _NOT_YET,
+        e.SpeechFailed: does("consent_unasked", S.CONSENT, S.LEAVING, S.ENDED),
+        e.PlayoutFinished: does("consent_asked", S.CONSENT),
+        e.PlayoutFlushed: does("consent_asked", S.CONSENT),
+        e.Instructed: does("instructed_early", S.CONSENT, S.ENDED),
+        Alarm.CONSENT: does("consent_overdue", S.CONSENT, S.LEAVING, S.ENDED),
+    },
     S.QUIET: {
         e.SpeechStarted: does("speech_started", S.LISTENING),
         e.SpeechStopped: does("speech_stopped_late", S.QUIET, *TURN),
         e.Interim: does("words_without_speech", *TURN),
         e.Final: does("words_without_speech", *TURN),
         Alarm.SILENCE: does("silence_prompt", S.THINKING, S.LEAVING, S.ENDED),
+        Alarm.GREET: does("greet_late", S.QUIET, S.THINKING),
     },
     S.LISTENING: {
         e.SpeechStarted: does("speech_goes_on", S.LISTENING),
@@ -190,7 +214,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.Final: does("words_in_speech", S.LISTENING),
         e.UtteranceEnded: does("utterance_ended_in_speech", S.LISTENING),
         e.NothingHeard: nothing("it answers the speech before; this one goes on"),
-        Alarm.STALL: does("speech_stalled", S.QUIET, S.THINKING, S.TRANSCRIBING, S.ENDED),
+        Alarm.STALL: does("speech_stalled", *TURN),
     },
     S.ENDPOINTING: {
         **_WAITING,
@@ -199,7 +223,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
     },
     S.TRANSCRIBING: {
         **_WAITING,
-        Alarm.FINAL: does("final_overdue", S.THINKING, S.QUIET, S.LEAVING, S.ENDED),
+        Alarm.FINAL: does("final_overdue", *TURN),
     },
     S.THINKING: _REPLYING,
     S.SPEAKING: _REPLYING,
@@ -218,6 +242,16 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.SpeechStopped: nothing("he is silent already"),
         e.NothingHeard: does("false_interruption", *REST),
         Alarm.DOUBT: does("false_interruption", *REST),
+    },
+    S.MAILBOX: {
+        e.DigitPressed: nothing("a mailbox has nothing to enter"),
+        e.HearingFailed: nothing("its silence is waited for, not its words"),
+        e.SpeechStarted: does("mailbox_speaks", S.MAILBOX),
+        e.SpeechStopped: does("mailbox_pauses", S.MAILBOX),
+        e.Interim: does("words_of_mailbox", S.MAILBOX),
+        e.Final: does("words_of_mailbox", S.MAILBOX),
+        e.Instructed: does("instructed_late", S.MAILBOX, S.ENDED),
+        Alarm.MAILBOX: does("leave_message", S.LEAVING, S.ENDED),
     },
     S.HELD: {
         **dict.fromkeys(ANYWHERE, does("beneath", S.HELD, S.ENDED)),

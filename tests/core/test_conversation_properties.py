@@ -11,14 +11,34 @@ from sovereign_pbx.core import events as e
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.moves import take
-from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
+from sovereign_pbx.core.plan import (
+    Consent,
+    Phrases,
+    Plan,
+    SilencePlan,
+    Standing,
+    ToolMessage,
+    Transfer,
+    TurnTaking,
+    Voicemail,
+)
 from sovereign_pbx.core.turn import State, decided
 from sovereign_pbx.core.values import Message, ToolCall, Word
+from sovereign_pbx.core.workflow import EndNode, Graph, TalkNode, ToolNode, TransferNode, Way
 from tests.core.scripted import assert_sane
 
 PASSING = ProviderError("scripted", "llm", "stalled")
 DENIED = ProviderError("scripted", "stt", "denied")
-TEXTS = ("", "yes", "I would like", "we open at nine. Then, we close", "goodbye then", "um", "[laughs] *well* 🙂")
+TEXTS = (
+    "",
+    "yes",
+    "I would like",
+    "we open at nine. Then, we close",
+    "goodbye then",
+    "um",
+    "[laughs] *well* 🙂",
+    "a mailbox",
+)
 # Numbers count back from the newest reply, or along the open segments and tools (see `Watch.aim`), so that most
 # events hit something; some are left as they are, and miss.
 REPLY = st.sampled_from([0, 0, 0, 1, -7])
@@ -26,7 +46,7 @@ SEGMENT = st.sampled_from([0, 0, 0, 1, 2, -7])
 TOOL = st.builds(
     ToolCall,
     st.sampled_from(["", "a", "b", "c"]),
-    st.sampled_from(["lookup", "end_call", "transfer_call"]),
+    st.sampled_from(["lookup", "end_call", "transfer_call", "on", "on", "look", "hand", "end"]),
     st.sampled_from(
         ["", "{}", "nonsense", "[]", '{"destination": "100"}', '{"destination": "100", "message": "Hold on"}']
     ),
@@ -87,6 +107,35 @@ PLANS = st.builds(
     transfers=st.sampled_from([(), (Transfer("100", "I will connect you."),)]),
     tool_messages=st.sampled_from([(), (ToolMessage("lookup", "I am looking it up."),)]),
 )
+
+
+WAYS = {"on": Way("talk", "One moment."), "look": Way("look"), "hand": Way("hand", "Hold on."), "end": Way("end")}
+STANDING = Standing(messages=(Message("system", "Be brief."),), end_call_tools=("end_call",))
+GRAPH = Graph(
+    "entry",
+    {
+        "entry": TalkNode(standing=STANDING, ways=WAYS, first_line="Here again."),
+        "talk": TalkNode(standing=STANDING, ways={**WAYS, "on": Way("entry")}),
+        "look": ToolNode(tool="lookup", way=Way("again", "Got it."), first_line="I am looking."),
+        "again": ToolNode(tool="lookup", way=Way("talk")),
+        "hand": TransferNode(destination="100", first_line="Here is somebody."),
+        "end": EndNode(),
+    },
+)
+OPENINGS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"workflow": GRAPH},
+    {"consent": Consent(message="Press 1.")},
+    {"voicemail": Voicemail(message="Call us back.")},
+    {"voicemail": Voicemail(), "workflow": GRAPH},
+    {"consent": Consent(message="Press 1.", key="5"), "workflow": GRAPH},
+]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    return replace(draw(PLANS), **draw(st.sampled_from(OPENINGS)))
 
 
 @dataclass
@@ -181,19 +230,19 @@ def _check_way(before: State, after: State, event: Any) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(PLANS, SCRIPT)
+@given(plans(), SCRIPT)
 def test_no_sequence_of_events_breaks_a_promise(plan: Plan, script: list[tuple[Any, float]]) -> None:
     play(plan, script)
 
 
 @settings(max_examples=100, deadline=None)
-@given(PLANS, SCRIPT)
+@given(plans(), SCRIPT)
 def test_the_same_events_give_the_same_commands(plan: Plan, script: list[tuple[Any, float]]) -> None:
     assert play(plan, script)[1] == play(plan, script)[1]
 
 
 @settings(max_examples=300, deadline=None)
-@given(PLANS, SCRIPT)
+@given(plans(), SCRIPT)
 def test_every_alarm_leads_only_where_the_table_says(plan: Plan, script: list[tuple[Any, float]]) -> None:
     conversation, watch, now = Conversation(plan), Watch(), 0.0
     for event, wait in [(e.Answered(), 0.0), *script]:

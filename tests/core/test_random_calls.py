@@ -11,10 +11,10 @@ from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.turn import NOT_PENDING, State, decided
 from sovereign_pbx.core.values import Message, ToolCall
-from tests.core.test_conversation_properties import DENIED, PASSING, TEXTS, Watch
+from tests.core.test_conversation_properties import DENIED, OPENINGS, PASSING, TEXTS, Watch
 
 STEPS = 150
-NAMES = ("lookup", "lookup", "lookup", "end_call", "transfer_call")
+NAMES = ("lookup", "lookup", "lookup", "end_call", "transfer_call", "on", "on", "look", "look", "hand", "end")
 ARGUMENTS = ("", "{}", "[]", '{"destination": "100"}')
 
 
@@ -85,6 +85,7 @@ def plan(dice: random.Random) -> Plan:
         failures_before_handover=dice.choice((1, 2, 50)),
         transfers=(Transfer("100", dice.choice(("", "I will connect you."))),),
         tool_messages=dice.choice(((), (ToolMessage("lookup", "I am looking it up."),))),
+        **dice.choice(OPENINGS),
     )
 
 

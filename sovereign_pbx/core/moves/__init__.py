@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sovereign_pbx.core.events import Event
-from sovereign_pbx.core.moves import ending, failing, line, listening, orders, overlap, speaking, thinking
+from sovereign_pbx.core.moves import ending, failing, line, listening, opening, orders, overlap, speaking, thinking
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import Column, State, decided
 
@@ -33,6 +33,7 @@ MOVES: dict[str, Move] = {
     **speaking.MOVES,
     **failing.MOVES,
     **line.MOVES,
+    **opening.MOVES,
     **orders.MOVES,
     **ending.MOVES,
     "beneath": beneath,

@@ -9,7 +9,7 @@ from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 
 _PHRASES = ("apology", "goodbye")  # kinds that come from the phrase cache: if they fail, no voice will do
-_NOTHING_LOST = (State.RINGING, State.QUIET, State.THINKING, State.SPEAKING)
+_NOTHING_LOST = (State.RINGING, State.CONSENT, State.QUIET, State.THINKING, State.SPEAKING)
 
 
 def voice_failed(talk: Talk, event: SpeechFailed) -> State:

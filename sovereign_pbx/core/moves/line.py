@@ -1,25 +1,12 @@
-"""Moves of the line: answer, hold, hang-up, digits."""
+"""Moves of the line: hold, hang-up, digits."""
 
 from sovereign_pbx.core import floor
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.events import Answered, DigitPressed, Final, HoldChanged, HungUp, Interim, Tick
+from sovereign_pbx.core.events import DigitPressed, Final, HoldChanged, HungUp, Interim, Tick
 from sovereign_pbx.core.moves.listening import hear
 from sovereign_pbx.core.moves.overlap import SHORT_DOUBT_S
 from sovereign_pbx.core.talk import Talk
-from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
-
-
-def answered(talk: Talk, _: Answered) -> State:
-    talk.answered_at = talk.now
-    if talk.plan.max_duration is not None:
-        talk.alarm(Alarm.LIMIT, talk.plan.max_duration)
-    if talk.plan.first_message.strip():
-        turn = talk.open_turn(talk.now, greeting=True)
-        turn.timeline = Timeline(talk.now, "tts")
-        talk.say(talk.plan.first_message, "greeting")
-    talk.say_waiting()
-    return floor.rest(talk)
 
 
 def hung_up(talk: Talk, event: HungUp) -> State:
@@ -42,7 +29,8 @@ def held(talk: Talk, event: HoldChanged) -> State:
 
 def words_on_hold(talk: Talk, event: Interim | Final) -> State:
     """Of what he said before the hold."""
-    hear(talk, event)
+    if talk.beneath is not State.CONSENT:
+        hear(talk, event)
     return State.HELD
 
 
@@ -105,4 +93,4 @@ def digits_complete(talk: Talk, _: DigitPressed | Tick) -> State:
     return floor.commit(talk)
 
 
-MOVES = {move.__name__: move for move in (answered, hung_up, held, released, words_on_hold, digit, digits_complete)}
+MOVES = {move.__name__: move for move in (hung_up, held, released, words_on_hold, digit, digits_complete)}

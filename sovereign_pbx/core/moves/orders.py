@@ -62,7 +62,7 @@ def _think_again(talk: Talk) -> State:
 
 
 def instructed_early(talk: Talk, event: Instructed) -> State:
-    """Before the answer: what can wait waits, what ends the call ends it."""
+    """Before the conversation proper: what can wait waits, what ends the call ends it."""
     text = event.text.strip()
     if event.kind == "transfer":
         return talk.end(HandOver(event.destination, "transferred"))
@@ -74,7 +74,7 @@ def instructed_early(talk: Talk, event: Instructed) -> State:
         talk.history.add_system(text)
     elif text:
         talk.waiting.append(text)
-    return State.RINGING
+    return talk.state
 
 
 def instructed_late(talk: Talk, event: Instructed) -> State:
@@ -82,7 +82,7 @@ def instructed_late(talk: Talk, event: Instructed) -> State:
     if event.kind == "end" and not event.text:
         return talk.end(HangUp("api_end_call"))
     talk.note("instructed_too_late", kind=event.kind)
-    return State.LEAVING
+    return talk.state
 
 
 MOVES = {move.__name__: move for move in (instructed, instructed_early, instructed_late)}

@@ -1,7 +1,6 @@
 """Moves of the model: its text becomes speech, its tools are used, its end decides what is next."""
 
 import json
-from dataclasses import replace
 from typing import Final
 
 from sovereign_pbx.core import floor
@@ -13,10 +12,14 @@ from sovereign_pbx.core.speakable import speakable
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import ToolCall
+from sovereign_pbx.core.workflow import MOST_STEPS, Way
 
 ENDING: Final = "The call ends as soon as the caller has heard your last words."
 TRANSFERRING: Final = "The caller is transferred as soon as he has heard your last words."
 NO_DESTINATION: Final = "Not transferred: `destination` must be one of those that the tool names."
+MOVED: Final = "Done. Your instructions have changed: from here on follow the new ones."
+ONE_WAY: Final = "Not done: you are on another way already."
+TOO_FAR: Final = "Not done: too many steps in a row. Talk to the caller first."
 NO_MORE_TOOLS: Final = "Not used: too many tools in a row. Answer the caller with what you know."
 _PUNCTUATION: Final = str.maketrans("", "", " -./()")  # models write numbers as people do
 
@@ -59,14 +62,16 @@ def reply_tool(talk: Talk, event: ReplyTool) -> State:
 
 def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
     """Start a tool, or note what the model wants where the conversation itself is the tool."""
-    call = _unique(talk, reply, call)
+    call = talk.history.unique(call)
     entry = talk.history.add_tool(reply.entry, call)
     result = _built_in(talk, reply, call)
     if result is None and reply.last_round:
         talk.note("too_many_tool_rounds", tool=call.name)
         result = NO_MORE_TOOLS
     rounds = talk.turn.rounds if talk.turn else 0
-    talk.owed = reply.parting is None and rounds <= talk.plan.max_tool_rounds + 1
+    talk.owed = reply.parting is None and reply.way is None and rounds <= talk.plan.max_tool_rounds + 1
+    if result is MOVED:
+        reply.way_told = entry
     if result is not None:
         entry.text, entry.pending = result, False
         return
@@ -87,22 +92,14 @@ def _tell_meanwhile(talk: Talk, call: ToolCall) -> None:
         talk.say(text, "filler")
 
 
-def _unique(talk: Talk, reply: Reply, call: ToolCall) -> ToolCall:
-    """Some models number their calls anew in every reply, or not at all; results must find their way back."""
-    taken = talk.history.call_ids()
-    number = len(taken)
-    call_id = call.id or f"call-{number}"
-    while call_id in taken:
-        number += 1
-        call_id = f"{call.id or 'call'}-{number}"
-    return call if call_id == call.id else replace(call, id=call_id)
-
-
 def _built_in(talk: Talk, reply: Reply, call: ToolCall) -> str | None:
     """The answer to a tool that is the conversation's own; None for all others."""
     if call.name in talk.plan.end_call_tools:
         reply.parting = reply.parting or HangUp("assistant_hangup")
         return ENDING
+    way = talk.node.ways.get(call.name) if talk.node is not None else None
+    if way is not None:
+        return _choose(talk, reply, way)
     if call.name not in talk.plan.transfer_tools:
         return None
     wanted = _argument(call, "destination").translate(_PUNCTUATION)
@@ -114,6 +111,17 @@ def _built_in(talk: Talk, reply: Reply, call: ToolCall) -> str | None:
     reply.parting = HandOver(transfer.destination, "transferred")
     reply.announcement = transfer.message
     return TRANSFERRING
+
+
+def _choose(talk: Talk, reply: Reply, way: Way) -> str:
+    """The model leaves the node of the workflow: as soon as its reply is complete."""
+    if reply.parting is not None or reply.way is not None:
+        return ONE_WAY
+    if talk.steps >= MOST_STEPS:
+        talk.note("workflow_circle", steps=MOST_STEPS, place=talk.place)
+        return TOO_FAR
+    reply.way = way
+    return MOVED
 
 
 def _argument(call: ToolCall, name: str) -> str:
@@ -154,6 +162,9 @@ def conclude(talk: Talk) -> State:
     reply, turn = talk.reply, talk.turn
     if reply is not None and reply.parting is not None:
         return part(talk, reply, reply.parting)
+    if reply is not None and reply.way is not None:
+        talk.way, reply.way, reply.way_told = reply.way, None, None
+        return floor.rest(talk)
     silent = turn is not None and not turn.answered and bool(turn.said)
     if silent and not talk.owed and not talk.tools:
         talk.note("empty_reply")
