@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "demo": "Hold a real spoken call on a private Asterisk.",
     "call": "Place a call.",
     "calls": "List calls, show one with its transcript, follow them live.",
+    "webhooks": "List webhooks, show one as it is sent, send dead ones again.",
     "assistants": "List assistants, show one, try which one takes a call.",
     "keys": "Make, list and revoke the keys of the REST API.",
     "dialplan": "Print the dialplan that brings calls here.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
+from sovereign_pbx.config_targets import check_targets
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -24,6 +25,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_account(config, report)
     _check_patience(config, report)
     _check_listeners(config, report)
+    check_targets(config, report)
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
 

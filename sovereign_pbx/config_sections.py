@@ -160,6 +160,15 @@ class Webhook:
     tool_timeout_seconds: float = setting(10.0, Real(0.5, 120), "What a tool may take.")
     delivery_timeout_seconds: float = setting(10.0, Real(0.5, 120), "What one delivery of an event may take.")
     retry_hours: float = setting(24.0, Real(0, 720), "How long a failed delivery is repeated.")
+    keep_days: int = setting(
+        30, Whole(0, 36500), "Days that delivered webhooks and dead letters stay to be looked at; 0: for ever."
+    )
+    allow_private: bool = setting(
+        True,
+        Flag(),
+        "May webhooks, tools and MCP servers be on private addresses (this machine, the local network)? Usual beside a "
+        "PBX; say no where webhook addresses come from people you do not trust.",
+    )
     max_answer_bytes: int = setting(1_000_000, Whole(1000, 100_000_000), "Longer answers are refused.")
     user_agent: str = setting(
         "HMS-Sovereign/1.0",

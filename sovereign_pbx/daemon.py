@@ -38,6 +38,7 @@ from sovereign_pbx.store.object_files import ObjectFiles
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks.ask import Asker
 from sovereign_pbx.webhooks.delivery import Deliverer, Patience
+from sovereign_pbx.webhooks.history import keep_short
 from sovereign_pbx.webhooks.post import open_session
 
 log = structlog.get_logger(__name__)
@@ -120,6 +121,9 @@ class Daemon:
         await recover(store, self._target_of, self.estate.directory, config.recordings)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
+        if config.webhook.keep_days:
+            tidying = keep_short(store, config.webhook.keep_days)
+            await stack.enter_async_context(in_background(tidying, "webhook-history"))
         if config.http.enabled:
             heard = services.turn_model is not None
             probe = Probe(
@@ -153,7 +157,7 @@ class Daemon:
         hook = self.config.webhook
         return Deliverer(
             store,
-            await stack.enter_async_context(open_session()),
+            await stack.enter_async_context(open_session(allow_private=hook.allow_private)),
             user_agent=hook.user_agent,
             patience=Patience(attempt_s=hook.delivery_timeout_seconds, give_up_s=hook.retry_hours * 3600),
             observe=self.metrics.webhook,
@@ -171,7 +175,7 @@ class Daemon:
         phrases = PhraseCache(_PHRASE_BYTES, config.state_dir / "phrases")
         await phrases.load()
         stack.push_async_callback(phrases.aclose)
-        session = await stack.enter_async_context(open_session())
+        session = await stack.enter_async_context(open_session(allow_private=config.webhook.allow_private))
         return Services(
             clock=clock,
             store=store,

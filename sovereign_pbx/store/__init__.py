@@ -118,4 +118,7 @@ class Store(Protocol):
     async def bury(self, webhook_id: str, at: str, error: str) -> None:
         """Give up (dead letter); later webhooks of the call may go."""
 
+    async def forget_webhooks(self, before: str, limit: int = 500) -> int:
+        """Remove those that were delivered or given up before then, the oldest first; how many went."""
+
     async def close(self) -> None: ...

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from sovereign_pbx.store import Besides, Due, Outgoing, rows
 
@@ -62,3 +63,74 @@ def _due(row: tuple[str, str, str, str, bytes, str, int, str]) -> Due:
     webhook_id, call_id, event, url, body, secret, attempts, created_at = row
     outgoing = Outgoing(webhook_id=webhook_id, call_id=call_id, event=event, url=url, body=body, secret=secret)
     return Due(outgoing=outgoing, attempts=attempts, created_at=created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One webhook as people see it. `state`: pending, delivered, dead. `due_at`: when it goes next ("": now).
+
+    `done_at` of a pending one: when somebody put it back.
+    """
+
+    webhook_id: str
+    call_id: str
+    event: str
+    url: str
+    state: str
+    attempts: int
+    created_at: str
+    due_at: str
+    done_at: str | None
+    last_error: str | None
+
+
+_LETTER = f"SELECT {', '.join(Letter.__slots__)} FROM outbox"
+
+
+def letters(
+    connection: sqlite3.Connection, *, states: Collection[str], call: str = "", event: str = "", limit: int = -1
+) -> list[Letter]:
+    """The newest webhooks, in the order they were written; `call` may be the beginning of a call's id."""
+    query = f"""{_LETTER} WHERE state IN (SELECT value FROM json_each(?))
+        AND substr(call_id, 1, ?) = ? AND (? = '' OR event = ?) ORDER BY seq DESC LIMIT ?"""
+    values = (rows.to_json(list(states)), len(call), call, event, event, limit)
+    return [Letter(*row) for row in connection.execute(query, values)][::-1]
+
+
+def letters_by_prefix(connection: sqlite3.Connection, prefix: str, limit: int) -> list[Letter]:
+    """Webhooks whose id begins with `prefix`."""
+    query = f"{_LETTER} WHERE webhook_id >= ? AND substr(webhook_id, 1, ?) = ? ORDER BY webhook_id LIMIT ?"
+    return [Letter(*row) for row in connection.execute(query, (prefix, len(prefix), prefix, limit))]
+
+
+def contents(connection: sqlite3.Connection, webhook_id: str) -> tuple[bytes, str]:
+    """A webhook's body, and the secret that signs it ("": none, or it has been delivered and forgotten)."""
+    body, secret = connection.execute("SELECT body, secret FROM outbox WHERE webhook_id = ?", (webhook_id,)).fetchone()
+    return body, secret
+
+
+def put_back(connection: sqlite3.Connection, webhook_ids: Collection[str], now: str) -> int:
+    """Have these delivered now, dead or waiting for their next attempt, with their patience anew; how many there were.
+
+    Each keeps its place: later webhooks of its call that have not gone yet wait for it.
+    """
+    cursor = connection.execute(
+        "UPDATE outbox SET state = 'pending', attempts = 0, due_at = '', done_at = ?"
+        " WHERE state <> 'delivered' AND webhook_id IN (SELECT value FROM json_each(?))",
+        (now, rows.to_json(list(webhook_ids))),
+    )
+    return cursor.rowcount
+
+
+def settled_before(connection: sqlite3.Connection, before: str, limit: int) -> list[int]:
+    """The oldest webhooks that were delivered or given up before then."""
+    found: list[int] = []
+    for seq, created_at, done_at in connection.execute(
+        "SELECT seq, created_at, iif(state = 'pending', NULL, done_at) FROM outbox ORDER BY seq"
+    ):
+        # They are in the order of writing, and nothing is settled before it is written.
+        if created_at >= before or len(found) == limit:
+            break
+        if done_at is not None and done_at < before:
+            found.append(seq)
+    return found

@@ -68,6 +68,26 @@ def connect_observer(path: Path, busy_ms: int = 2000) -> sqlite3.Connection:
     return connection
 
 
+def connect_editor(path: Path, busy_ms: int = 5000) -> sqlite3.Connection:
+    """Read and write, from another process, whether the daemon runs or not; nothing is created or migrated.
+    ConfigError if there is nothing to open, or if it is of another version."""
+    if not path.is_file():
+        raise ConfigError("there is no call database here", file=str(path), remedy="name it with --database")
+    try:
+        address = f"{path.resolve().as_uri()}?mode=rw"
+        connection = sqlite3.connect(address, uri=True, timeout=busy_ms / 1000, isolation_level=None)
+        _refuse_foreign(connection, path)
+        _refuse_newer(connection, path)
+        if _pragma(connection, "user_version") < len(migrations()):
+            raise ConfigError(
+                "an older version wrote this database", file=str(path), remedy="start the daemon once, it migrates"
+            )
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as exc:
+        raise _unusable(path, exc) from exc
+    return connection
+
+
 def _create(path: Path) -> None:
     """SQLite gives -wal and -shm the mode of the file itself, so this one open decides for all three."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

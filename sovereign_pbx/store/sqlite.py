@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sovereign_pbx.core.values import Message, TurnRecord
-from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing, outbox, reading, rows, schema
+from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing, call_queries, outbox, reading, rows, schema
+from sovereign_pbx.store.call_queries import CallFilter, CallPage
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.writer import Statement, Writer
@@ -40,6 +41,8 @@ _BURY = (
     "UPDATE outbox SET state = 'dead', attempts = attempts + 1, done_at = ?, last_error = ?"
     " WHERE webhook_id = ? AND state = 'pending'"
 )
+
+_FORGET = "DELETE FROM outbox WHERE state <> 'pending' AND seq IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,12 @@ class SqliteStore:
     async def bury(self, webhook_id: str, at: str, error: str) -> None:
         await self._settle("bury", _BURY, (at, rows.clean(error), webhook_id))
 
+    async def forget_webhooks(self, before: str, limit: int = 500) -> int:
+        settled = await self._read(outbox.settled_before, before, limit)
+        if settled:
+            await self._write("forget_webhooks", Statement(_FORGET, (rows.to_json(settled),)))
+        return len(settled)
+
     async def _settle(self, name: str, sql: str, values: tuple[str, ...]) -> None:
         await self._write(name, Statement(sql, values, f"no webhook {values[-1]} is waiting"))
 
@@ -138,6 +147,10 @@ class SqliteStore:
 
     async def calls(self, *, limit: int = 50, offset: int = 0, status: str | None = None) -> list[CallRow]:
         return await self._read(reading.calls, limit, offset, status)
+
+    async def call_page(self, wanted: CallFilter, limit: int, offset: int) -> CallPage:
+        """A page of the calls that are `wanted`, newest first, with what was said and the count of all pages."""
+        return await self._read(call_queries.page, wanted, limit, offset)
 
     async def messages(self, call_id: str) -> list[Message]:
         return await self._read(reading.messages, call_id)

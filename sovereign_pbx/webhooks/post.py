@@ -13,6 +13,7 @@ import structlog
 from sovereign_pbx.core.errors import WebhookError, WebhookFault
 from sovereign_pbx.webhooks import retry_after
 from sovereign_pbx.webhooks.names import Resolver
+from sovereign_pbx.webhooks.private import public_socket
 
 log = structlog.get_logger(__name__)
 
@@ -26,13 +27,19 @@ class ComeAgain(WebhookError):
     __str__ = WebhookError.__str__
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(*, allow_private: bool = True) -> aiohttp.ClientSession:
     """A session for webhooks: open one for questions and one for deliveries, so that calls share nothing with the dead.
 
-    No cookies are kept: receivers must not learn of each other.
+    No cookies are kept: receivers must not learn of each other. How many connections there are is bounded by those who
+    ask: by the calls, and by the deliverer's lanes.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, resolver=Resolver(), ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            resolver=Resolver(),
+            ttl_dns_cache=60,
+            socket_factory=None if allow_private else public_socket,
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
     )
