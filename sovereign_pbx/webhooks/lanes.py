@@ -1,10 +1,10 @@
 """Who may be sent something now: bounds that one receiver's slowness can't use up at another's cost.
 
 A lane is a URL without its query: one path, one receiver. An origin is the server that several of them may share (n8n
-and the like: one host, a path for each workflow). Both bounds, the origin's and that of all together, are dynamic
-thresholds (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): whoever has places may take another only
-while more than he has are free. So a lane that is slow never takes the last place of its server, nor a server that of
-all, and whoever has nothing under way finds room.
+and the like: one host, a path for each workflow). Of a server's places only a quarter may be second, third … ones of
+its paths, and of all places only three quarters those of servers that have one already; the rest are first ones. So
+neither a slow path nor a slow server takes the room of another: whoever has nothing under way finds a place, until as
+many others as there are first places are slow at the same time.
 """
 
 import random
@@ -39,6 +39,31 @@ class _Trouble:
     until: float
 
 
+class _Places:
+    """A number of places, of which `seconds` at most may be had by those who have one already."""
+
+    def __init__(self, most: int, seconds: int) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._taken = 0
+        self.by_owner: Counter[str] = Counter()
+
+    def has_room(self, owner: str) -> bool:
+        return self._taken < self._most and (
+            owner not in self.by_owner or self._taken - len(self.by_owner) < self._seconds
+        )
+
+    def take(self, owner: str) -> None:
+        self._taken += 1
+        self.by_owner[owner] += 1
+
+    def give_back(self, owner: str) -> None:
+        self._taken -= 1
+        self.by_owner[owner] -= 1
+        if not self.by_owner[owner]:
+            del self.by_owner[owner]
+
+
 class Lanes:
     """Who has how many attempts under way, and who fails. Times are Unix seconds.
 
@@ -53,8 +78,8 @@ class Lanes:
         self._bounds = bounds
         self._probe_s = probe_s
         self._remembered = remembered
-        self._lanes: Counter[str] = Counter()
-        self._origins: Counter[str] = Counter()
+        self._all = _Places(bounds.at_once, bounds.at_once * 3 // 4)
+        self._servers: dict[str, _Places] = {}  # those with something under way
         self._troubles: OrderedDict[str, _Trouble] = OrderedDict()
 
     @property
@@ -65,16 +90,17 @@ class Lanes:
         """Take a place, if there is one."""
         if not self._has_room(lane, origin, now):
             return False
-        self._lanes[lane] += 1
-        self._origins[origin] += 1
+        self._server(origin).take(lane)
+        self._all.take(origin)
         return True
 
     def leave(self, lane: str, origin: str) -> None:
         """Give the place back."""
-        for places, key in ((self._lanes, lane), (self._origins, origin)):
-            places[key] -= 1
-            if not places[key]:
-                del places[key]
+        server = self._servers[origin]
+        server.give_back(lane)
+        self._all.give_back(origin)
+        if not server.by_owner:
+            del self._servers[origin]
 
     def went_well(self, lane: str) -> None:
         self._troubles.pop(lane, None)
@@ -92,28 +118,35 @@ class Lanes:
     def closed(self, now: float) -> Besides:
         """The lanes and origins of which nothing can be taken now, so that nobody reads their webhooks in vain."""
         resting = {lane for lane, trouble in self._troubles.items() if trouble.until > now}
-        full = {lane for lane, places in self._lanes.items() if places >= self._places_of(lane)}
-        servers = {origin for origin in self._origins if self._is_full(origin)}
-        return Besides(lanes=resting | full, origins=servers)
+        busy = [(lane, server, places) for server in self._servers.values() for lane, places in server.by_owner.items()]
+        full = {lane for lane, server, places in busy if places >= self._most(lane) or not server.has_room(lane)}
+        origins = {origin for origin, server in self._servers.items() if not self._has_any(origin, server)}
+        return Besides(lanes=resting | full, origins=origins)
 
     def fairly(self, found: Iterable[T], *, lane: Callable[[T], str], origin: Callable[[T], str]) -> list[T]:
         """`found` with the least served first: among servers, and among the paths of each."""
-        return _levelled(_levelled(found, self._lanes, lane), self._origins, origin)
+        lanes = Counter({name: n for server in self._servers.values() for name, n in server.by_owner.items()})
+        return _levelled(_levelled(found, lanes, lane), self._all.by_owner, origin)
 
     def _has_room(self, lane: str, origin: str, now: float) -> bool:
         trouble = self._troubles.get(lane)
         if trouble is not None and trouble.until > now:
             return False
-        mine = self._lanes[lane]
-        free = self._bounds.per_origin - self._origins[origin]
-        return mine < self._places_of(lane) and mine < free and not self._is_full(origin)
+        server = self._servers.get(origin)
+        if server is None:
+            return self._all.has_room(origin)
+        return server.by_owner[lane] < self._most(lane) and server.has_room(lane) and self._all.has_room(origin)
 
-    def _places_of(self, lane: str) -> int:
+    def _has_any(self, origin: str, server: _Places) -> bool:
+        """Whether any path of this server, a new one included, finds a place."""
+        return self._all.has_room(origin) and server.has_room("")
+
+    def _server(self, origin: str) -> _Places:
+        most = self._bounds.per_origin
+        return self._servers.setdefault(origin, _Places(most, most // 4))
+
+    def _most(self, lane: str) -> int:
         return 1 if lane in self._troubles else self._bounds.per_lane
-
-    def _is_full(self, origin: str) -> bool:
-        mine = self._origins[origin]
-        return mine >= self._bounds.per_origin or mine >= self._bounds.at_once - self._origins.total()
 
 
 def _levelled(found: Iterable[T], served: Counter[str], key: Callable[[T], str]) -> list[T]:
