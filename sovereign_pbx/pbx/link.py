@@ -1,7 +1,8 @@
 """What the daemon asks of a PBX, and what a PBX asks of the daemon.
 
 A `Pbx` offers calls to the `Desk` before they are answered, connects their media afterwards,
-and asks what comes next when the conversation has ended.
+and asks what comes next when the conversation has ended. It places the calls that the desk orders, and tells how they
+went: `picked_up`, or else `not_answered`.
 """
 
 from collections.abc import Mapping
@@ -43,6 +44,31 @@ class NextStep:
 
     step: Literal["hangup", "dial", "talk", "fallback"]
     destination: str = ""
+    trunk: str = ""  # what the PBX calls the trunk to dial on; "": the administrator's own context decides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialOrder:
+    """A call to be placed. `destination` is a number or a SIP URI that the rules permit, in its normal form."""
+
+    call_id: str
+    destination: str
+    trunk: str = ""  # as in NextStep
+    caller_id: str = ""  # the number shown to the person called; "": whatever the trunk shows
+    ring_s: float = 30.0
+    variables: Mapping[str, str] = field(default_factory=dict)  # for the dialplan
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnswered:
+    """How an order ended that nobody answered. `why` is a sentence for people, `cause` the Q.850 number if known.
+
+    error: it could not be placed, went wrong on its way, or nobody knows what became of it.
+    """
+
+    reason: Literal["busy", "no_answer", "rejected", "error"]
+    why: str
+    cause: int | None = None
 
 
 class Desk(Protocol):
@@ -50,6 +76,13 @@ class Desk(Protocol):
 
     async def offered(self, offer: Offer) -> Decision:
         """Decide before the answer. Cancelled when the caller hangs up while it rings."""
+
+    async def picked_up(self, call_id: str) -> Decision:
+        """The person called has answered: `answer` once the assistant is ready, else the call is ended. Cancelled when
+        he hangs up meanwhile."""
+
+    def not_answered(self, call_id: str, how: NotAnswered) -> None:
+        """An order has ended without an answer; `gone` follows."""
 
     def connected(self, call_id: str, link: MediaLink) -> None:
         """The media of an answered call is up. Frames must flow from the next tick on."""
@@ -78,7 +111,19 @@ class Pbx(Protocol):
     async def stop(self) -> None:
         """Stop taking calls and let go of everything. Calls in progress return to their dialplan."""
 
-    async def hang_up(self, call_id: str, cause: int = 16) -> None: ...
+    def check_outbound(self) -> None:
+        """Raises Refused (`pbx_unavailable`) when no call can be placed now, saying what is missing."""
+
+    async def originate(self, order: DialOrder) -> None:
+        """Place a call; returns when the PBX has taken the order, or when that is not known: it is never given twice,
+        and the desk is told what became of it.
+
+        Raises Refused (`pbx_unavailable`, `too_many_calls`) when nothing was dialled, BadInput for an order that must
+        not reach the PBX.
+        """
+
+    async def hang_up(self, call_id: str, cause: int = 16) -> None:
+        """End a call, also one that rings still."""
 
     async def send_digits(self, call_id: str, digits: str) -> None: ...
 

@@ -110,11 +110,12 @@ class FakeAmi:
 
 
 def parse(block: bytes) -> Headers:
-    """An action's headers; a line that is none, or one that comes twice, is a fault of the client."""
+    """An action's headers; a line that is none, or one that comes twice, is a fault of the client. Only `Variable` may
+    come several times: its values stand on lines of their own here."""
     headers: Headers = {}
     for line in block.decode().removesuffix("\r\n\r\n").split("\r\n"):
         name, colon, value = line.partition(": ")
-        assert colon and name not in headers, f"no header: {line!r}"
-        headers[name] = value
+        assert colon and (name == "Variable" or name not in headers), f"no header: {line!r}"
+        headers[name] = f"{headers[name]}\n{value}" if name in headers else value
     assert "Action" in headers and "ActionID" in headers
     return headers

@@ -4,7 +4,7 @@ import asyncio
 
 from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.pbx.link import Decision, NextStep, Offer
+from sovereign_pbx.pbx.link import Decision, NextStep, NotAnswered, Offer
 
 
 class ScriptedDesk:
@@ -16,6 +16,8 @@ class ScriptedDesk:
         self.steps: list[NextStep] = []
         self.delay_s = 0.0
         self.offers: list[Offer] = []
+        self.picked: list[str] = []
+        self.unanswered: list[tuple[str, NotAnswered]] = []
         self.cancelled = 0
         self.links: dict[str, MediaLink] = {}
         self.asked_next: list[str] = []
@@ -29,6 +31,16 @@ class ScriptedDesk:
         if isinstance(self.decision, Exception):
             raise self.decision
         return self.decision
+
+    async def picked_up(self, call_id: str) -> Decision:
+        self.picked.append(call_id)
+        await self._wait()
+        if isinstance(self.decision, Exception):
+            raise self.decision
+        return self.decision
+
+    def not_answered(self, call_id: str, how: NotAnswered) -> None:
+        self.unanswered.append((call_id, how))
 
     def connected(self, call_id: str, link: MediaLink) -> None:
         link.listener = Ear(self)

@@ -115,7 +115,7 @@ def tone_frame(number: int, hertz: int = ASSISTANT_HZ) -> bytes:
 async def telephones(root: Path, **options: Any) -> AsyncIterator[tuple[PrivateAsterisk, SipPhone, SipPhone]]:
     """An Asterisk with the rights that the documentation asks for, a caller and an agent."""
     async with (
-        PrivateAsterisk(root, ami_read=AMI_READ, ami_write=AMI_WRITE, **options) as asterisk,
+        PrivateAsterisk(root, **{"ami_read": AMI_READ, "ami_write": AMI_WRITE, **options}) as asterisk,
         SipPhone(asterisk.sip_address, port=asterisk.caller_port) as phone,
         SipPhone(asterisk.sip_address, user="agent", port=asterisk.agent_port) as agent,
     ):
@@ -145,12 +145,13 @@ def perform(
     plan: str = PLAN,
     edit: Callable[[str], str] = lambda text: text,
     rendered: dict[str, Any] | None = None,
+    ami_write: str = AMI_WRITE,
     **options: Any,
 ) -> None:
     """Run `script` on a stage. Afterwards no channel and no line may be left."""
 
     async def body() -> None:
-        async with telephones(root) as (asterisk, phone, agent):
+        async with telephones(root, ami_write=ami_write) as (asterisk, phone, agent):
             pbx = AsteriskPbx(settings(asterisk, ami=ami, **options))
             stage = Stage(asterisk, pbx, phone, agent)
             await pbx.start(stage.desk)

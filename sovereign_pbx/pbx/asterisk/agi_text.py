@@ -17,6 +17,16 @@ _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})=(.*)", re.DOTALL)
 # A comma, ampersand, bracket or dollar in a channel variable would be read by the dialplan: more arguments, more
 # destinations, an expression. Toll fraud begins there.
 _DESTINATION: Final = re.compile(r"[0-9A-Za-z+*#@._/:-]{1,128}")
+# One extension or number in a channel's name, where @ / : would begin something else.
+_NUMBER: Final = re.compile(r"\+?[0-9A-Za-z]{1,64}")
+_TRUNK: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
+# What the dialplan or the manager interface acts on: it becomes a space.
+_ACTIVE: Final = re.compile(r"""[,;&|$`'"\\\[\](){}<>=^%]""")
+_VALUE_CHARACTERS: Final = 120
+
+OWN_PREFIX: Final = "SOVEREIGN_VAR_"
+"""Begins the name of every variable that a customer gives a call: none of them can be one that means something."""
 
 
 def clean(text: str) -> str:
@@ -36,6 +46,32 @@ def destination(text: str) -> str:
             f"the destination {text[:40]!r} can't be dialled: letters, digits and + * # @ . - _ / : only, 128 at most"
         )
     return text
+
+
+def number(text: str) -> str:
+    """A number or extension that may stand in a channel's name. Raises BadInput."""
+    if not _NUMBER.fullmatch(text):
+        raise BadInput(f"{text[:40]!r} can't be dialled: a number or an extension can, of 64 characters at most")
+    return text
+
+
+def trunk(text: str) -> str:
+    """The name of a PJSIP endpoint, as it may stand in a channel's name; "" for none. Raises BadInput."""
+    if text and not _TRUNK.fullmatch(text):
+        raise BadInput(f"the trunk {text[:40]!r} can't be dialled on: letters, digits, _ . - only, 64 at most")
+    return text
+
+
+def own_variables(variables: Mapping[str, str]) -> list[str]:
+    """A customer's variables for the dialplan, as `NAME=value`, harmless: what a dialplan could act on is a space.
+
+    Names that can't be variables are left out, and so are those beyond 32.
+    """
+    named = [(name, value) for name, value in variables.items() if _NAME.fullmatch(name)]
+    return [
+        f"__{OWN_PREFIX}{name}={_ACTIVE.sub(' ', clean(value))[:_VALUE_CHARACTERS]}"
+        for name, value in named[:MAX_VARIABLES]
+    ]
 
 
 def call_token(text: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 # (Asterisk 22.10). RTCP, VarSet and the like are never asked for: they are most of what a busy PBX would send.
 EVENTS: Final = "call,dtmf"
 
+# Originate too, by who places calls (`[dialling]`); the others are needed by everybody.
 NEEDED_ACTIONS: Final = ("Hangup", "PlayDTMF", "CoreShowChannels", "CoreSettings", "Ping")
 
 # A session that lived this long was a good one: the next attempt begins with the shortest wait again.
@@ -129,9 +130,11 @@ class Ami:
             BadInput: a field that can't be sent.
             LinkEnded: not connected, lost meanwhile, or no answer in time.
         """
-        if self._connection is None:
-            raise LinkBroken(f"AMI {name}: not connected" + (f" ({self.last_error})" if self.last_error else ""))
-        return await self._connection.action(name, fields, timeout_s or self._timing.action_s)
+        return await self._logged_in(name).action(name, fields, timeout_s or self._timing.action_s)
+
+    async def begin(self, name: str, fields: Mapping[str, Field]) -> AmiMessage:
+        """Send an action that goes on behind its answer (Originate), of which the rest comes as events. As `action`."""
+        return await self._logged_in(name).action(name, fields, self._timing.action_s, at_once=True)
 
     async def rights(self) -> AmiRights:
         """Which actions the login may use. Rights to read events can't be asked for: a test call shows them."""
@@ -142,6 +145,11 @@ class Ami:
     async def version(self) -> str:
         """Asterisk's version, as "22.10.1"; "" when it does not say."""
         return (await self.action("CoreSettings")).get("AsteriskVersion")
+
+    def _logged_in(self, name: str) -> AmiConnection:
+        if self._connection is None:
+            raise LinkBroken(f"AMI {name}: not connected" + (f" ({self.last_error})" if self.last_error else ""))
+        return self._connection
 
     async def _session(self) -> NoReturn:
         """One connection, from opening to its end, which is raised."""

@@ -74,8 +74,10 @@ class AmiConnection:
                 remedy="Compare username and secret with manager.conf, and its permit lines with this machine.",
             )
 
-    async def action(self, name: str, fields: Mapping[str, Field], timeout_s: float) -> AmiMessage:
-        """Send once, never again, and await the answer.
+    async def action(
+        self, name: str, fields: Mapping[str, Field], timeout_s: float, *, at_once: bool = False
+    ) -> AmiMessage:
+        """Send once, never again, and await the answer; `at_once`: the first message of it, the others being events.
 
         Raises:
             BadInput: a field that would break out of its line.
@@ -83,7 +85,7 @@ class AmiConnection:
         """
         if self._ended is not None:
             raise LinkBroken(f"AMI {name}: {self._ended}") from self._ended
-        action = _built(name, fields)
+        action = _built(name, fields, at_once=at_once)
         keys = [action["ActionID"], *([action["CommandID"]] if "CommandID" in action else [])]
         self._pending.update(dict.fromkeys(keys, action))
         try:
@@ -153,7 +155,7 @@ class AmiConnection:
                 log.exception("ami_listener_failed", ami_event=message.event)
 
 
-def _built(name: str, fields: Mapping[str, Field]) -> Any:
+def _built(name: str, fields: Mapping[str, Field], *, at_once: bool) -> Any:
     """A panoramisk action whose every line is safe. Raises BadInput."""
     values: dict[str, Any] = {"Action": name}
     if name.lower() == "originate":
@@ -168,7 +170,7 @@ def _built(name: str, fields: Mapping[str, Field]) -> Any:
             values[key] = [wire.header(key, one) for one in value] if many else wire.header(key, value)  # type: ignore[union-attr]  # `many` is not understood as a guard
     except Malformed as exc:
         raise BadInput(f"AMI {name[:40]}: {exc}") from exc
-    return Action(values)
+    return Action(values, as_list=False if at_once else None)
 
 
 def _take_answer(action: Any, message: AmiMessage) -> None:

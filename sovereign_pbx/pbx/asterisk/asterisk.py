@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished
+from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished, Refused
 from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
 from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocketServer
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
@@ -16,8 +16,9 @@ from sovereign_pbx.pbx.asterisk.channels import Channels
 from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
+from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
-from sovereign_pbx.pbx.link import Desk
+from sovereign_pbx.pbx.link import Desk, DialOrder
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,8 @@ class AsteriskSettings:
 
     `permit` names the networks that may connect, empty: whoever reaches the address; `audiosocket_permit` is for
     AudioSocket where it differs. `max_calls` bounds the calls known at once, `agi_max_connections` questions at once.
-    Without `ami` calls work, but hold, tones sent, hang-up with a cause and the roll-call of channels are missing.
+    Without `ami` calls that come work, but none can be placed, and hold, tones sent, hang-up with a cause and the
+    roll-call of channels are missing. `context`: the first part of the dialplan's contexts, for calls placed.
     """
 
     agi_host: str = "127.0.0.1"
@@ -54,6 +56,7 @@ class AsteriskSettings:
     audiosocket_host: str = "127.0.0.1"
     audiosocket_port: int = 9092
     ami: AmiSettings | None = None
+    context: str = "sovereign"
     permit: Sequence[str] = ()
     audiosocket_permit: Sequence[str] | None = None
     max_calls: int = 500
@@ -77,6 +80,7 @@ class AsteriskPbx:
         self._settings = settings
         self._started = False
         self.ami: Ami | None = None
+        self._originator: Originator | None = None
         if (ami := settings.ami) is not None:
             self.ami = Ami(ami.host, ami.port, ami.username, ami.secret, timing=ami.timing)
 
@@ -99,8 +103,6 @@ class AsteriskPbx:
             await self._audiosocket.close()
             raise
         if self.ami is not None:
-            self.ami.on_event(self._channels.event)
-            self.ami.on_login(self._channels.reconcile)
             await self.ami.start()
         self._started = True
 
@@ -113,8 +115,28 @@ class AsteriskPbx:
         await self._audiosocket.close()
         if self.ami is not None:
             await self.ami.stop()
+        if self._originator is not None:
+            self._originator.close()
         for line in self._lines:
             self._lines.close(line, None)
+
+    def check_outbound(self) -> None:
+        """Raises Refused when there is no manager interface to place calls by."""
+        if self._settings.ami is None:
+            raise Refused(
+                "pbx_unavailable", "calls are placed by Asterisk's manager interface: set [asterisk.ami] secret"
+            )
+        if self.ami is None or self._originator is None or not self.ami.connected:
+            why = self.ami.last_error if self.ami is not None else ""
+            raise Refused(
+                "pbx_unavailable", "Asterisk's manager interface is not connected" + (f": {why}" if why else "")
+            )
+
+    async def originate(self, order: DialOrder) -> None:
+        """Place a call over AMI. See `Pbx.originate`."""
+        self.check_outbound()
+        assert self._originator is not None
+        await self._originator.originate(order)
 
     async def hang_up(self, call_id: str, cause: int = 16) -> None:
         """End the caller's channel: by AMI with `cause`, else by ending the audio and having the dialplan hang up."""
@@ -122,6 +144,9 @@ class AsteriskPbx:
         if line is None:
             return
         line.hang_up = True
+        if line.phase == "dialling" and self._originator is not None:
+            await self._originator.hang_up(line, cause)
+            return
         if self.ami is not None and self.ami.connected:
             try:
                 if (await self.ami.action("Hangup", Channel=line.pbx_id, Cause=cause)).ok:
@@ -184,18 +209,32 @@ class AsteriskPbx:
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
         )
-        reception = Reception(desk, self._lines, self._audiosocket, deadlines)
+        if self.ami is not None:
+            self._watch(self.ami, desk)
+        picked_up = self._originator.answered if self._originator is not None else lambda line: None
+        reception = Reception(desk, self._lines, self._audiosocket, deadlines, picked_up)
         self._agi = FastAgiServer(
             settings.agi_host,
             settings.agi_port,
-            {"inbound": reception.inbound, "next": reception.next, "hangup": reception.hangup},
+            {
+                "inbound": reception.inbound,
+                "outbound": reception.outbound,
+                "next": reception.next,
+                "hangup": reception.hangup,
+            },
             header_timeout_s=settings.header_timeout_s,
             command_timeout_s=settings.command_timeout_s,
             max_connections=settings.agi_max_connections,
             permit=settings.permit,
         )
-        if self.ami is not None:
-            self._channels = Channels(self.ami, self._lines, desk, lambda: self.audiosocket_address[1])
+
+    def _watch(self, ami: Ami, desk: Desk) -> None:
+        self._channels = Channels(ami, self._lines, desk, lambda: self.audiosocket_address[1])
+        self._originator = Originator(ami, self._lines, desk, self._settings.context)
+        for listener in (self._originator.event, self._channels.event):
+            ami.on_event(listener)
+        for work in (self._channels.reconcile, self._originator.reconcile):
+            ami.on_login(work)
 
     def _audio_came(self, token: str, link: AudioSocketLink) -> None:
         line = self._lines.by_token(token)

@@ -39,7 +39,7 @@ class Channels:
         """Any AMI event; most are of channels that are not ours."""
         handler = self._handlers.get(message.event)
         line = self._lines.by_pbx_id(message.get("Uniqueid")) if handler else None
-        if handler is not None and line is not None:
+        if handler is not None and line is not None and line.phase != "dialling":  # that is the originator's
             with bound_contextvars(call_id=line.call_id):
                 handler(line, message)
 
@@ -48,7 +48,7 @@ class Channels:
 
         Only lines that were there before the question are judged by its answer.
         """
-        before = tuple(self._lines)
+        before = tuple(line for line in self._lines if line.phase != "dialling")
         try:
             answer = await self._ami.action("CoreShowChannels")
         except (LinkEnded, BadInput) as exc:

@@ -12,9 +12,10 @@ from sovereign_pbx.pbx.asterisk.digits import DigitsOnce
 
 log = structlog.get_logger(__name__)
 
-# ringing: a decision is pending. answering: its audio is expected. talking: it has a link.
-# after: its link has ended, the dialplan is to ask what comes next. dialled: the dialplan has passed it to somebody.
-Phase = Literal["ringing", "answering", "talking", "after", "dialled"]
+# dialling: placed by us, nobody has answered. ringing: a decision is pending. answering: its audio is expected.
+# talking: it has a link. after: its link has ended, the dialplan is to ask what comes next. dialled: the dialplan has
+# passed it to somebody.
+Phase = Literal["dialling", "ringing", "answering", "talking", "after", "dialled"]
 
 # The dialplan asks within milliseconds of a link's end, unless the caller hung up. AMI or the `h` extension report
 # that; this is for the case that neither works.

@@ -1,5 +1,7 @@
-"""What the dialplan asks: `/inbound` before the answer, `/next` after the conversation, `/hangup` at the end."""
+"""What the dialplan asks: `/inbound` before the answer, `/outbound` when somebody whom we called has answered,
+`/next` after the conversation, `/hangup` at the end."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -9,10 +11,10 @@ from structlog.contextvars import bind_contextvars
 
 from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
-from sovereign_pbx.pbx.asterisk.agi_text import call_token, destination, offer_from
+from sovereign_pbx.pbx.asterisk.agi_text import call_token, clean, destination, offer_from, trunk
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, DIALLED_S, Line, Lines
-from sovereign_pbx.pbx.link import Decision, Desk, NextStep, Offer
+from sovereign_pbx.pbx.link import Decision, Desk, NextStep
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,7 @@ CAUSE_REJECTED: Final = 21
 MAX_ROUNDS: Final = 20
 
 _FALLBACK: Final = Decision("fallback")
+_REFUSE: Final = Decision("reject")
 _FALLBACK_STEP: Final = NextStep("fallback")
 
 
@@ -36,10 +39,18 @@ class Deadlines:
 
 
 class Reception:
-    """Handlers of the three paths. Whatever goes wrong in one, the dialplan is told `fallback`, or told nothing, which
+    """Handlers of the paths. Whatever goes wrong in one, the dialplan is told `fallback`, or told nothing, which
     it takes for the same."""
 
-    def __init__(self, desk: Desk, lines: Lines, audiosocket: AudioSocketServer, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        lines: Lines,
+        audiosocket: AudioSocketServer,
+        deadlines: Deadlines,
+        picked_up: Callable[[Line], None] = lambda line: None,
+    ) -> None:
+        self._picked_up = picked_up
         self._desk = desk
         self._lines = lines
         self._audiosocket = audiosocket
@@ -54,10 +65,31 @@ class Reception:
             await self._write_decision(session, _FALLBACK)
             return
         try:
-            decision = await self._decide(session, offer)
+            decision = await self._decide(session, self._desk.offered(offer))
             if decision.action == "answer":
                 await self._await_audio(session, line)
             await self._write_decision(session, decision)
+        except BaseException:
+            self._drop(line)
+            raise
+        if decision.action != "answer":
+            self._drop(line)
+
+    async def outbound(self, session: AgiSession) -> None:
+        """Tells the dialplan `answer`, or nothing: then it hangs up."""
+        line = self._line_of(session)
+        if line is None or line.phase != "dialling":
+            log.warning("outbound_for_unknown_call", peer=session.peer)
+            return
+        bind_contextvars(call_id=line.call_id)
+        line.channel = clean(session.request.variables.get("channel", ""))
+        self._lines.enter(line, "ringing")
+        self._picked_up(line)
+        try:
+            decision = _REFUSE if line.hang_up else await self._decide(session, self._desk.picked_up(line.call_id))
+            if decision.action == "answer":
+                await self._await_audio(session, line)
+                await session.set_variable("SOVEREIGN_ACTION", "answer")
         except BaseException:
             self._drop(line)
             raise
@@ -90,13 +122,12 @@ class Reception:
 
     # --- before the answer
 
-    async def _decide(self, session: AgiSession, offer: Offer) -> Decision:
+    async def _decide(self, session: AgiSession, deciding: Awaitable[Decision]) -> Decision:
         """Raises LinkEnded when the caller leaves meanwhile; every other failure is a fallback."""
         try:
-            decision = await session.unless_hung_up(self._desk.offered(offer), self._deadlines.decide_s)
-            return checked(decision)
+            return checked(await session.unless_hung_up(deciding, self._deadlines.decide_s))
         except LinkEnded:
-            log.info("caller_left_while_ringing")
+            log.info("left_before_the_audio")
             raise
         except TimeoutError:
             log.warning("decision_too_late", after_s=self._deadlines.decide_s)
@@ -162,6 +193,8 @@ class Reception:
     async def _write_step(self, session: AgiSession, step: NextStep) -> None:
         if step.step == "dial":
             await session.set_variable("SOVEREIGN_DEST", step.destination)
+            if step.trunk:  # the dialplan has cleared what an earlier step said
+                await session.set_variable("SOVEREIGN_TRUNK", step.trunk)
         await session.set_variable("SOVEREIGN_NEXT", step.step)
 
     def _after_step(self, line: Line, step: NextStep) -> None:
@@ -204,6 +237,7 @@ def checked_step(step: NextStep) -> NextStep:
     """Raises BadInput for a step that must not reach the dialplan."""
     if step.step == "dial":
         destination(step.destination)
+        trunk(step.trunk)
     if step.step not in ("hangup", "dial", "talk", "fallback"):
         raise BadInput(f"{step.step!r} is no step")
     return step

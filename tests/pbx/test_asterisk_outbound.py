@@ -1,0 +1,212 @@
+"""Calls placed on the real Asterisk: whom they reach, and how each that nobody answers is told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from sovereign_pbx.core.errors import Refused
+from sovereign_pbx.pbx.link import DialOrder, NextStep
+from sovereign_pbx.testing.sip_call import SipCall
+from tests.pbx.stage import ASSISTANT_HZ, PLAN, Stage, hears, perform
+from tests.waiting import until
+
+pytestmark = pytest.mark.pbx
+
+OURS = "+31850835037"
+DIRECT, THROUGH_THE_CONTEXT = "agent", ""
+BOTH = pytest.mark.parametrize("trunk", [DIRECT, THROUGH_THE_CONTEXT])
+
+
+def order(number: str = "100", *, trunk: str = DIRECT, ring_s: float = 10.0, **more: str) -> DialOrder:
+    return DialOrder(
+        call_id=str(uuid4()), destination=number, trunk=trunk, caller_id=OURS, ring_s=ring_s, variables=more
+    )
+
+
+def run(root: Path, script: Callable[[Stage], Awaitable[None]], plan: str = PLAN) -> None:
+    perform(root, script, plan=plan, ami_write="call,originate,reporting")
+
+
+async def ended(stage: Stage, call_id: str, within_s: float = 10.0) -> tuple[str, int | None, str]:
+    """(reason, cause, why) of an order that nobody answered."""
+    await until(lambda: stage.desk.unanswered and stage.desk.gone_calls, within_s)
+    ((told, how),) = stage.desk.unanswered
+    assert told == call_id
+    assert [one for one, _ in stage.desk.gone_calls] == [call_id]
+    return how.reason, how.cause, how.why
+
+
+async def talking(stage: Stage, wanted: DialOrder) -> SipCall:
+    """The agent has answered and hears the assistant."""
+    stage.agent.manner = "answer"
+    await stage.pbx.originate(wanted)
+    await until(lambda: wanted.call_id in stage.desk.links)
+    call = await stage.agent.incoming()
+    await hears(call, ASSISTANT_HZ)
+    return call
+
+
+@BOTH
+def test_somebody_who_answers_hears_the_assistant(asterisk_root: Path, trunk: str) -> None:
+    async def script(stage: Stage) -> None:
+        wanted = order(trunk=trunk)
+        call = await talking(stage, wanted)
+        assert OURS in call.invite.get("From")
+        assert ("100@" in call.invite.start) == (trunk == DIRECT)  # else the administrator's context says who is rung
+        assert stage.desk.picked == [wanted.call_id]
+        await call.hang_up()
+        await until(lambda: stage.desk.gone_calls)
+        assert stage.desk.unanswered == []
+
+    run(asterisk_root, script)
+
+
+@BOTH
+@pytest.mark.parametrize(("manner", "told"), [("busy", ("busy", 17)), ("decline", ("rejected", 21))])
+def test_a_refusal_is_told_for_what_it_is(asterisk_root: Path, trunk: str, manner: str, told: tuple[str, int]) -> None:
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = manner  # type: ignore[assignment]  # one of them
+        wanted = order(trunk=trunk)
+        await stage.pbx.originate(wanted)
+        assert (await ended(stage, wanted.call_id))[:2] == told
+
+    run(asterisk_root, script)
+
+
+@BOTH
+@pytest.mark.parametrize("manner", ["ring", "dead"])
+def test_the_ring_time_out_is_no_answer(asterisk_root: Path, trunk: str, manner: str) -> None:
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = manner  # type: ignore[assignment]  # one of them
+        wanted = order(trunk=trunk, ring_s=1.0)
+        began = asyncio.get_running_loop().time()
+        await stage.pbx.originate(wanted)
+        assert (await ended(stage, wanted.call_id))[:2] == ("no_answer", 19)
+        assert 0.9 < asyncio.get_running_loop().time() - began < 2.5
+
+    run(asterisk_root, script)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "reason", "words"),
+    [
+        ("404 Not Found", "error", "nobody has this number"),
+        ("484 Address Incomplete", "error", "incomplete or wrong"),
+        ("480 Temporarily Unavailable", "no_answer", "Nobody answered"),
+        ("503 Service Unavailable", "error", ""),
+        ("488 Not Acceptable Here", "error", ""),
+    ],
+)
+def test_other_refusals_are_told_in_words(
+    asterisk_root: Path, trunk: str, status: str, reason: str, words: str
+) -> None:
+    async def script(stage: Stage) -> None:
+        wanted = order(trunk=trunk)
+        await stage.pbx.originate(wanted)
+        (await stage.agent.incoming()).decline(status)
+        told = await ended(stage, wanted.call_id)
+        assert told[0] == reason, told
+        assert words in told[2], told
+
+    run(asterisk_root, script)
+
+
+@pytest.mark.parametrize("wanted", [order("100", trunk="nobody"), order("999", trunk="")])
+def test_an_unknown_trunk_or_extension_is_told(asterisk_root: Path, wanted: DialOrder) -> None:
+    async def script(stage: Stage) -> None:
+        await stage.pbx.originate(wanted)
+        reason, _, why = await ended(stage, wanted.call_id)
+        assert (reason, "can't dial" in why) == ("error", True), why
+
+    run(asterisk_root, script)
+
+
+def test_a_sip_uri_goes_to_the_administrators_extension(asterisk_root: Path) -> None:
+    plan = PLAN.replace("Dial(PJSIP/agent/${SOVEREIGN_DEST})", "Dial(PJSIP/${SOVEREIGN_TRUNK}/${SOVEREIGN_DEST})")
+
+    async def script(stage: Stage) -> None:
+        host = f"127.0.0.1:{stage.agent.port}"
+        call = await talking(stage, order(f"sip:ann@{host}", trunk="agent"))
+        assert call.invite.start.startswith(f"INVITE sip:ann@{host}")
+        await call.hang_up()
+        await until(lambda: stage.desk.gone_calls)
+
+    run(asterisk_root, script, plan)
+
+
+def test_a_customers_variables_reach_the_dialplan_and_no_further(asterisk_root: Path) -> None:
+    plan = PLAN.replace(
+        "exten => _1XX,1,Dial(PJSIP/agent)",
+        "exten => _1XX,1,Set(CALLERID(name)=${SOVEREIGN_VAR_name})\n same => n,Dial(PJSIP/agent)",
+    )
+
+    async def script(stage: Stage) -> None:
+        call = await talking(stage, order(trunk="", name="Jan, ${SHELL(id)}"))
+        assert '"Jan SHELL id"' in call.invite.get("From").replace("  ", " ").replace("  ", " ").replace(' "', '"')
+        await call.hang_up()
+        await until(lambda: stage.desk.gone_calls)
+
+    run(asterisk_root, script, plan)
+
+
+def test_a_transfer_goes_out_on_the_trunk_that_is_named(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        stage.desk.step = NextStep("dial", "+31201234567", "agent")
+        caller, call_id = await stage.talk()
+        stage.desk.links[call_id].close()
+        there = await stage.agent.incoming()
+        assert "sip:+31201234567@" in there.invite.start
+        await there.answer()
+        await caller.hang_up()
+        await there.over()
+
+    perform(asterisk_root, script)
+
+
+def test_hanging_up_before_anybody_answers_stops_the_ringing(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = "ring"
+        wanted = order()
+        await stage.pbx.originate(wanted)
+        call = await stage.agent.incoming()
+        await stage.pbx.hang_up(wanted.call_id)
+        assert (await call.over()).how == "cancelled"
+        await until(lambda: stage.desk.gone_calls)
+
+    run(asterisk_root, script)
+
+
+def test_hanging_up_at_once_dials_nobody_for_long(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = "ring"
+        for _ in range(5):
+            wanted = order()
+            await stage.pbx.originate(wanted)
+            await stage.pbx.hang_up(wanted.call_id)
+        await until(lambda: len(stage.desk.gone_calls) == 5)
+
+    run(asterisk_root, script)
+
+
+def test_a_dialplan_without_the_context_is_a_refusal_before_anybody_is_rung(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        await stage.asterisk.replace_dialplan("[sovereign-inbound]\nexten => s,1,Hangup()\n")
+        with pytest.raises(Refused, match="no context for outbound calls") as caught:
+            await stage.pbx.originate(order())
+        assert caught.value.code == "pbx_unavailable"
+        assert (stage.agent.calls, stage.pbx.health()["calls"]) == ({}, 0)
+
+    run(asterisk_root, script)
+
+
+def test_a_user_who_may_not_originate_is_told_what_to_grant(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        with pytest.raises(Refused, match="add originate to its write line"):
+            await stage.pbx.originate(order())
+        assert stage.pbx.health()["calls"] == 0
+
+    perform(asterisk_root, script)
