@@ -8,6 +8,7 @@ from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_targets import check_targets
+from sovereign_pbx.config_tools import check_tools
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -26,6 +27,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_patience(config, report)
     _check_listeners(config, report)
     check_targets(config, report)
+    check_tools(config, report)
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
 
@@ -52,10 +54,10 @@ def _check_numbers(config: "Config", report: Report) -> None:
     # what the API made must not keep a telephone system down
     for index, entry in enumerate(config.numbers[: len(config.own.get("number", ()))]):
         first = seen.setdefault(normal(entry.number), index)
-        if first != index:
-            report.error(("numbers", index, "number"), f"{entry.number} has an entry already", "remove one of them")
         if entry.transfer_trunk and directory.trunk(entry.transfer_trunk) is None:
             report.error(("numbers", index, "transfer_trunk"), *_unknown_trunk(entry.transfer_trunk, config))
+        if first != index:
+            report.error(("numbers", index, "number"), f"{entry.number} has an entry already", "remove one of them")
         if entry.assistant and entry.assistant not in written and directory.assistant(entry.assistant) is None:
             report.error(("numbers", index, "assistant"), *_unknown_assistant(entry.assistant, config))
         elif not entry.assistant and not config.webhook.url:

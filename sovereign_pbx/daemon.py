@@ -15,7 +15,9 @@ from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.account import Target, target_for
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.desk import CallDesk, Limits
+from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.recovery import recover
 from sovereign_pbx.calls.retention import keep_swept
@@ -106,6 +108,7 @@ class Daemon:
         stack.callback(guard.close)
         await asyncio.to_thread(_make_folders, config)
         await asyncio.to_thread(catalogue.preload)
+        await asyncio.to_thread(arguments.preload)
         store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
         stack.push_async_callback(store.close)
         deliverer = await self._deliverer(stack, store)
@@ -196,6 +199,15 @@ class Daemon:
             mcp=await self._mcp(stack),
             post_call=after_the_call.post_call(config, providers),
         )
+
+    async def _mcp(self, stack: AsyncExitStack) -> McpServers:
+        """The client library is only brought in now where the configuration names a server."""
+        hook = self.config.webhook
+        servers = McpServers(lambda: open_session(allow_private=hook.allow_private), max_bytes=hook.max_answer_bytes)
+        stack.push_async_callback(servers.close)
+        if self.config.mcp_servers:
+            await stack.enter_async_context(in_background(servers.preload(), "mcp-preload"))
+        return servers
 
     def _target_of(self, row: CallRow, event: str) -> Target | None:
         """Who is told of a call that an earlier daemon left behind: by the configuration of today."""

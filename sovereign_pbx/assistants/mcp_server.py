@@ -1,12 +1,40 @@
 """An MCP server whose tools assistants may use (contract §22)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sovereign_pbx.assistants.model import IDENTIFIER
-from sovereign_pbx.assistants.shape import Choice, Real, Text, Url
+from sovereign_pbx.assistants.problem import Path, Report, shown
+from sovereign_pbx.assistants.shape import NOTHING, Choice, Real, Text, Url
 from sovereign_pbx.assistants.table import MapOf, setting
+
+MOST_HEADERS = 10
+
+_VALUE = Text(0, 4096, pattern=r"[\t\x20-\x7e]*", what="text of printable ASCII, at most 4096 characters", secret=True)
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_OURS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "last-event-id"}
+    | {"mcp-protocol-version", "mcp-session-id", "transfer-encoding"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Headers(MapOf):
+    """Headers that go with every request: what no other header could be smuggled in by (RFC 9110 §5)."""
+
+    def check(self, value: Any, path: Path, report: Report) -> Any:
+        if isinstance(value, Mapping):
+            if len(value) > MOST_HEADERS:
+                report.error(path, f"must be at most {MOST_HEADERS} headers, not {len(value)}")
+                return NOTHING
+            for name in value:
+                if not isinstance(name, str) or not _NAME.fullmatch(name):
+                    report.error(path, f'"{shown(str(name))}" is not the name of a header')
+                elif name.lower() in _OURS:
+                    report.error((*path, name), "is set by the daemon itself", "leave it out")
+        return MapOf.check(self, value, path, report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -21,7 +49,7 @@ class McpServer:
     )
     headers: Mapping[str, str] = setting(
         {},
-        MapOf(Text(0, 4096, secret=True)),
+        _Headers(_VALUE),
         "Headers of every request, 10 at most; never shown again.",
         example={"Authorization": "${env:MCP_TOKEN}"},
     )

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sovereign_pbx.assistants.blocks import TOOL
+from sovereign_pbx.assistants.json_schema import check_schema
 from sovereign_pbx.assistants.problem import InvalidSettings, Path, Report
 from sovereign_pbx.assistants.secret import NO_SECRET, Secret
 from sovereign_pbx.assistants.table import ListOf
 
-ToolKind = Literal["webhook", "end_call", "transfer_call", "mcp"]
+ToolKind = Literal["webhook", "end_call", "transfer_call", "mcp", "way"]  # way: to another node of a workflow
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -149,6 +150,7 @@ def _schema(parameters: Mapping[str, Any] | None, path: Path, report: Report) ->
     if parameters.get("type", "object") != "object" or not isinstance(parameters.get("properties", {}), Mapping):
         report.error((*path, "parameters"), 'must be a JSON Schema of type "object" with a table of properties')
         return NO_ARGUMENTS
+    check_schema(parameters, (*path, "parameters"), report)
     return {"type": "object", "properties": {}, **parameters}
 
 
@@ -179,7 +181,6 @@ def _mcp(table: Mapping[str, Any], path: Path, report: Report) -> Tool | None:
     if "mcp_server_id" not in table or not table.get("allowed_tools"):
         report.error(path, 'an mcp tool needs "mcp_server_id" and "allowed_tools"')
         return None
-    report.warn(path, "MCP tools are not in this release", "the assistant works without this tool")
     return Tool(
         name=f"mcp:{table['mcp_server_id']}",
         kind="mcp",

@@ -1,6 +1,7 @@
 """The configured providers, built once and shared: a model loaded twice is memory and seconds lost."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -12,7 +13,7 @@ import structlog
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, plan_for
-from sovereign_pbx.calls.tools import specs
+from sovereign_pbx.calls.toolbox import specs
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.speech import catalogue
@@ -47,7 +48,10 @@ def _local_blocks(assistant: Assistant) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 class Providers:
-    """Speech and language providers by their configuration block. `providers` is `[providers.*]`, secrets resolved."""
+    """Speech and language providers by their configuration block. `providers` is `[providers.*]`, secrets resolved.
+
+    It may change: with another key a provider is built anew, and calls that have begun keep the one they began with.
+    """
 
     def __init__(
         self,
@@ -113,7 +117,7 @@ class Providers:
             log.warning("providers.close_timeout", seconds=_CLOSE_S)
 
     def _build(self, stage: str, block: Mapping[str, Any], build: Callable[[Blocks, Mapping[str, Blocks]], T]) -> T:
-        key = (stage, json.dumps(block, sort_keys=True, default=str))
+        key = (stage, json.dumps(block, sort_keys=True, default=str) + self._accounts_of(block))
         if key not in self._built:
             self._built[key] = _Built(build(block, self._providers), 0.0)
         found = self._built[key]
@@ -121,6 +125,13 @@ class Providers:
         self._built.move_to_end(key)
         self._let_go()
         return found.thing  # type: ignore[no-any-return]  # keyed by stage, so it is what `build` makes
+
+    def _accounts_of(self, block: Blocks) -> str:
+        """Which accounts the block is built with, in a word that tells none of their keys."""
+        blocks = (block, *(one for one in block.get("fallbacks") or () if isinstance(one, Mapping)))
+        names = [str(one.get("provider")) for one in blocks]
+        accounts = [self._providers.get(catalogue.ALIASES.get(name, name)) for name in names]
+        return hashlib.sha256(json.dumps(accounts, sort_keys=True, default=str).encode()).hexdigest()
 
     def _let_go(self) -> None:
         """Webhooks may send another block with every call. Beyond `most` those are closed that no call can still be

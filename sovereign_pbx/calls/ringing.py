@@ -66,7 +66,7 @@ async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate:
     """Open everything at once. Raises ProviderError, ConfigError or Refused; nothing is left open then."""
     model = services.providers.llm(assistant.llm_config)
     mouth, ear, borrowed = await _all_or_nothing(
-        _open_voice(assistant, plan.first_message, services, rate=rate),
+        _open_voice(assistant, _first_words(plan), services, rate=rate, everybodys=_of_configuration(plan)),
         open_stt(assistant, services, rate=rate),
         _equip(model, assistant, plan, services),
     )
@@ -74,6 +74,16 @@ async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate:
     prepared.stt, prepared.model = ear, model
     prepared.tools, prepared.borrowed = specs(assistant.tools, borrowed), borrowed
     return prepared
+
+
+def _first_words(plan: Plan) -> str:
+    return plan.consent.message if plan.consent is not None else plan.first_message
+
+
+def _of_configuration(plan: Plan) -> frozenset[str]:
+    """What a workflow says first is said to everybody."""
+    graph = plan.workflow
+    return frozenset((graph.nodes[graph.entry].first_line,)) if graph is not None else frozenset()
 
 
 async def prepare_words(assistant: Assistant, text: str, services: Services, *, rate: int) -> Prepared:
@@ -86,6 +96,8 @@ async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> Non
     phrases = plan.phrases
     texts = [phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye, phrases.unheard]
     texts += [message.text for message in plan.tool_messages] + [transfer.message for transfer in plan.transfers]
+    texts += [plan.voicemail.message] if plan.voicemail is not None else []
+    texts = [plan.first_message, *texts] if plan.consent is not None else texts
     try:
         await prepared.render(texts, services)
     except SovereignError as exc:
@@ -101,6 +113,7 @@ def said_to_everybody(assistant: Assistant, services: Services) -> frozenset[str
         plan = plan_for(saved)
         found |= {plan.first_message, *astuple(plan.phrases), *(message.text for message in plan.tool_messages)}
         found |= {transfer.message for transfer in plan.transfers}
+        found |= {saved.voicemail_message or "", plan.consent.message if plan.consent is not None else ""}
     return frozenset(found)
 
 
@@ -130,8 +143,7 @@ async def open_stt(assistant: Assistant, services: Services, *, rate: int) -> St
 async def _equip(model: ChatModel, assistant: Assistant, plan: Plan, services: Services) -> tuple[Borrowed, ...]:
     """Warm the model with its tools; returns those that MCP servers have. Raises Refused."""
     until = asyncio.get_running_loop().time() + _WARM_S
-    with services.tracer.step("tools.list"):
-        borrowed = await borrow(assistant.tools, services.directory, services.mcp)
+    borrowed = await borrow(assistant.tools, services.directory, services.mcp)
     try:
         async with asyncio.timeout_at(until):
             await model.warm(plan.messages, specs(assistant.tools, borrowed))
@@ -140,12 +152,14 @@ async def _equip(model: ChatModel, assistant: Assistant, plan: Plan, services: S
     return borrowed
 
 
-async def _open_voice(assistant: Assistant, first: str, services: Services, *, rate: int) -> Prepared:
+async def _open_voice(
+    assistant: Assistant, first: str, services: Services, *, rate: int, everybodys: frozenset[str] = frozenset()
+) -> Prepared:
     maker = services.providers.voice(assistant.tts_config)
     language = language_of(assistant)
     with services.tracer.step("tts.open", provider=maker.name):
         voice = await maker.open(rate=rate, language=language)
-    kept = said_to_everybody(assistant, services)
+    kept = said_to_everybody(assistant, services) | everybodys
     prepared = Prepared(maker=maker, voice=voice, language=language, rate=rate, everybodys=kept)
     try:
         async with asyncio.timeout(_GREETING_S):

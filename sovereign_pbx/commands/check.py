@@ -8,6 +8,7 @@ from sovereign_pbx.cli import Invocation
 from sovereign_pbx.config import Examined, examine
 from sovereign_pbx.config_findings import Finding
 from sovereign_pbx.config_host import folder_findings, port_findings, provider_findings
+from sovereign_pbx.config_tools import mcp_findings
 
 
 @click.command()
@@ -34,7 +35,7 @@ def _on_this_machine(examined: Examined, *, ports: bool) -> list[Finding]:
     if examined.config is None:
         return []
     config, file = examined.config, examined.path
-    found = [*provider_findings(config, file), *folder_findings(config, file)]
+    found = [*provider_findings(config, file), *mcp_findings(config, file), *folder_findings(config, file)]
     return [*found, *port_findings(config, file)] if ports else found
 
 

@@ -75,11 +75,13 @@ def test_a_transfer_offers_its_destinations_to_the_model(spelling: str) -> None:
     assert tool.parameters["properties"]["destination"]["enum"] == ["+31612345678"]
 
 
-def test_an_mcp_tool_is_recognised_and_said_to_be_missing() -> None:
+def test_an_mcp_tool_names_its_server_and_what_may_be_used_of_it() -> None:
     mcp = {"type": "mcp", "mcp_server_id": "x1", "allowed_tools": ["search"]}
     assistant = Assistant.parse({"llm_config": {"tools": [mcp]}}, where="it")
-    assert assistant.tools[0].kind == "mcp"
-    assert "not in this release" in assistant.warnings[0]
+    (tool,) = assistant.tools
+    assert (tool.kind, tool.mcp_server_id, tool.allowed_tools, tool.required) == ("mcp", "x1", ("search",), True)
+    assert not only({**mcp, "required": False}).required
+    assert not assistant.warnings
 
 
 def test_autonomous_silence_handling_brings_end_call_unless_it_is_there() -> None:

@@ -1,0 +1,130 @@
+"""The MCP library's HTTP requests, made by our own client: its guards hold for MCP servers too.
+
+Names are looked up in threads of their own and checked as those of webhooks are, nothing is decompressed, no cookie is
+kept, redirects are left to the library (which stays within the server's origin), and what a server may send is bounded.
+Imported together with the library, and used on its loop only.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+_LINE_COST = 100  # a line is an event of its own in a stream, and costs more than its characters
+_REFILL_PER_S = 32_000.0
+_CONNECT_S = 5.0
+_BETWEEN_STREAMS_S = 0.5  # the library opens one anew when the server says so, at once if it says that too
+_OURS = {b"host", b"content-length", b"accept-encoding", b"connection", b"transfer-encoding"}
+
+
+class Budget:
+    """What a response may bring: `most` bytes in all, and a stream that stays open so much again every half minute."""
+
+    def __init__(self, most: int, *, refilled: bool) -> None:
+        self._most = float(most)
+        self._left = float(most)
+        self._refilled = refilled
+        self._at = time.monotonic()
+
+    def take(self, chunk: bytes) -> None:
+        """Raises httpx2.ReadError when it is too much."""
+        now = time.monotonic()
+        if self._refilled:
+            self._left = min(self._most, self._left + (now - self._at) * _REFILL_PER_S)
+        self._at = now
+        self._left -= len(chunk) + _LINE_COST * chunk.count(b"\n")
+        if self._left < 0:
+            raise httpx2.ReadError(f"the server sends more than {self._most:.0f} bytes")
+
+
+class Body(httpx2.AsyncByteStream):
+    """A response's bytes, as they come."""
+
+    def __init__(self, response: aiohttp.ClientResponse, budget: Budget, ended: Callable[[str], None]) -> None:
+        self._response = response
+        self._budget = budget
+        self._ended = ended
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        why = "the server closed the connection"
+        try:
+            async for chunk in self._response.content.iter_any():
+                self._budget.take(chunk)
+                yield chunk
+        except httpx2.ReadError as exc:
+            why = str(exc)
+            raise
+        except (aiohttp.ClientError, OSError) as exc:
+            why = "the connection was dropped"
+            raise httpx2.ReadError(why) from exc
+        finally:
+            self._ended(why)
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Sends by `session`, which stays open. Raises what httpx2's own transport raises: ConnectError, ReadError.
+
+    `stream_ended` is told when the answer to a GET is over, and why: the library itself keeps it quiet.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, max_bytes: int, stream_ended: Callable[[str], None] = lambda why: None
+    ) -> None:
+        self._session = session
+        self._max_bytes = max_bytes
+        self._stream_ended = stream_ended
+        self._next_stream = 0.0
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        stream = request.method == "GET"
+        if stream:
+            await self._space()
+        sent = await request.aread()
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in request.headers.raw if _is_theirs(name)]
+        try:
+            response = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                data=sent or None,
+                headers=[*headers, ("Accept-Encoding", "identity")],
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise httpx2.ConnectError(_words(exc)) from exc
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            response.close()
+            raise httpx2.ReadError("the answer is compressed, which was not asked for")
+        ended = self._stream_ended if stream else lambda why: None
+        body = Body(response, Budget(self._max_bytes, refilled=stream), ended)
+        return httpx2.Response(response.status, headers=list(response.raw_headers), stream=body, request=request)
+
+    async def _space(self) -> None:
+        now = time.monotonic()
+        self._next_stream = max(now, self._next_stream) + _BETWEEN_STREAMS_S
+        await asyncio.sleep(self._next_stream - _BETWEEN_STREAMS_S - now)
+
+
+def _is_theirs(name: bytes) -> bool:
+    return name.lower() not in _OURS
+
+
+def _words(exc: Exception) -> str:
+    """Without addresses and paths, which may hold a token."""
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "the host name is not known"
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return "TLS failed"
+    if isinstance(exc, TimeoutError):
+        return "no connection in time"
+    number = getattr(exc, "errno", None)
+    reason = os.strerror(number) if isinstance(number, int) else type(exc).__name__
+    return f"no connection: {reason}"
