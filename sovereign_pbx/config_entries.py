@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Entries = Mapping[str, tuple[Entry[Any], ...]]
 """By the name of the kind (assistants/kinds.py)."""
 
-_TABLES = {"assistant": "assistants", "sip_trunk": "trunks", "mcp_server": "mcp_servers"}
+_TABLES = {"assistant": "assistants", "sip_trunk": "trunks", "mcp_server": "mcp_servers", "workflow": "workflows"}
 """Kinds that are written as named tables, and the part of the configuration they are."""
 
 

@@ -15,9 +15,11 @@ from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.account import Target, target_for
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.workflow_plan import conducting
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.desk import CallDesk, Limits
 from sovereign_pbx.calls.mcp import McpServers
+from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.recovery import recover
 from sovereign_pbx.calls.retention import keep_swept
@@ -120,7 +122,7 @@ class Daemon:
             config.limits.max_calls_per_assistant,
             config.asterisk.agi.decide_timeout_seconds,
         )
-        desk = self.desk = CallDesk(services, limits)
+        desk = self.desk = CallDesk(services, limits, outbound_limits(config))
         await recover(store, self._target_of, self.estate.directory, config.recordings)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
@@ -140,7 +142,7 @@ class Daemon:
                 providers=services.providers,
                 logs=self._logs,
             )
-            backend = rest.Backend(config=config, estate=self.estate)
+            backend = rest.Backend(config=config, estate=self.estate, probe_mcp=services.mcp.probe)
             app = rest.application(backend, probe, self.metrics)
             tls = await rest.tls_of(config)
             await stack.enter_async_context(serve(app, config.http.host, config.http.port, tls=tls))
@@ -151,7 +153,8 @@ class Daemon:
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
         stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
-        loading = services.providers.preload(config.assistants.values())  # behind the first calls, if they come at once
+        taking = (*config.assistants.values(), *conducting(config.directory))
+        loading = services.providers.preload(taking)  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
         return desk
 
@@ -191,13 +194,13 @@ class Daemon:
             directory=self.estate.directory,
             account=config.account,
             recordings=config.recordings,
-            may_dial=config.dialling.permits,
+            dialling=config.dialling.rules,
             webhooks_due=deliverer.poke,
             longest_call_s=float(config.limits.max_call_seconds),
             ask_timeout_s=config.webhook.request_timeout_seconds,
             tool_timeout_s=config.webhook.tool_timeout_seconds,
             mcp=await self._mcp(stack),
-            post_call=after_the_call.post_call(config, providers),
+            post_call=after_the_call.post_call(config, providers, self.estate.analysis_template),
         )
 
     async def _mcp(self, stack: AsyncExitStack) -> McpServers:
@@ -213,6 +216,17 @@ class Daemon:
         """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
         saved = self.estate.directory.assistant(row.assistant_id) if row.assistant_id else None
         return target_for(event, saved or _as_it_was(row), self.config.account)
+
+
+def outbound_limits(config: Config) -> OutboundLimits:
+    """`[dialling]`, as far as it is not about destinations."""
+    section = config.dialling
+    return OutboundLimits(
+        caller_id=section.caller_id,
+        ring_s=section.ring_seconds,
+        max_at_once=section.max_at_once,
+        max_per_hour=section.max_per_hour,
+    )
 
 
 def asterisk_settings(config: Config) -> AsteriskSettings:
@@ -231,6 +245,7 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         audiosocket_host=section.audiosocket.host,
         audiosocket_port=section.audiosocket.port,
         ami=ami if section.ami.secret else None,
+        context=config.dialling.context,
         permit=section.permit,
         max_calls=section.max_connections,
         decide_timeout_s=section.agi.decide_timeout_seconds + 1.0,  # for a desk that hangs; the desk itself keeps time

@@ -15,11 +15,20 @@ from sovereign_pbx.api.keys import KeyRing
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.openapi import document
 from sovereign_pbx.api.operation import Operation
-from sovereign_pbx.api.resources import assistants, documents
+from sovereign_pbx.api.resources import (
+    assistants,
+    documents,
+    mcp_servers,
+    numbers,
+    templates,
+    trunks,
+    workflows,
+)
 from sovereign_pbx.api.server import make_app
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.provider_check import provider_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +37,18 @@ class Backend:
 
     config: Config
     estate: Estate
+    probe_mcp: mcp_servers.Probe
 
 
 def operations_of(backend: Backend) -> list[Operation]:
     """Every operation of the contract."""
     operations = [
-        *assistants.operations(backend.estate),
+        *assistants.operations(backend.estate, lambda fields: provider_problems(fields, backend.config.providers)),
+        *numbers.operations(backend.estate),
+        *trunks.operations(backend.estate),
+        *templates.operations(backend.estate),
+        *mcp_servers.operations(backend.estate, backend.probe_mcp),
+        *workflows.operations(backend.estate),
     ]
     operations += documents.operations(lambda: document(operations, __version__))
     return operations

@@ -71,12 +71,12 @@ def not_here(message: str) -> ApiError:
     return ApiError(501, "not_on_premises", message)
 
 
-def invalid(problems: Sequence[Problem]) -> ApiError:
-    """The request's body or query is wrong; every fault at once."""
+def invalid(problems: Sequence[Problem], code: str = "") -> ApiError:
+    """The request's body or query is wrong; every fault at once. `code`: of faults that have one of their own."""
     missing = any(problem.message.endswith("is missing") for problem in problems)
     details = [f"{problem} ({problem.remedy})" if problem.remedy else str(problem) for problem in problems]
     first = details[0] if details else "The request is invalid."
-    return ApiError(400, "missing_field" if missing else "invalid_request", first, details)
+    return ApiError(400, code or ("missing_field" if missing else "invalid_request"), first, details)
 
 
 def refused(refusal: Refused) -> ApiError:

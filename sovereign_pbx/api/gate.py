@@ -16,6 +16,9 @@ from sovereign_pbx.core.errors import ConfigError
 
 log = structlog.get_logger(__name__)
 
+ALLOWANCE = web.RequestKey("allowance", dict[str, str])
+"""Where a request keeps the headers of its limit, which are told with every answer, whatever becomes of it."""
+
 _NO_KEY = "Invalid or missing API key"
 _STATES = {"expired": "This API key has expired.", "revoked": "This API key has been revoked."}
 
@@ -46,17 +49,19 @@ class Gate:
         self._by_address = Limiter(per_minute)  # of those who come without a key that fits: guessing is counted as well
 
     async def admit(self, request: web.Request, scope: str | None) -> Admitted:
-        """Let the request in, counted. ApiError 401, 403 or 429, whose headers say what is left."""
+        """Let the request in, counted. ApiError 401, 403, 429, or 503 when the keys can't be read."""
         if scope is None:
             return Admitted(None, None)
         key, fault = await self._identify(request)
         allowance = self._count(request, key)
-        if allowance is not None and allowance.exhausted:
-            raise _too_many(allowance)
+        if allowance is not None:
+            request[ALLOWANCE] = allowance.headers
+            if allowance.exhausted:
+                raise _too_many(allowance)
         if key is None or fault is not None:
-            raise _with(allowance, fault or ApiError(401, "unauthorized", _NO_KEY))
+            raise fault or ApiError(401, "unauthorized", _NO_KEY)
         if not key.may(scope):
-            raise _with(allowance, _forbidden(key, scope))
+            raise _forbidden(key, scope)
         return Admitted(key, allowance)
 
     async def _identify(self, request: web.Request) -> tuple[Key | None, ApiError | None]:
@@ -78,7 +83,7 @@ class Gate:
             return None
         if key is not None:
             return self._by_key.take(key.digest, self._now())
-        return self._by_address.take(request.remote or "", self._now())
+        return self._by_address.take(_whereabouts(request.remote), self._now())
 
 
 def _too_many(allowance: Allowance) -> ApiError:
@@ -87,7 +92,6 @@ def _too_many(allowance: Allowance) -> ApiError:
         429,
         "rate_limit_exceeded",
         f"Too many requests. Please retry after {seconds} seconds.",
-        headers=allowance.headers,
         extra={"retry_after": seconds},
     )
 
@@ -101,13 +105,24 @@ def _forbidden(key: Key, scope: str) -> ApiError:
     )
 
 
-def _with(allowance: Allowance | None, error: ApiError) -> ApiError:
-    error.headers = {**error.headers, **(allowance.headers if allowance else {})}
-    return error
+def _address(remote: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """A socket for both families gives IPv4 callers as `::ffff:192.0.2.1`."""
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _is_loopback(remote: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(remote or "").is_loopback
-    except ValueError:
-        return False
+    address = _address(remote)
+    return address is not None and address.is_loopback
+
+
+def _whereabouts(remote: str | None) -> str:
+    """Who guesses, as one: a subscriber of IPv6 has a whole /64 to ask from."""
+    address = _address(remote)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((int(address), 64), strict=False))
+    return str(address or remote or "")

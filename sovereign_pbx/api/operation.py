@@ -64,6 +64,7 @@ class Operation:
     description: str = ""
     aliases: tuple[str, ...] = ()  # other paths of the same operation, deprecated
     root: str = ROOT
+    lets_in: Callable[[web.Request], bool] | None = None  # a request that needs no key: it carries a signed link
 
     @property
     def paths(self) -> tuple[str, ...]:

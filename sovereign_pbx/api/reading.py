@@ -1,5 +1,6 @@
 """A request's body and query: hostile until they have passed the very shapes that the documentation is drawn from."""
 
+import codecs
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,7 @@ async def read_json(request: web.Request) -> Any:
     if not raw.strip():
         raise ApiError(400, "invalid_request", "The request has no body; send a JSON object.")
     try:
-        return msgspec.json.decode(raw)
+        return msgspec.json.decode(raw.removeprefix(codecs.BOM_UTF8))  # some clients begin with one
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ApiError(400, "invalid_request", f"The body is not valid JSON: {str(exc)[:120]}") from exc
 
@@ -36,6 +37,7 @@ def checked_body(shape: Shape, value: Any, *, partial: bool) -> tuple[Any, Mappi
     given = value if isinstance(value, Mapping) else {}
     if isinstance(shape, Table):
         given = {shape.canonical(name, given): item for name, item in given.items()}
+        _refuse_nulls(shape, given)
     return body, given
 
 
@@ -60,6 +62,16 @@ def _typed(table: Table, name: str, text: str) -> Any:
         except ValueError:
             return text
     return text
+
+
+def _refuse_nulls(table: Table, given: Mapping[str, Any]) -> None:
+    """What an object can't be without can't be cleared."""
+    report = Report()
+    for key in table.keys.values():
+        if key.required and key.name in given and given[key.name] is None:
+            report.error((key.name,), f"must be {key.shape.words()}, not null")
+    if report.errors:
+        raise invalid(report.errors)
 
 
 def _nothing_required(table: Table) -> Table:

@@ -33,7 +33,7 @@ class _Guarded:
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         try:
-            admitted = await self._gate.admit(request, self._operation.scope)
+            admitted = await self._gate.admit(request, self._scope(request))
         except ApiError as exc:
             return error_response(exc)
         try:
@@ -42,9 +42,11 @@ class _Guarded:
             response = error_response(exc)
         except Refused as exc:
             response = error_response(refused(exc))
-        if admitted.allowance is not None and not response.prepared:
-            response.headers.update(admitted.allowance.headers)
         return response
+
+    def _scope(self, request: web.Request) -> str | None:
+        lets_in = self._operation.lets_in
+        return None if lets_in is not None and lets_in(request) else self._operation.scope
 
     async def _answer(self, request: web.Request, admitted: Admitted) -> web.StreamResponse:
         operation = self._operation

@@ -8,13 +8,15 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from sovereign_pbx.api.gate import Gate
+from sovereign_pbx.api.errors import ApiError
+from sovereign_pbx.api.gate import ALLOWANCE, Gate
 from sovereign_pbx.api.health import Health, HealthProbe
 from sovereign_pbx.api.metrics import Metrics
-from sovereign_pbx.api.operation import Operation
-from sovereign_pbx.api.routes import add_operations, error_of, json_response
+from sovereign_pbx.api.operation import ROOT, Operation
+from sovereign_pbx.api.routes import add_operations, error_of, error_response, json_response
 from sovereign_pbx.core.errors import ConfigError, SovereignError
 
 log = structlog.get_logger(__name__)
@@ -42,7 +44,7 @@ def make_app(
             text = await asyncio.to_thread(metrics.render, await probe.vitals())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[_errors_as_json], client_max_size=max_body)
+    app = web.Application(middlewares=[_errors_as_json, *([_stranger(gate)] if gate else [])], client_max_size=max_body)
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/api/v1/health", get_health)
     app.router.add_get("/metrics", get_metrics)
@@ -119,6 +121,21 @@ class _TurnedAway(asyncio.Protocol):
         transport.close()
 
 
+def _stranger(gate: Gate) -> Middleware:
+    """What is no operation is behind the gate as well: it is counted, and tells nobody without a key what there is."""
+
+    @web.middleware
+    async def admit(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is not None and request.path.startswith(f"{ROOT}/"):
+            try:
+                await gate.admit(request, "read")
+            except ApiError as exc:
+                return error_response(exc)
+        return await handler(request)
+
+    return admit
+
+
 @web.middleware
 async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
@@ -139,6 +156,8 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in request.get(ALLOWANCE, {}).items():
+        response.headers.setdefault(name, value)  # those of a narrower limit stay
     response.headers["Server"] = "Sovereign-PBX"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -10,8 +10,14 @@ from sovereign_pbx.assistants.model import ASSISTANT, Assistant
 from sovereign_pbx.assistants.problem import Path, Report
 from sovereign_pbx.assistants.shape import NOTHING
 from sovereign_pbx.assistants.table import Record, Table
-from sovereign_pbx.assistants.templates import ANALYSIS_TEMPLATE, TOOL_TEMPLATE
+from sovereign_pbx.assistants.templates import (
+    ANALYSIS_TEMPLATE,
+    TOOL_TEMPLATE,
+    read_analysis_template,
+    read_tool_template,
+)
 from sovereign_pbx.assistants.trunk import Trunk
+from sovereign_pbx.assistants.workflow import WORKFLOW, Workflow, read_workflow
 
 T = TypeVar("T")
 
@@ -36,20 +42,15 @@ def _record(name: str, cls: type[T]) -> Kind[T]:
     return Kind(name, shape.table, read)
 
 
-def _plain(name: str, table: Table) -> Kind[Mapping[str, Any]]:
-    def read(fields: Mapping[str, Any], path: Path, report: Report) -> Mapping[str, Any] | None:
-        known = {key: value for key, value in fields.items() if table.canonical(key, fields) in table.keys}
-        found = table.check(known, path, report)
-        return None if found is NOTHING or report.errors else cast(Mapping[str, Any], found)
-
-    return Kind(name, table, read)
-
-
 ASSISTANTS: Kind[Assistant] = Kind("assistant", ASSISTANT, Assistant.read)
 NUMBERS: Kind[Number] = _record("number", Number)
 TRUNKS: Kind[Trunk] = _record("sip_trunk", Trunk)
 MCP_SERVERS: Kind[McpServer] = _record("mcp_server", McpServer)
-TOOL_TEMPLATES = _plain("tool_template", TOOL_TEMPLATE)
-ANALYSIS_TEMPLATES = _plain("analysis_template", ANALYSIS_TEMPLATE)
+WORKFLOWS: Kind[Workflow] = Kind("workflow", WORKFLOW, read_workflow)
+TOOL_TEMPLATES = Kind("tool_template", TOOL_TEMPLATE, read_tool_template)
+ANALYSIS_TEMPLATES = Kind("analysis_template", ANALYSIS_TEMPLATE, read_analysis_template)
 
-KINDS: tuple[Kind[Any], ...] = (ASSISTANTS, NUMBERS, TRUNKS, MCP_SERVERS, TOOL_TEMPLATES, ANALYSIS_TEMPLATES)
+KINDS: tuple[Kind[Any], ...] = (
+    *(ASSISTANTS, NUMBERS, TRUNKS, MCP_SERVERS, WORKFLOWS),
+    *(TOOL_TEMPLATES, ANALYSIS_TEMPLATES),
+)

@@ -1,6 +1,7 @@
 """Every object of one kind: those of the administrator's file, which are only read, and those the API made.
 
 A change is on disk before anybody sees it. Objects are replaced as a whole, so whoever holds one keeps it as it was.
+Whoever changes anything holds `changing` from the first look at what there is: two who do it at once lose nothing.
 """
 
 import asyncio
@@ -37,14 +38,22 @@ class Keep(Protocol):
 
 
 class Shelf(Generic[T]):
-    """The objects of one kind, by id, in the order in which they came. `changed` is called after each change."""
+    """The objects of one kind, by id, in the order in which they came. `changed` is called after each change.
 
-    def __init__(self, kind: str, keep: Keep, entries: Iterable[Entry[T]] = ()) -> None:
+    Of two with the same id the first stays. `changing` may be shared with other shelves: objects refer to each other,
+    so that what is written to one depends on what stands on another.
+    """
+
+    def __init__(
+        self, kind: str, keep: Keep, entries: Iterable[Entry[T]] = (), changing: asyncio.Lock | None = None
+    ) -> None:
         self.kind = kind
         self.changed: Callable[[], None] = lambda: None
+        self.changing = changing or asyncio.Lock()
         self._keep = keep
-        self._entries = {entry.id: entry for entry in entries}
-        self._writing = asyncio.Lock()
+        self._entries: dict[str, Entry[T]] = {}
+        for entry in entries:
+            self._entries.setdefault(entry.id, entry)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -56,17 +65,22 @@ class Shelf(Generic[T]):
         """By its id."""
         return self._entries.get(object_id)
 
+    def find(self, reference: str) -> Entry[T] | None:
+        """What another object refers to: by its id, or by the name of its table in the administrator's file."""
+        named = (entry for entry in self if entry.table and entry.table == reference)
+        return self._entries.get(reference) or next(named, None)
+
     async def put(self, entry: Entry[T]) -> None:
-        """Add the object, or replace the one with its id. Raises SovereignError when the disk refuses."""
-        async with self._writing:
-            stamps = {"created_at": entry.created_at, "updated_at": entry.updated_at}
-            await self._keep.write(self.kind, entry.id, {**entry.fields, "id": entry.id, **stamps})
-            self._entries[entry.id] = entry
+        """Add the object, or replace the one with its id, within `changing`. SovereignError when the disk refuses."""
+        assert self.changing.locked(), "what is written was read within `changing`"
+        stamps = {"created_at": entry.created_at, "updated_at": entry.updated_at}
+        await self._keep.write(self.kind, entry.id, {**entry.fields, "id": entry.id, **stamps})
+        self._entries[entry.id] = entry
         self.changed()
 
     async def remove(self, object_id: str) -> None:
-        """Take the object away."""
-        async with self._writing:
-            await self._keep.remove(self.kind, object_id)
-            self._entries.pop(object_id, None)
+        """Take the object away, within `changing`. SovereignError when the disk refuses."""
+        assert self.changing.locked(), "what is removed was read within `changing`"
+        await self._keep.remove(self.kind, object_id)
+        self._entries.pop(object_id, None)
         self.changed()

@@ -17,6 +17,7 @@ from sovereign_pbx.api.keys import new_key, read_keys, write_keys
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.server import Listener
 from sovereign_pbx.assistants.estate import Estate
+from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.config import Config, load
 from sovereign_pbx.config_entries import entries_of
 from sovereign_pbx.store.object_files import ObjectFiles
@@ -90,11 +91,23 @@ def make_key(config: Config, scopes: tuple[str, ...] = ("admin",)) -> str:
     return token
 
 
+async def scripted_probe(server: McpServer) -> Mapping[str, Any]:
+    """What the test of an MCP server gives, by its name."""
+    if server.name == "away":
+        return {"ok": False, "duration_ms": 3, "error": "the server can't be reached"}
+    tool = {"name": "search", "description": "Search.", "input_schema": {"type": "object"}}
+    return {"ok": True, "duration_ms": 3, "tools": [tool]}
+
+
 @asynccontextmanager
 async def serving_rest(folder: Path, **sections: Any) -> AsyncIterator[Client]:
     """The API of an installation whose file holds `sections`; a later one in this folder finds what this one made."""
     config = await asyncio.to_thread(written, folder, sections)
-    backend = rest.Backend(config=config, estate=Estate(ObjectFiles(config.state_dir), entries_of(config)))
+    backend = rest.Backend(
+        config=config,
+        estate=Estate(ObjectFiles(config.state_dir), entries_of(config)),
+        probe_mcp=scripted_probe,
+    )
     listener = Listener(rest.application(backend, ScriptedProbe(), Metrics()))
     port = await listener.start("127.0.0.1", 0)
     try:

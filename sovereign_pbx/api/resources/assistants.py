@@ -1,10 +1,13 @@
 """`/assistants` (contract §4), and `/agents`, as they were called before."""
 
 import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from sovereign_pbx.api.errors import invalid
 from sovereign_pbx.api.operation import Asked, Operation
-from sovereign_pbx.api.resources.crud import Fields, Resource
+from sovereign_pbx.api.resources.crud import SERVER_OWNED, Fields, Resource, in_use, may_see_secrets, plain
+from sovereign_pbx.api.resources.references import missing_mcp_servers, nowhere, numbers_with, told_numbers
 from sovereign_pbx.api.schema import (
     FLAG,
     MAYBE_OBJECT,
@@ -17,16 +20,18 @@ from sovereign_pbx.api.schema import (
 )
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import ASSISTANT, Assistant
+from sovereign_pbx.assistants.problem import Problem, Report
 from sovereign_pbx.assistants.shelf import Entry
 from sovereign_pbx.assistants.table import Table
 
-_SERVER_OWNED = ("id", "created_at", "updated_at")
+CheckProviders = Callable[[Mapping[str, Any]], Awaitable[Sequence[Problem]]]
+"""What is wrong with the `stt_config`, `llm_config` and `tts_config` among these: providers, models, settings."""
 
 BODY = Table(
     *(
         dataclasses.replace(key, required=key.name == "name")
         for key in ASSISTANT.keys.values()
-        if key.name not in _SERVER_OWNED
+        if key.name not in SERVER_OWNED
     ),
     open=True,
 )
@@ -50,11 +55,13 @@ _FIELDS: dict[str, Any] = {
     "webhook_url": TEXT,
     "webhook_secret": TEXT,
     "webhook_events": {"type": ["array", "null"], "items": STRING},
+    "webhook_dialect": TEXT,
     "analysis_plan": MAYBE_OBJECT,
     "stt_config": OBJECT,
     "llm_config": OBJECT,
     "tts_config": OBJECT,
     "speech_config": MAYBE_OBJECT,
+    "phrases": MAYBE_OBJECT,
     "metadata": OBJECT,
     "created_at": MAYBE_TIME,
     "updated_at": MAYBE_TIME,
@@ -62,17 +69,28 @@ _FIELDS: dict[str, Any] = {
 SCHEMA = object_schema(_FIELDS) | {"additionalProperties": True}
 """An assistant, as it is answered."""
 
+_NULL_UNLESS_GIVEN = ("notification_emails", "speech_config", "phrases")
 
-def operations(estate: Estate) -> list[Operation]:
+
+def operations(estate: Estate, providers: CheckProviders) -> list[Operation]:
     """List, make, get, change and delete assistants."""
 
+    async def check(entry: Entry[Assistant], before: Entry[Assistant] | None, asked: Asked) -> None:
+        report = Report()
+        missing_mcp_servers(estate, asked.body.get("llm_config", {}).get("tools"), ("llm_config", "tools"), report)
+        _missing_template(estate, asked.body, report)
+        problems = [*report.errors, *await providers(asked.body)]
+        if problems:
+            raise invalid(problems)
+
     async def unlink(entry: Entry[Assistant]) -> None:
-        """The numbers it answered have no assistant any more (contract §4.1)."""
-        for number in list(estate.numbers):
-            if number.fields.get("assistant") == entry.id:
-                kept: Fields = {name: value for name, value in number.fields.items() if name != "assistant"}
-                thing = dataclasses.replace(number.thing, assistant="")
-                await estate.numbers.put(dataclasses.replace(number, fields=kept, thing=thing))
+        """The numbers it answered have no assistant any more (contract §4.1); those of the file can't be changed."""
+        linked = numbers_with(estate, lambda number: number.assistant, estate.directory.assistant, entry.id)
+        in_use("assistant", told_numbers(number for number in linked if number.place))
+        for number in linked:
+            kept: Fields = {name: value for name, value in number.fields.items() if name != "assistant"}
+            thing = dataclasses.replace(number.thing, assistant="")
+            await estate.numbers.put(dataclasses.replace(number, fields=kept, thing=thing))
 
     return Resource(
         path="/assistants",
@@ -86,18 +104,30 @@ def operations(estate: Estate) -> list[Operation]:
         read=Assistant.read,
         show=show,
         schema=SCHEMA,
+        check=check,
         removing=unlink,
     ).operations()
 
 
 def show(entry: Entry[Assistant], asked: Asked) -> dict[str, Any]:
-    """The REST object. Its secret is shown to keys that could change it, and never one of the administrator's file."""
+    """The REST object. Secrets (its own and its tools') are shown to keys that could change them, so that an object
+    which is read, changed and sent back loses none; and never those of the administrator's file."""
     assistant = entry.thing
     public = assistant.to_public()
+    if may_see_secrets(entry, asked):
+        public = {name: plain(getattr(assistant, name)) for name in ASSISTANT.keys}
     shown = {name: public.get(name) for name in _FIELDS} | dict(assistant.extra)
-    if not entry.place and asked.key is not None and asked.key.may("admin"):
-        shown["webhook_secret"] = assistant.webhook_secret or None
+    shown |= {name: None for name in _NULL_UNLESS_GIVEN if name not in assistant.given}
+    shown["webhook_secret"] = shown["webhook_secret"] or None
     shown["id"] = entry.id
     shown["created_at"] = entry.created_at or None
     shown["updated_at"] = entry.updated_at or None
     return shown
+
+
+def _missing_template(estate: Estate, sent: Mapping[str, Any], report: Report) -> None:
+    plan = (sent.get("analysis_plan") or {}).get("structured_data_plan", {})
+    wanted = plan.get("template_id")
+    if wanted and estate.analysis_template(wanted) is None:
+        path = ("analysis_plan", "structured_data_plan", "template_id")
+        report.error(path, nowhere("analysis template", wanted))

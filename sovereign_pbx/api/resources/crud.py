@@ -1,7 +1,7 @@
 """Create, list, get, patch and delete, the same for every kind of object on a shelf."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 from sovereign_pbx.api.errors import conflict, invalid, not_found
 from sovereign_pbx.api.operation import Asked, Handler, JsonSchema, Method, Operation
 from sovereign_pbx.api.schema import SUCCESS, envelope, envelope_of_many
-from sovereign_pbx.assistants.problem import MOST_ENTRIES, Report
+from sovereign_pbx.assistants.problem import MOST_ENTRIES, Problem, Report
+from sovereign_pbx.assistants.secret import Secret
 from sovereign_pbx.assistants.shelf import Entry, Shelf
 from sovereign_pbx.assistants.table import Table
 
@@ -17,14 +18,26 @@ T = TypeVar("T")
 
 Fields = Mapping[str, Any]
 Read = Callable[[Fields, tuple[str | int, ...], Report], Any]
+Show = Callable[[Entry[T], Asked], dict[str, Any]]
+
+SERVER_OWNED = ("id", "org_id", "created_at", "updated_at")
+"""What only the daemon says. Clients send it back with the rest of an object; it is not looked at."""
 
 
 async def _nothing_to_do(entry: Entry[Any]) -> None:
     """Most objects may simply go."""
 
 
-def _as_given(fields: Fields) -> Fields:
-    return fields
+async def _all_is_well(entry: Entry[Any], before: Entry[Any] | None, asked: Asked) -> None:
+    """Most objects contradict no other."""
+
+
+def _as_sent(sent: Fields, present: Fields) -> Fields:
+    return sent
+
+
+def _no_code(problems: Iterable[Problem]) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +45,9 @@ class Resource(Generic[T]):
     """One kind of object as the API offers it.
 
     `show` makes the answer from an entry and who asks; `schema` describes that. `read` makes the object from its fields
-    (assistants/kinds.py). `fields_of` turns a body, canonical by `body`, into the fields that are kept; of a PATCH it
-    sees what was sent, nulls included, and null clears. `check` refuses what contradicts other objects (ApiError);
-    `removing` does what has to be done before an object goes, or refuses.
+    (assistants/kinds.py). `fields_of` turns what was sent (canonical by `body`; null clears) into the fields that are
+    kept, knowing those that are kept at present. `check` refuses what contradicts other objects (ApiError); `removing`
+    does what has to be done before an object goes, or refuses. Both run while nothing else can change.
     """
 
     path: str
@@ -45,13 +58,14 @@ class Resource(Generic[T]):
     shelf: Shelf[T]
     body: Table
     read: Read
-    show: Callable[[Entry[T], Asked], dict[str, Any]]
+    show: Show[T]
     schema: JsonSchema
-    item: Callable[[Entry[T], Asked], dict[str, Any]] | None = None  # in lists, where that differs
+    item: Show[T] | None = None  # in lists, where that differs
     item_schema: JsonSchema | None = None
-    fields_of: Callable[[Fields], Fields] = _as_given
-    check: Callable[[Entry[T], Asked], None] = lambda entry, asked: None
+    fields_of: Callable[[Fields, Fields], Fields] = _as_sent
+    check: Callable[[Entry[T], Entry[T] | None, Asked], Awaitable[None]] = _all_is_well
     removing: Callable[[Entry[T]], Awaitable[None]] = _nothing_to_do
+    code_of: Callable[[Iterable[Problem]], str] = _no_code  # of faults that have a code of their own (contract §18)
     patch: bool = True
     aliases: tuple[str, ...] = ()
 
@@ -65,27 +79,20 @@ class Resource(Generic[T]):
         return {self.one: self.show(self.entry(asked), asked)}
 
     async def create(self, asked: Asked) -> dict[str, Any]:
-        fields = {name: value for name, value in self.fields_of(asked.body).items() if value is not None}
-        now = _now()
-        entry = self._made(str(uuid.uuid4()), fields, created_at=now, updated_at=now)
-        self.check(entry, asked)
-        await self.shelf.put(entry)
-        return {self.one: self.show(entry, asked)}
+        async with self.shelf.changing:
+            now = _now()
+            return await self._put(None, Stamp(str(uuid.uuid4()), now, now), asked)
 
     async def change(self, asked: Asked) -> dict[str, Any]:
-        present = self.own(asked)
-        sent = {**asked.body, **{name: None for name, value in asked.given.items() if value is None}}
-        fields = {**present.fields, **self.fields_of(sent)}
-        fields = {name: value for name, value in fields.items() if value is not None}
-        entry = self._made(present.id, fields, created_at=present.created_at, updated_at=_now())
-        self.check(entry, asked)
-        await self.shelf.put(entry)
-        return {self.one: self.show(entry, asked)}
+        async with self.shelf.changing:
+            present = self.own(asked)
+            return await self._put(present, Stamp(present.id, present.created_at, _now()), asked)
 
     async def delete(self, asked: Asked) -> dict[str, Any]:
-        entry = self.own(asked)
-        await self.removing(entry)
-        await self.shelf.remove(entry.id)
+        async with self.shelf.changing:
+            entry = self.own(asked)
+            await self.removing(entry)
+            await self.shelf.remove(entry.id)
         return {"success": True}
 
     # --- what they share
@@ -107,12 +114,30 @@ class Resource(Generic[T]):
             )
         return entry
 
-    def _made(self, object_id: str, fields: Fields, *, created_at: str, updated_at: str) -> Entry[T]:
+    async def _put(self, before: Entry[T] | None, stamp: "Stamp", asked: Asked) -> dict[str, Any]:
+        kept = before.fields if before is not None else {}
+        fields = {**kept, **self.fields_of(self._sent(asked), kept)}
+        entry = self._made({name: value for name, value in fields.items() if value is not None}, stamp)
+        await self.check(entry, before, asked)
+        await self.shelf.put(entry)
+        return {self.one: self.show(entry, asked)}
+
+    def _sent(self, asked: Asked) -> Fields:
+        """The body with its nulls. What the body's table does not know is kept only where that is open."""
+        sent = {**asked.body, **{name: None for name, value in asked.given.items() if value is None}}
+        known = self.body.keys
+        return {
+            name: value
+            for name, value in sent.items()
+            if name in known or (self.body.open and self.body.canonical(name, sent) not in SERVER_OWNED)
+        }
+
+    def _made(self, fields: Fields, stamp: "Stamp") -> Entry[T]:
         report = Report(entries=2 * MOST_ENTRIES)
-        thing = self.read({**fields, "id": object_id}, (), report)
+        thing = self.read({**fields, "id": stamp.id}, (), report)
         if thing is None or report.errors:
-            raise invalid(report.errors)
-        return Entry(id=object_id, fields=fields, thing=thing, created_at=created_at, updated_at=updated_at)
+            raise invalid(report.errors, self.code_of(report.errors))
+        return Entry(id=stamp.id, fields=fields, thing=thing, created_at=stamp.created_at, updated_at=stamp.updated_at)
 
     def operations(self) -> list[Operation]:
         """All of them, declared."""
@@ -175,6 +200,41 @@ class Resource(Generic[T]):
             handler=handler,
             **more,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the daemon says about an object."""
+
+    id: str
+    created_at: str
+    updated_at: str
+
+
+def may_see_secrets(entry: Entry[Any], asked: Asked) -> bool:
+    """Keys that could change them may; those of the administrator's file are for nobody."""
+    return not entry.place and asked.key is not None and asked.key.may("admin")
+
+
+def in_use(title: str, users: Iterable[str]) -> None:
+    """409 if anything in the way of the removal of a `title` is named."""
+    if named := list(users):
+        more = f" and {len(named) - 10} more" if len(named) > 10 else ""
+        raise conflict("in_use", f"This {title} is used by {', '.join(named[:10])}{more}: take it from there first.")
+
+
+def told(what: str, entry: Entry[Any], name: str) -> str:
+    """One object as conflicts name it: `number +3185… (/etc/…/config.toml:12)`."""
+    return f"the {what} {name!r} ({entry.place or entry.id})"
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it, with its secrets: for whoever may see them."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Secret) else value
 
 
 def _now() -> str:
