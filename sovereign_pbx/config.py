@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sovereign_pbx.assistants.secret import Redactor
 from sovereign_pbx.assistants.shape import NOTHING
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.assistants.trunk import Trunk
+from sovereign_pbx.assistants.workflow import WORKFLOW, Workflow, read_workflow
 from sovereign_pbx.calls.prices import Prices
 from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_checks import cross_check
@@ -68,6 +70,22 @@ class _Named(Record):
         )
 
 
+class _NamedWorkflow(Record):
+    """A workflow under the name of its table."""
+
+    def __init__(self) -> None:
+        super().__init__(Workflow)
+
+    @functools.cached_property
+    def table(self) -> Table:
+        return WORKFLOW
+
+    def check(self, value: Any, path: KeyPath, report: Report) -> Any:
+        key = str(path[-1])
+        given = {"name": key, "id": identifier_of(f"workflow {key}"), **value} if isinstance(value, Mapping) else value
+        return read_workflow(given, path, report) or NOTHING
+
+
 class _NumberEntry(Record):
     """A number, with an id derived from it where none is given."""
 
@@ -114,6 +132,7 @@ ROOT = Table(
         "trunks", MapOf(_Named(Trunk)), "A trunk of the PBX, for outbound calls and transfers, under a name of its own."
     ),
     Key("mcp_servers", MapOf(_Named(McpServer)), "A server of tools (MCP), under a name of its own."),
+    Key("workflows", MapOf(_NamedWorkflow()), "A graph that conducts calls, under a name of its own."),
     Key("numbers", ListOf(_NumberEntry()), "Which number leads to which assistant; a block for each number."),
     Key("freeswitch", _Later()),
     Key("sip", _Later()),
@@ -142,6 +161,7 @@ class Config:
     assistants: Mapping[str, Assistant] = field(default_factory=dict)  # by the name of the table; API-made ones by id
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
+    workflows: Mapping[str, Workflow] = field(default_factory=dict)
     numbers: tuple[Number, ...] = ()
 
     path: Path = Path()
@@ -154,7 +174,13 @@ class Config:
     @property
     def directory(self) -> Directory:
         """Numbers, assistants and what they refer to, as the files say: a new one each time."""
-        return Directory(self.assistants, self.numbers, trunks=self.trunks, mcp_servers=self.mcp_servers)
+        return Directory(
+            self.assistants,
+            self.numbers,
+            trunks=self.trunks,
+            mcp_servers=self.mcp_servers,
+            workflows=self.workflows,
+        )
 
     @property
     def account(self) -> Account:

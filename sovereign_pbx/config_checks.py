@@ -9,6 +9,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
+from sovereign_pbx.config_workflows import check_workflows
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -28,6 +29,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_listeners(config, report)
     check_targets(config, report)
     check_tools(config, report)
+    check_workflows(config, report)
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
 
@@ -60,10 +62,10 @@ def _check_numbers(config: "Config", report: Report) -> None:
             report.error(("numbers", index, "number"), f"{entry.number} has an entry already", "remove one of them")
         if entry.assistant and entry.assistant not in written and directory.assistant(entry.assistant) is None:
             report.error(("numbers", index, "assistant"), *_unknown_assistant(entry.assistant, config))
-        elif not entry.assistant and not config.webhook.url:
+        elif not entry.assistant and not entry.workflow and not config.webhook.url:
             remedy = "name an assistant, or set [webhook] url"
             report.warn(("numbers", index), f"{entry.number} has no assistant and no webhook to ask", remedy)
-    if not written and not config.webhook.url:
+    if not written and not config.workflows and not config.webhook.url:
         report.warn((), "nobody answers: there is no assistant and no webhook", "add an [assistants.NAME] table")
     elif not config.resolved.get("numbers") and not config.webhook.url:
         remedy = f'add [[numbers]] with number = "{ANY_NUMBER}" and the name of the assistant'
@@ -131,8 +133,9 @@ def _check_assistant(path: Path, assistant: Assistant, config: "Config", report:
         report.warn((*path, "webhook_url"), "has no webhook_secret", UNSIGNED)
     if "assistant-request" in (assistant.webhook_events or ()) and not (assistant.webhook_url or config.webhook.url):
         report.warn((*path, "webhook_events"), "there is no webhook_url and no [webhook] url to send events to")
-    if (assistant.recording_consent or {}).get("enabled"):
-        report.warn((*path, "recording_consent"), "asking for consent is not in this release", "calls are not recorded")
+    if assistant.asks_consent and not config.recording.enabled:
+        what = "asks for consent to a recording that [recording] does not make"
+        report.warn((*path, "recording_consent"), what, "set [recording] enabled = true, or do not ask")
     for place in _not_yet(assistant):
         report.warn((*path, *place), "is not in this release", "it is kept and echoed, and does nothing")
     for tool in assistant.tools:

@@ -7,7 +7,13 @@ from sovereign_pbx.assistants.shape import NOTHING, Nullable, Shape, Text
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.config import ROOT
 
-SAMPLES = {"providers": "openai", "assistants": "reception", "trunks": "carrier", "mcp_servers": "orders"}
+SAMPLES = {
+    "providers": "openai",
+    "assistants": "reception",
+    "trunks": "carrier",
+    "mcp_servers": "orders",
+    "workflows": "intake",
+}
 """Names that the user chooses, as the example chooses them."""
 
 

@@ -171,9 +171,9 @@ class Assistant:
         return float(silence.get("first_check_seconds", self.silence_timeout_seconds or 3.0))
 
     @property
-    def may_be_recorded(self) -> bool:
-        """No where consent has to be asked for: this release can't ask, so it must not record."""
-        return not (self.recording_consent or {}).get("enabled", False)
+    def asks_consent(self) -> bool:
+        """Must the caller agree, by a key, before his call is processed (contract §4.1 `recording_consent`)?"""
+        return bool((self.recording_consent or {}).get("enabled", False))
 
     def wants(self, event: str) -> bool:
         """Is `event` to be sent for this assistant's calls?"""

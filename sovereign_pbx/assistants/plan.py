@@ -1,11 +1,22 @@
 """From an assistant to the plan of one conversation: what the turn machine needs, and nothing else."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.phrases import phrases_for
-from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
+from sovereign_pbx.assistants.tools import Tool
+from sovereign_pbx.core.plan import (
+    Consent,
+    Phrases,
+    Plan,
+    SilencePlan,
+    ToolMessage,
+    Transfer,
+    TurnTaking,
+    Voicemail,
+)
 from sovereign_pbx.core.values import Message
 
 Direction = Literal["inbound", "outbound", "web"]
@@ -24,16 +35,25 @@ def plan_for(assistant: Assistant, *, direction: Direction = "inbound") -> Plan:
         language=language_of(assistant),
         turn_taking=_turn_taking(assistant),
         silence=_silence(assistant) if assistant.autonomous_silence_handling else None,
-        phrases=_phrases(assistant),
+        phrases=phrases_of(assistant),
         end_call_phrases=tuple(assistant.speech_config.get("end_call_phrases", ())),
         max_duration=None if assistant.max_duration_seconds is None else float(assistant.max_duration_seconds),
         tool_filler_after=float(assistant.phrases.get("tool_filler_after", _USUAL.tool_filler_after)),
         reply_filler_after=float(assistant.phrases.get("reply_filler_after", _USUAL.reply_filler_after)),
-        end_call_tools=tuple(tool.name for tool in assistant.tools if tool.kind == "end_call"),
-        transfer_tools=tuple(tool.name for tool in assistant.tools if tool.kind == "transfer_call"),
-        transfers=tuple(Transfer(to.number, to.message) for tool in assistant.tools for to in tool.destinations),
-        tool_messages=_tool_messages(assistant),
+        consent=_consent(assistant) if direction == "inbound" else None,
+        voicemail=_voicemail(assistant) if direction == "outbound" else None,
+        **tool_settings(assistant.tools),
     )
+
+
+def tool_settings(tools: Sequence[Tool]) -> dict[str, Any]:
+    """What the conversation has to know of the tools: fields of `Plan`, and of `Standing`, by their names."""
+    return {
+        "end_call_tools": tuple(tool.name for tool in tools if tool.kind == "end_call"),
+        "transfer_tools": tuple(tool.name for tool in tools if tool.kind == "transfer_call"),
+        "transfers": tuple(Transfer(to.number, to.message) for tool in tools for to in tool.destinations),
+        "tool_messages": _tool_messages(tools),
+    }
 
 
 def language_of(assistant: Assistant) -> str:
@@ -47,10 +67,22 @@ def _first_message(assistant: Assistant, direction: Direction) -> str:
     return outbound or assistant.first_message or ""
 
 
-def _tool_messages(assistant: Assistant) -> tuple[ToolMessage, ...]:
+def _tool_messages(tools: Sequence[Tool]) -> tuple[ToolMessage, ...]:
     """An async tool's message is its result, told to the model."""
-    tools = (tool for tool in assistant.tools if tool.kind == "webhook" and not tool.is_async and tool.message)
-    return tuple(ToolMessage(tool.name, tool.message) for tool in tools)
+    telling = (tool for tool in tools if tool.kind == "webhook" and not tool.is_async and tool.message)
+    return tuple(ToolMessage(tool.name, tool.message) for tool in telling)
+
+
+def _consent(assistant: Assistant) -> Consent | None:
+    """Asked of inbound telephone calls only (contract §4.1); without words of its own in the language of the call."""
+    if not assistant.asks_consent:
+        return None
+    words = (assistant.recording_consent or {}).get("message", "").strip()
+    return Consent(message=words or phrases_for(language_of(assistant)).consent)
+
+
+def _voicemail(assistant: Assistant) -> Voicemail | None:
+    return Voicemail(message=assistant.voicemail_message or "") if assistant.voicemail_detection else None
 
 
 def _turn_taking(assistant: Assistant) -> TurnTaking:
@@ -70,7 +102,8 @@ def _silence(assistant: Assistant) -> SilencePlan:
     )
 
 
-def _phrases(assistant: Assistant) -> Phrases:
+def phrases_of(assistant: Assistant) -> Phrases:
+    """What is said without the model: the assistant's own sentences, else those of its language."""
     own = {name: text for name, text in assistant.phrases.items() if name in _SPOKEN}
     goodbye = assistant.speech_config.get("end_call_message", "")
     return dataclasses.replace(phrases_for(language_of(assistant)), **own, goodbye=goodbye)

@@ -15,6 +15,8 @@ from sovereign_pbx.assistants.answer import BESIDES, Answer, read_answer
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import MOST_ENTRIES, Report
+from sovereign_pbx.assistants.workflow import Workflow
+from sovereign_pbx.assistants.workflow_plan import usual_ground
 from sovereign_pbx.core.errors import ConfigError, SovereignError
 
 BUDGET_S = 5.0
@@ -32,7 +34,8 @@ class Resolution:
     """Who takes the call.
 
     assistant: `assistant` does. rejected: `rejection` is spoken (with `assistant`'s voice where there is one), then
-    the call ends. none: the dialplan's fallback. `notes` go to the log and the call's events.
+    the call ends. none: the dialplan's fallback. `notes` go to the log and the call's events. With a `workflow` it is
+    that which conducts the call, on the ground of `assistant`.
     """
 
     outcome: Literal["assistant", "rejected", "none"]
@@ -42,6 +45,7 @@ class Resolution:
     rejection: str = ""
     notes: tuple[str, ...] = ()
     asked_ms: float | None = None  # how long the webhook took; None when it was not asked
+    workflow: Workflow | None = None
 
 
 async def resolve(
@@ -52,13 +56,30 @@ async def resolve(
     unanswerable = _unanswerable(number, saved, called)
     if unanswerable:
         return Resolution(outcome="none", number=number, notes=(unanswerable,))
-    if not asks(saved, account):
-        return _settled(number, saved, "" if saved else f"nobody is configured to answer {called!r}")
-    began = time.monotonic()
-    body, fault = await _asked(ask, saved, number, budget_s)
-    taken_ms = (time.monotonic() - began) * 1000
-    resolution = _settled(number, saved, fault) if fault else decide(directory, number, saved, body)
-    return replace(resolution, asked_ms=taken_ms)
+    workflow, note = _workflow_of(directory, number)
+    ground = saved or (usual_ground(workflow) if workflow is not None else None)
+    if asks(saved, account):
+        began = time.monotonic()
+        body, fault = await _asked(ask, saved, number, budget_s)
+        taken_ms = (time.monotonic() - began) * 1000
+        resolution = _settled(number, ground, fault) if fault else decide(directory, number, ground, body)
+        resolution = replace(resolution, asked_ms=taken_ms)
+    else:
+        resolution = _settled(number, ground, "" if ground else f"nobody is configured to answer {called!r}")
+    conducts = workflow if resolution.outcome == "assistant" else None
+    return replace(resolution, workflow=conducts, notes=(*resolution.notes, *filter(None, (note,))))
+
+
+def _workflow_of(directory: Directory, number: Number | None) -> tuple[Workflow | None, str]:
+    """The workflow that conducts the calls of a number, or None and what is noted about that (contract §16.1)."""
+    if number is None or not number.workflow:
+        return None, ""
+    workflow = directory.workflow(number.workflow)
+    if workflow is None:
+        return None, f"number {number.number!r} names workflow {number.workflow!r}, which does not exist"
+    if not workflow.is_active:
+        return None, f"workflow {workflow.name!r} is not active: the assistant takes the call"
+    return workflow, ""
 
 
 def decide(directory: Directory, number: Number | None, saved: Assistant | None, body: Any) -> Resolution:

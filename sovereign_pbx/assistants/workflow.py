@@ -31,10 +31,11 @@ def read_workflow(data: Any, path: Path, report: Report) -> Workflow | None:
     if not isinstance(checked, dict):
         return None
     if "definition" in checked:
-        check_graph(checked["definition"], (*path, "definition"), report)
+        well_shaped = len(report.errors) == before and not report.is_full
+        check_graph(checked["definition"], (*path, "definition"), report, whole=well_shaped)
     if "name" not in checked and len(report.errors) == before:
         report.error(path, '"name" is missing')
-    if len(report.errors) > before:
+    if len(report.errors) > before or report.is_full:
         return None
     known = {name: value for name, value in checked.items() if name in WORKFLOW.keys}
     return Workflow(**{"id": "", **known})

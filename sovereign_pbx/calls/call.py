@@ -16,14 +16,16 @@ from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import plan_for
 from sovereign_pbx.assistants.resolve import Resolution, resolve
+from sovereign_pbx.assistants.workflow_plan import conducted
 from sovereign_pbx.calls.analysis import Subject
 from sovereign_pbx.calls.books import Books
 from sovereign_pbx.calls.post_call import Conclusion
 from sovereign_pbx.calls.record import CallRecord
 from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
 from sovereign_pbx.calls.session import Services
-from sovereign_pbx.calls.summary import plain_summary
+from sovereign_pbx.calls.summary import plain_summary, voicemail_summary
 from sovereign_pbx.calls.talk import Talk
+from sovereign_pbx.calls.workflow import Conducted, prepare_workflow
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import ConfigError, ProviderError, Refused, WebhookError
 from sovereign_pbx.core.plan import Plan
@@ -58,6 +60,7 @@ class Call:
         self._admits = admits
         self._plan = Plan()
         self._prepared: Prepared | None = None
+        self._run: Conducted | None = None  # of the workflow that conducts it
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         loop = asyncio.get_running_loop()
@@ -79,7 +82,7 @@ class Call:
             link.close()
             return
         self._link.set_result(link)
-        self.talk = Talk(self, self._plan, self._prepared, self._services, link)
+        self.talk = Talk(self, self._plan, self._prepared, self._services, link, self._run)
         self.books.opened()
         self.talk.start()
 
@@ -221,8 +224,15 @@ class Call:
         else:
             limit = self._services.longest_call_s
             plan = plan_for(assistant)
+            workflow = resolution.workflow
+            plan = conducted(plan, workflow, assistant) if workflow is not None else plan
             self._plan = replace(plan, max_duration=plan.max_duration or limit)
-            self._prepared = await prepare(assistant, self._plan, self._services, rate=PHONE_RATE)
+            if workflow is None:
+                self._prepared = await prepare(assistant, self._plan, self._services, rate=PHONE_RATE)
+            else:
+                self._prepared, self._run = await prepare_workflow(
+                    workflow, assistant, self._plan, self._services, rate=PHONE_RATE
+                )
         if self._prepared is not None:
             await self._known()
             self._settle_decision(Decision("answer"))
@@ -305,9 +315,13 @@ class Call:
             duration_s=round(self.books.seconds or 0),
             caller=self.books.facts.caller,
         )
-        assistant = self.assistant if self._prepared is not None and self._prepared.model is not None else None
+        mailbox = reason == "voicemail"  # the contract's own two sentences (§15.1), which need no model
+        able = self._prepared is not None and self._prepared.model is not None and not mailbox
         try:
-            return await self._services.post_call.conclude(assistant, subject, statistics.get("usage", {}))
+            concluded = await self._services.post_call.conclude(
+                self.assistant if able else None, subject, statistics.get("usage", {})
+            )
+            return replace(concluded, summary=voicemail_summary(talk.history)) if mailbox else concluded
         except Exception:  # the report is owed whatever went wrong in what it would have said
             log.exception("call.not_concluded")
             return Conclusion(summary=plain_summary(talk.history), usage=dict(statistics.get("usage", {})))

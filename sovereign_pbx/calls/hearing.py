@@ -39,15 +39,25 @@ class Hearing:
         """The conversation wants the final text now."""
         self._stream.finalize()
 
+    def switch(self, stream: SttStream) -> SttStream:
+        """From here on `stream` listens; the old one is given back to be closed, which `listen` takes for its end."""
+        old, self._stream = self._stream, stream
+        return old
+
     async def listen(self) -> None:
         """Pump until the call ends. A recogniser that is lost is an event, and is opened anew unless it was denied:
         the stream has tried for long by itself, so the conversation must know that words may have gone."""
         while True:
+            stream = self._stream
             try:
-                async for event in self._stream:
+                async for event in stream:
                     self._feed(_event(event))
-                return
+                if stream is self._stream:
+                    return
+                continue
             except ProviderError as exc:
+                if stream is not self._stream:
+                    continue
                 self._feed(HearingFailed(exc))
                 if exc.kind == "denied":
                     return

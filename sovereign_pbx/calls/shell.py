@@ -51,6 +51,8 @@ class Shell:
         turn_model: TurnModel | None,
         send_digits: Callable[[str], None],
         leave: Callable[[c.HangUp | c.HandOver], None],
+        enter: Callable[[str], None],
+        agreed: Callable[[], None],
         lost: Callable[[LinkEnded], None],
     ) -> None:
         self.conversation = conversation
@@ -65,6 +67,8 @@ class Shell:
         self._turn_model = turn_model
         self._send_digits = send_digits
         self._leave = leave
+        self._agreed = agreed
+        self._listening = conversation.plan.consent is None  # nobody is listened to before he has agreed
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
@@ -82,6 +86,8 @@ class Shell:
             c.ScoreTurn: self._score,
             c.FinalizeHearing: self._finalize,
             c.UseTool: self._use_tool,
+            c.Enter: lambda command: enter(command.node),
+            c.Record: self._begin_recording,
             c.Remember: lambda command: self._record.message(command.message),
             c.CloseTurn: self._close_turn,
             c.HangUp: self._leave,
@@ -132,16 +138,16 @@ class Shell:
 
     def heard(self, frame: bytes) -> None:
         if self.hearing is not None:
-            self.hearing.frame(frame)
+            self.hearing.frame(frame if self._listening else bytes(len(frame)))
 
     def speech_started(self, at: float) -> None:
         self._forget_score()
-        if self.hearing is not None:
+        if self.hearing is not None and self._listening:
             self.hearing.speech(True)
         self.feed(SpeechStarted(at))
 
     def speech_stopped(self, at: float) -> None:
-        if self.hearing is not None:
+        if self.hearing is not None and self._listening:
             self.hearing.speech(False)
         self.feed(SpeechStopped(at))
 
@@ -197,6 +203,10 @@ class Shell:
     def _use_tool(self, command: c.UseTool) -> None:
         if self.tools is not None:
             self.tools.use(command.call)
+
+    def _begin_recording(self, _: c.Record) -> None:
+        self._listening = True
+        self._agreed()
 
     def _score(self, command: c.ScoreTurn) -> None:
         if self._turn_model is not None and self.line is not None:

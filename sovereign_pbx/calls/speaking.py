@@ -38,7 +38,8 @@ class Speaking:
         spawn: Spawn,
         tracer: Tracer,
     ) -> None:
-        self._voice = voice
+        self._voice: asyncio.Future[VoiceSession] = asyncio.get_running_loop().create_future()
+        self._voice.set_result(voice)
         self._playout = playout
         self._rate = rate
         self._phrase = phrase
@@ -61,9 +62,17 @@ class Speaking:
             self._feed(SpeechAudio(command.segment, pcm_ms(len(phrase.pcm), self._rate), phrase.words))
             self._feed(SpeechDone(command.segment))
             return
-        task = self._spawn(self._synthesise(command.segment, command.text), f"speak-{command.segment}")
+        task = self._spawn(self._synthesise(command.segment, command.text, self._voice), f"speak-{command.segment}")
         self._tasks[command.segment] = task
         task.add_done_callback(lambda _: self._tasks.pop(command.segment, None))
+
+    def switch(
+        self, coming: "asyncio.Future[VoiceSession]"
+    ) -> tuple["asyncio.Future[VoiceSession]", list["asyncio.Task[None]"]]:
+        """What is spoken from here on waits for `coming`. Gives back the voice until now, and who still speaks with it.
+        `coming` must get a result in time: the old voice, where there is no new one."""
+        old, self._voice = self._voice, coming
+        return old, list(self._tasks.values())
 
     def flush(self) -> None:
         """Silence now; every open segment is answered with what was played of it."""
@@ -87,16 +96,17 @@ class Speaking:
         """The segment has been played to its end."""
         self._reply_of.pop(segment, None)
 
-    async def _synthesise(self, segment: int, text: str) -> None:
+    async def _synthesise(self, segment: int, text: str, voice_of: "asyncio.Future[VoiceSession]") -> None:
         words: tuple[Word, ...] = ()
         ms = 0.0
         async with self._turns:
+            voice = await asyncio.shield(voice_of)
             try:
                 with self._tracer.step("tts.segment", characters=len(text)):
-                    async with closing(self._voice.speak(text)) as stream:
+                    async with closing(voice.speak(text)) as stream:
                         async for audio in stream:
                             if not ms:  # by now it is known who speaks, and vendors count whole sentences
-                                self.characters[served_by(self._voice)] += len(text)
+                                self.characters[served_by(voice)] += len(text)
                             self._playout.add(segment, audio.pcm)
                             ms += pcm_ms(len(audio.pcm), self._rate)
                             words += audio.words

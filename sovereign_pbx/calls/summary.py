@@ -35,6 +35,13 @@ def plain_summary(messages: Sequence[Message]) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def voicemail_summary(messages: Sequence[Message]) -> str:
+    """Of a call that a mailbox took, in the contract's words (§15.1)."""
+    left = next((m.content for m in reversed(messages) if m.role == "assistant" and m.content), "")
+    after = bool(left) and messages[-1].role == "assistant"
+    return f"Voicemail detected. Left message: {left}" if after else "Voicemail detected. No message was left."
+
+
 async def summarise(model: ChatModel, messages: Sequence[Message], timeout_s: float, tokens: Tokens) -> str:
     """A summary within `timeout_s`, never an error: a report without one would break the contract (§10.2). What it
     took is added to `tokens`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.hearing import Hearing
 from sovereign_pbx.calls.ringing import Prepared, open_stt, render_rest
 from sovereign_pbx.calls.session import Services
@@ -15,6 +16,7 @@ from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.usage import talk_usage
+from sovereign_pbx.calls.workflow import Conducted, Scenery
 from sovereign_pbx.core.commands import HandOver, HangUp
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull
@@ -41,12 +43,21 @@ def dialled(destination: str) -> str:
 class Talk:
     """One conversation on one link."""
 
-    def __init__(self, call: "Call", plan: Plan, prepared: Prepared, services: Services, link: MediaLink) -> None:
+    def __init__(
+        self,
+        call: "Call",
+        plan: Plan,
+        prepared: Prepared,
+        services: Services,
+        link: MediaLink,
+        run: Conducted | None = None,
+    ) -> None:
         self._call = call
         self._services = services
         self._prepared = prepared
         self._plan = plan
-        self._recorder = self._make_recorder(link)
+        self._run = run  # of a workflow
+        self._recorder = self._make_recorder(link) if plan.consent is None else None
         self.conversation = Conversation(plan)
         self.shell = Shell(
             conversation=self.conversation,
@@ -57,6 +68,8 @@ class Talk:
             send_digits=self._send_digits,
             leave=self._leave,
             lost=self._lost,
+            enter=self._enter,
+            agreed=self._agreed,
         )
         self.line = Line(link, self.shell, recorder=self._recorder)
         self._equip(link)
@@ -134,9 +147,32 @@ class Talk:
             shell.thinking = Thinking(
                 model=prepared.model, tools=prepared.tools, feed=shell.feed, spawn=call.spawn, tracer=tracer
             )
+        self._retool()
+        self._scenery = None
+        if self._run is not None:
+            self._scenery = Scenery(
+                self._run,
+                prepared=prepared,
+                shell=shell,
+                services=self._services,
+                spawn=call.spawn,
+                observe=call.books.record.event,
+                retool=self._retool,
+            )
+
+    @property
+    def _assistant(self) -> Assistant | None:
+        """As it is at the present node of a workflow, where there is one."""
+        return self._run.assistant if self._run is not None else self._call.assistant
+
+    def _retool(self) -> None:
+        """The tools as they are from here on; those in use finish with the ones before."""
+        call, shell = self._call, self.shell
+        if shell.thinking is not None:
+            shell.thinking.tools = self._prepared.tools
         shell.tools = Tools(
-            tools=call.assistant.tools if call.assistant else (),
-            borrowed=prepared.borrowed,
+            tools=self._assistant.tools if self._assistant else (),
+            borrowed=self._prepared.borrowed,
             target=call.books.tool_target,
             facts=lambda: call.books.facts,
             asker=self._services.asker,
@@ -144,20 +180,29 @@ class Talk:
             timeout_s=self._services.tool_timeout_s,
             feed=shell.feed,
             spawn=call.see_out,
-            tracer=tracer,
+            tracer=self._services.tracer,
             exchange=lambda: self.conversation.exchange,
         )
 
+    def _enter(self, node: str) -> None:
+        if self._scenery is not None:
+            self._scenery.enter(node)
+
+    def _agreed(self) -> None:
+        self._recorder = self._make_recorder(self.line.link)
+        self.line.recorder = self._recorder
+
     async def _reopen_stt(self) -> SttStream:
-        assert self._call.assistant is not None and self._prepared.stt is not None
+        assistant = self._assistant
+        assert assistant is not None and self._prepared.stt is not None
         await self._prepared.stt.close()
-        self._prepared.stt = await open_stt(self._call.assistant, self._services, rate=self.line.link.rate)
+        self._prepared.stt = await open_stt(assistant, self._services, rate=self.line.link.rate)
         return self._prepared.stt
 
     def _make_recorder(self, link: MediaLink) -> Recorder | None:
+        """None where calls are not recorded, or this one only says why it is refused. Consent comes first."""
         folder: Path | None = self._services.recordings
-        assistant = self._call.assistant
-        if folder is None or self._prepared.stt is None or assistant is None or not assistant.may_be_recorded:
+        if folder is None or self._prepared.stt is None:
             return None
         return Recorder(folder / f"{self._call.id}.wav", link.rate)
 

@@ -25,8 +25,8 @@ class Thinking:
         spawn: Spawn,
         tracer: Tracer,
     ) -> None:
-        self._model = model
-        self._tools = tools
+        self.model = model
+        self.tools = tools  # both for the next reply; a workflow changes them from node to node
         self._feed = feed
         self._spawn = spawn
         self._tracer = tracer
@@ -35,7 +35,7 @@ class Thinking:
 
     def think(self, command: Think) -> None:
         """Start the reply; its text arrives as `ReplyText`."""
-        task = self._spawn(self._reply(command), f"reply-{command.reply}")
+        task = self._spawn(self._reply(command, self.model, self.tools), f"reply-{command.reply}")
         self._tasks[command.reply] = task
         task.add_done_callback(lambda _: self._tasks.pop(command.reply, None))
 
@@ -45,22 +45,22 @@ class Thinking:
         if task is not None:
             task.cancel()
 
-    async def _reply(self, command: Think) -> None:
+    async def _reply(self, command: Think, model: ChatModel, tools: Sequence[ToolSpec]) -> None:
         try:
             with self._tracer.step("llm.reply", messages=len(command.messages)):
-                async with closing(self._model.reply(command.messages, self._tools)) as events:
+                async with closing(model.reply(command.messages, tools)) as events:
                     async for event in events:
-                        self._feed(self._heard(command.reply, event))
+                        self._feed(self._heard(command.reply, event, model))
         except ProviderError as exc:
             self._feed(ReplyFailed(command.reply, exc))
         except asyncio.CancelledError:  # the caller interrupted: no vendor tells what such a reply took
-            self.tokens.add(self._model.name, {})
+            self.tokens.add(model.name, {})
             raise
 
-    def _heard(self, reply: int, event: ChatEvent) -> Event:
+    def _heard(self, reply: int, event: ChatEvent, model: ChatModel) -> Event:
         if isinstance(event, TextDelta):
             return ReplyText(reply, event.text)
         if isinstance(event, Finished):
-            self.tokens.add(event.model or self._model.name, event.usage)
+            self.tokens.add(event.model or model.name, event.usage)
             return ReplyDone(reply, event.usage)
         return ReplyTool(reply, event.call)

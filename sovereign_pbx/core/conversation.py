@@ -56,6 +56,11 @@ class Conversation:
         return self._talk.turn.started_at if self._talk.turn is not None else None
 
     @property
+    def plan(self) -> Plan:
+        """The plan as it stands: a workflow changes it from node to node."""
+        return self._talk.plan
+
+    @property
     def history(self) -> tuple[Message, ...]:
         """What has been said, as far as it can't change any more: exactly the messages that were `Remember`ed."""
         return tuple(self._talk.history.remembered)

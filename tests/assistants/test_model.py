@@ -191,10 +191,10 @@ def test_events_are_the_usual_ones_until_somebody_lists_them() -> None:
     assert Assistant.parse({"webhook_events": []}, where="it").wants("status-update") is False
 
 
-def test_who_wants_consent_asked_is_not_recorded_without() -> None:
-    assert Assistant.parse({}, where="it").may_be_recorded
-    assert Assistant.parse({"recording_consent": {"enabled": False}}, where="it").may_be_recorded
-    assert not Assistant.parse({"recording_consent": {"enabled": True, "message": "?"}}, where="it").may_be_recorded
+def test_consent_is_asked_where_it_is_enabled() -> None:
+    assert not Assistant.parse({}, where="it").asks_consent
+    assert not Assistant.parse({"recording_consent": {"enabled": False}}, where="it").asks_consent
+    assert Assistant.parse({"recording_consent": {"enabled": True, "message": "?"}}, where="it").asks_consent
 
 
 def test_an_assistant_of_enormous_size_is_refused() -> None:
