@@ -31,6 +31,10 @@ class Admitted:
     allowance: Allowance | None
 
 
+NOBODY = Admitted(None, None)
+"""Whoever needs no key."""
+
+
 class Gate:
     """Keys and limits. `limit_loopback` False: who asks from this machine is not counted."""
 
@@ -51,7 +55,7 @@ class Gate:
     async def admit(self, request: web.Request, scope: str | None) -> Admitted:
         """Let the request in, counted. ApiError 401, 403, 429, or 503 when the keys can't be read."""
         if scope is None:
-            return Admitted(None, None)
+            return NOBODY
         key, fault = await self._identify(request)
         allowance = self._count(request, key)
         if allowance is not None:

@@ -1,42 +1,31 @@
 """`/mcp-servers` (contract §22): servers whose tools assistants may use, and a test of one."""
 
-import re
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from sovereign_pbx.api.errors import conflict, invalid
 from sovereign_pbx.api.operation import Asked, Operation
-from sovereign_pbx.api.resources.crud import Resource, in_use
+from sovereign_pbx.api.resources.crud import SERVER_OWNED, Resource, in_use
 from sovereign_pbx.api.resources.references import users_of_mcp_server
 from sovereign_pbx.api.schema import COUNT, FLAG, LIST, MAYBE_TIME, STRING, object_schema
 from sovereign_pbx.assistants.estate import ORGANIZATION_ID, Estate
 from sovereign_pbx.assistants.kinds import MCP_SERVERS
 from sovereign_pbx.assistants.mcp_server import McpServer
-from sovereign_pbx.assistants.problem import Report
-from sovereign_pbx.assistants.shape import Choice, Real, Text, Url
+from sovereign_pbx.assistants.problem import Problem
 from sovereign_pbx.assistants.shelf import Entry
-from sovereign_pbx.assistants.table import Key, MapOf, Table
+from sovereign_pbx.assistants.table import Table, keys_of
 
 Probe = Callable[[McpServer], Awaitable[Mapping[str, Any]]]
 """Connects anew and lists: `{ok: true, duration_ms, tools}` or `{ok: false, duration_ms, error}`."""
 
-MOST_HEADERS = 10
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 §5.6.2 token
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: nothing that ends a line
-
 BODY = Table(
-    Key("name", Text(1, 200), "Name that people see; no two servers have the same.", required=True, example="Orders"),
-    Key("url", Url(), "Its address.", required=True, example="https://example.com/mcp"),
-    Key("transport", Choice(("streamable_http", "sse")), "How it is spoken to.", "streamable_http"),
-    Key(
-        "headers",
-        MapOf(Text(0, 4096, secret=True)),
-        "Headers of every request, 10 at most; write-only, and to be sent again when the host changes.",
-        example={"Authorization": "Bearer secret"},
-    ),
-    Key("timeout_seconds", Real(5, 60), "How long it may take to answer.", 20),
+    *(
+        dataclasses.replace(key, required=key.name in ("name", "url"))
+        for key in keys_of(McpServer)
+        if key.name not in SERVER_OWNED
+    )
 )
 """What a client may send."""
 
@@ -129,21 +118,10 @@ def _test(handler: Callable[[Asked], Awaitable[Any]]) -> Operation:
 
 
 def _check_headers(entry: Entry[McpServer], before: Entry[McpServer] | None, asked: Asked) -> None:
-    report = Report()
-    headers = entry.thing.headers
-    if len(headers) > MOST_HEADERS:
-        report.error(("headers",), f"are {len(headers)}; {MOST_HEADERS} at most")
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            report.error(("headers", name), "is no name of a header")
-        elif not _HEADER_VALUE.fullmatch(value):
-            report.error(("headers", name), "has characters that a header can't have")
     moved = before is not None and _host(before.thing.url) != _host(entry.thing.url)
-    if moved and headers and "headers" not in asked.given:
+    if moved and entry.thing.headers and "headers" not in asked.given:
         # or whoever may change the address would have the secrets sent to a host of his own
-        report.error(("headers",), "must be sent again, because the server's host changes")
-    if report.errors:
-        raise invalid(report.errors)
+        raise invalid([Problem(("headers",), "must be sent again, because the server's host changes")])
 
 
 def _host(url: str) -> tuple[str, str | None, int | None]:
