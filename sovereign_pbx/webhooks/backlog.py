@@ -5,7 +5,7 @@ dead receiver that takes a tenth of a second. In between only the news are read,
 and what follows in calls whose last webhook has just been settled. So a backlog delays nobody's fresh webhook.
 """
 
-import time
+import asyncio
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -42,7 +42,7 @@ class Backlog:
         moved, self._moved = self._moved, set()
         try:
             end = await self._store.outbox_end()
-            if time.monotonic() >= self._again_at:
+            if _time() >= self._again_at:
                 found = await self._everything(now, held)
                 self._found.clear()
                 self._partial = False
@@ -59,10 +59,10 @@ class Backlog:
                 self._found[one.outgoing.webhook_id] = one
 
     async def _everything(self, now: datetime, held: Collection[str]) -> list[Due]:
-        began = time.monotonic()
+        began = _time()
         besides = replace(self._lanes.closed(now.timestamp()), webhook_ids=list(held))
         found = await self._store.due(utc_text(now), _READ, besides)
-        ended = time.monotonic()
+        ended = _time()
         self._again_at = ended + (ended - began) * _REST
         return found
 
@@ -81,7 +81,11 @@ class Backlog:
     @property
     def complete_in_s(self) -> float:
         """When everything may be looked through again, if that is owed: 0 if it has just been."""
-        return max(0.001, self._again_at - time.monotonic()) if self._partial else 0.0
+        return max(0.001, self._again_at - _time()) if self._partial else 0.0
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def lane(due: Due) -> str:
