@@ -1,9 +1,18 @@
 """What the daemon does when a caller has gone, put together from the configuration: summary, report, mail, links."""
 
+import asyncio
+import time
+
 from sovereign_pbx.calls.analysis_plan import Template
 from sovereign_pbx.calls.post_call import PostCall, PostCallSettings
 from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.recording_links import RecordingLinks, link_key
+from sovereign_pbx.calls.report import Reporting
+from sovereign_pbx.calls.retention import Retention, Sweeper
 from sovereign_pbx.config import Config
+from sovereign_pbx.store.sqlite import SqliteStore
+from sovereign_pbx.webhooks.carrier import Carrier
+from sovereign_pbx.webhooks.mail import MailCarrier, MailServer
 
 
 def post_call(config: Config, providers: Providers, template: Template | None = None) -> PostCall:
@@ -18,4 +27,54 @@ def post_call(config: Config, providers: Providers, template: Template | None = 
         at_once=section.at_once,
         waiting=section.waiting,
     )
-    return PostCall(providers, settings=settings, accounts=config.providers, template=template, prices=config.prices)
+    return PostCall(providers, settings=settings, accounts=providers.accounts, template=template, prices=config.prices)
+
+
+def carriers(config: Config) -> dict[str, Carrier]:
+    """Who takes what goes to no web server: mail, where a server for it is configured."""
+    section = config.mail
+    if not mails(config):
+        return {}
+    server = MailServer(
+        host=section.host,
+        port=section.port,
+        security=section.security,
+        ca_file=str(config.path.parent / section.ca_file) if section.ca_file else "",
+        username=section.username,
+        password=section.password,
+        sender=section.sender,
+        timeout_s=section.timeout_seconds,
+    )
+    return {"mailto": MailCarrier(server)}
+
+
+def mails(config: Config) -> bool:
+    """Can reports go by mail?"""
+    return bool(config.mail.host and config.mail.sender)
+
+
+def sweeper(config: Config, store: SqliteStore, retention: Retention) -> Sweeper:
+    """Who removes what has been kept long enough: `[retention]`, or what the API set, and `[recording]`."""
+    days = config.recording.retention_days
+    return Sweeper(store, retention, recordings=config.recordings, recording_days=days)
+
+
+async def recording_links(config: Config) -> RecordingLinks:
+    """Links to recordings, as reports have them and the API takes them. Raises ConfigError."""
+    key = await asyncio.to_thread(link_key, config.state_dir)
+    return RecordingLinks(key, public_url(config), config.recording.link_days)
+
+
+def public_url(config: Config) -> str:
+    """Where others reach the API."""
+    section = config.http
+    scheme = "https" if section.tls_certificate else "http"
+    host = f"[{section.host}]" if ":" in section.host.strip("[]") and not section.host.startswith("[") else section.host
+    return section.public_url or f"{scheme}://{host}:{section.port}"
+
+
+def reporting(config: Config, links: RecordingLinks) -> Reporting:
+    """How reports go out."""
+    if not (config.http.enabled and config.recording.link_days):
+        return Reporting(mails=mails(config))
+    return Reporting(mails=mails(config), recording_url=lambda call_id: links.link(call_id, time.time()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
+from sovereign_pbx.config_after import check_after_the_call
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
 from sovereign_pbx.config_workflows import check_workflows
@@ -30,6 +31,7 @@ def cross_check(config: "Config", report: Report) -> None:
     check_targets(config, report)
     check_tools(config, report)
     check_workflows(config, report)
+    check_after_the_call(config, report)
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
 
@@ -155,8 +157,5 @@ def _not_yet(assistant: Assistant) -> Iterator[Path]:
         yield "speech_config", "pronunciation"
     if speech.get("background_audio", {}).get("enabled"):
         yield "speech_config", "background_audio"
-    if (assistant.analysis_plan or {}).get("structured_data_plan", {}).get("enabled"):
-        yield "analysis_plan", "structured_data_plan"
-    for name in ("notification_email", "notification_emails", "gdpr_mode"):
-        if getattr(assistant, name):
-            yield (name,)
+    if assistant.gdpr_mode:
+        yield ("gdpr_mode",)

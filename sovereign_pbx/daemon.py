@@ -21,8 +21,9 @@ from sovereign_pbx.calls.desk import CallDesk, Limits
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.recording_links import RecordingLinks
 from sovereign_pbx.calls.recovery import recover
-from sovereign_pbx.calls.retention import keep_swept
+from sovereign_pbx.calls.retention import Retention
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.trace import Tracer, log_trace
 from sovereign_pbx.config import Config
@@ -63,6 +64,11 @@ class Daemon:
         self.metrics = Metrics()
         self.pbx = AsteriskPbx(asterisk_settings(config))
         self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config))
+        self.retention = Retention(config.retention.content_days, config.retention.metadata_days)
+        self.accounts = Accounts(
+            config.providers, config.given, ObjectFiles(config.state_dir), hide=config.redactor.add
+        )
+        self.recording_links: RecordingLinks
         self.desk: CallDesk
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -116,6 +122,7 @@ class Daemon:
         deliverer = await self._deliverer(stack, store)
         detector = await asyncio.to_thread(_detector)
         clock = await stack.enter_async_context(running(detector, self._broke))
+        self.recording_links = await after_the_call.recording_links(config)
         services = await self._services(stack, store, clock, deliverer)
         limits = Limits(
             config.limits.max_calls,
@@ -123,7 +130,7 @@ class Daemon:
             config.asterisk.agi.decide_timeout_seconds,
         )
         desk = self.desk = CallDesk(services, limits, outbound_limits(config))
-        await recover(store, self._target_of, self.estate.directory, config.recordings)
+        await recover(store, self._target_of, self.estate.directory, config.recordings, services.reporting)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
         if config.webhook.keep_days:
@@ -146,9 +153,8 @@ class Daemon:
             app = rest.application(backend, probe, self.metrics)
             tls = await rest.tls_of(config)
             await stack.enter_async_context(serve(app, config.http.host, config.http.port, tls=tls))
-        if config.recordings is not None and config.recording.retention_days:
-            sweeping = keep_swept(config.recordings, config.recording.retention_days)
-            await stack.enter_async_context(in_background(sweeping, "retention"))
+        sweeping = after_the_call.sweeper(config, store, self.retention).run()
+        await stack.enter_async_context(in_background(sweeping, "retention"))
         stack.push_async_callback(self.pbx.stop)
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
@@ -165,6 +171,7 @@ class Daemon:
             store,
             await stack.enter_async_context(open_session(allow_private=hook.allow_private)),
             user_agent=hook.user_agent,
+            carriers=after_the_call.carriers(self.config),
             patience=Patience(attempt_s=hook.delivery_timeout_seconds, give_up_s=hook.retry_hours * 3600),
             observe=self.metrics.webhook,
         )
@@ -201,6 +208,36 @@ class Daemon:
             tool_timeout_s=config.webhook.tool_timeout_seconds,
             mcp=await self._mcp(stack),
             post_call=after_the_call.post_call(config, providers, self.estate.analysis_template),
+            reporting=after_the_call.reporting(config, self.recording_links),
+        )
+
+    async def _backend(self, services: Services, store: SqliteStore, desk: CallDesk, probe: Probe) -> rest.Backend:
+        """What the operations of the API work on."""
+        config, reporting = self.config, services.reporting
+        installation = Installation(
+            await asyncio.to_thread(read_kept, config.state_dir),
+            ObjectFiles(config.state_dir),
+            name=config.daemon.name or socket.gethostname(),
+            spent=store,
+            retention=self.retention,
+            active_calls=lambda: desk.active,
+        )
+        await installation.begin()
+        return rest.Backend(
+            config=config,
+            estate=self.estate,
+            probe_mcp=services.mcp.probe,
+            probe=probe,
+            desk=desk,
+            archive=Archive(store, recordings=config.recordings, recording_url=reporting.recording_url),
+            is_good_link=lambda call_id, expires, signature: self.recording_links.check(
+                call_id, expires, signature, time.time()
+            ),
+            claims=store.claims,
+            usage=UsageLog(store),
+            voices=VoiceBook(self.accounts),
+            accounts=self.accounts,
+            installation=installation,
         )
 
     async def _mcp(self, stack: AsyncExitStack) -> McpServers:

@@ -26,7 +26,7 @@ from sovereign_pbx.speech.llm import ChatModel
 
 log = structlog.get_logger(__name__)
 
-CUT_SHORT: Final = "not attempted: the daemon was ending"
+CUT_SHORT: Final = "not finished: the daemon was ending"
 CROWDED: Final = "not attempted: too many calls were waiting for it"
 
 

@@ -16,10 +16,25 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sovereign_pbx.core.values import Message, TurnRecord
-from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing, call_queries, outbox, reading, rows, schema
+from sovereign_pbx.store import (
+    NONE_LEFT_OUT,
+    Besides,
+    CallRow,
+    Due,
+    Outgoing,
+    call_queries,
+    outbox,
+    reading,
+    rows,
+    schema,
+    stripping,
+)
 from sovereign_pbx.store.call_queries import CallFilter, CallPage
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
+from sovereign_pbx.store.stripping import Kind
+from sovereign_pbx.store.usage import Usage
+from sovereign_pbx.store.usage import usage as usage_of
 from sovereign_pbx.store.writer import Statement, Writer
 
 _P = ParamSpec("_P")
@@ -180,6 +195,22 @@ class SqliteStore:
     async def outbox(self) -> OutboxCounts:
         """How many webhooks wait and how many were given up."""
         return await self._read(reading.outbox_counts)
+
+    async def usage(
+        self, start: str | None = None, end: str | None = None, *, limit: int = 50, offset: int = 0
+    ) -> Usage:
+        """What calls used that were created from `start` on and before `end`, newest first, and all of them summed."""
+        return await self._read(usage_of, start, end, limit, offset)
+
+    # --- retention
+
+    async def expired(self, kind: Kind, since: str, before: str, limit: int) -> list[tuple[str, str, str | None]]:
+        """Finished calls of that time with content or metadata left, oldest first: id, created_at, recording_path."""
+        return await self._read(stripping.expired, kind, since, before, limit)
+
+    async def strip(self, kind: Kind, call_ids: Sequence[str]) -> None:
+        """Take it from these calls, in one transaction."""
+        await self._write(f"strip_{kind}", *stripping.strip(kind, call_ids))
 
     async def health(self) -> StoreHealth:
         """Never raises."""

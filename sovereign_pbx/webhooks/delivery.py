@@ -9,18 +9,20 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
 import aiohttp
 import structlog
 
 from sovereign_pbx.core.errors import WebhookError
-from sovereign_pbx.store import Due, Store
+from sovereign_pbx.store import Due, Outgoing, Store
 from sovereign_pbx.webhooks import signing
 from sovereign_pbx.webhooks.backlog import Backlog, lane, origin
+from sovereign_pbx.webhooks.carrier import Carrier, TurnedDown
 from sovereign_pbx.webhooks.envelope import utc_text
 from sovereign_pbx.webhooks.lanes import USUAL, Bounds, Lanes
 from sovereign_pbx.webhooks.post import ComeAgain, post, public_url
@@ -60,8 +62,8 @@ class Attempt:
 class Deliverer:
     """Owns its tasks: `start` it once, `poke` it when the outbox has grown, `close` it.
 
-    `poll_s`: how often to look without being poked, and so how soon what another process put back is seen. `now` is the
-    wall clock, for back-off and signatures.
+    `carriers` take what goes to other addresses than http(s), by scheme. `poll_s`: how often to look without being
+    poked, and so how soon what another process put back is seen. `now` is the wall clock, for back-off and signatures.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Deliverer:
         session: aiohttp.ClientSession,
         *,
         user_agent: str = signing.USER_AGENT,
+        carriers: Mapping[str, Carrier] = MappingProxyType({}),
         patience: Patience = Patience(),
         bounds: Bounds = USUAL,
         poll_s: float = 2.0,
@@ -79,6 +82,7 @@ class Deliverer:
         self._store = store
         self._session = session
         self._user_agent = user_agent
+        self._carriers = carriers
         self._patience = patience
         self._poll_s = poll_s
         self._now = now
@@ -155,11 +159,18 @@ class Deliverer:
         wait_s = self._wait_s(due, error)
         asked_for_s = wait_s if isinstance(error, ComeAgain) else 0.0
         self._lanes.failed(lane(due), self._now().timestamp(), asked_for_s)
-        last = await self._put_off(due, str(error), wait_s)
+        last = await self._put_off(due, str(error), wait_s, for_good=isinstance(error, TurnedDown))
         self._tell(Attempt(due.outgoing.event, "dead" if last else "failed", error.kind, time.monotonic() - began))
 
     async def _send(self, due: Due) -> WebhookError | None:
-        one = due.outgoing
+        carrier = self._carriers.get(due.outgoing.url.partition(":")[0])
+        try:
+            await (carrier.carry(due.outgoing) if carrier is not None else self._post(due.outgoing))
+        except WebhookError as exc:
+            return exc
+        return None
+
+    async def _post(self, one: Outgoing) -> None:
         headers = signing.headers(
             one.event,
             one.body,
@@ -168,23 +179,19 @@ class Deliverer:
             unix_s=int(self._now().timestamp()),
             user_agent=self._user_agent,
         )
-        try:
-            await post(self._session, one.url, headers, one.body, deadline_s=self._patience.attempt_s, max_bytes=None)
-        except WebhookError as exc:
-            return exc
-        return None
+        await post(self._session, one.url, headers, one.body, deadline_s=self._patience.attempt_s, max_bytes=None)
 
     def _wait_s(self, due: Due, error: WebhookError) -> float:
         if isinstance(error, ComeAgain):
             return self._patience.asked_for_s(error.after_s)
         return self._patience.wait_s(due.attempts + 1)
 
-    async def _put_off(self, due: Due, error: str, wait_s: float) -> bool:
-        """Postpone, or bury (True) if it has been tried for long enough."""
+    async def _put_off(self, due: Due, error: str, wait_s: float, *, for_good: bool) -> bool:
+        """Postpone, or bury (True) if it has been tried for long enough or will never be taken."""
         one, now, attempts = due.outgoing, self._now(), due.attempts + 1
         last_chance = datetime.fromisoformat(due.created_at) + timedelta(seconds=self._patience.give_up_s)
         what = {"webhook_event": one.event, "url": public_url(one.url), "attempts": attempts, "error": error}
-        if now >= last_chance:
+        if for_good or now >= last_chance:
             log.error("webhook_given_up", **what)
             await self._store.bury(one.webhook_id, utc_text(now), error)
             return True

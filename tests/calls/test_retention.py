@@ -1,9 +1,21 @@
-"""Old recordings go, and nothing else does."""
+"""Old recordings, content and metadata go, and nothing else does."""
 
+import asyncio
 import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sovereign_pbx.calls.retention import sweep
+import pytest
+
+from sovereign_pbx.calls.retention import Retention, Sweeper, sweep
+from sovereign_pbx.core.values import Message, TurnRecord
+from sovereign_pbx.store import CallRow, Outgoing
+from sovereign_pbx.store.sqlite import SqliteStore
+
+NOW = datetime(2026, 11, 20, 8, tzinfo=UTC).timestamp()
+OLD, NEW = "2026-10-01T08:00:00.000Z", "2026-11-19T08:00:00.000Z"
 
 
 def aged(path: Path, mtime: float) -> Path:
@@ -24,3 +36,176 @@ def test_a_younger_recording_and_other_files_stay(tmp_path: Path) -> None:
     assert sweep(tmp_path, before=2000) == 0
     assert young.exists()
     assert note.exists()
+
+
+class Kept:
+    """A store with calls in it."""
+
+    def __init__(self, store: SqliteStore, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+
+    async def add(self, call_id: str, created_at: str, **changes: Any) -> None:
+        """A whole call: recorded, told, delivered (but for what `pending` names)."""
+        recording = aged(self.folder / f"{call_id}.wav", NOW)
+        usual: dict[str, Any] = {
+            "status": "ended",
+            "caller_phone": "+31612345678",
+            "assistant_phone": "100",
+            "assistant_name": "Desk",
+            "created_at": created_at,
+            "started_at": created_at,
+            "ended_at": created_at,
+            "duration_seconds": 12,
+            "end_reason": "user_hangup",
+            "summary": "He asked.",
+            "analysis_result": {"sentiment": 8},
+            "recording_path": str(recording),
+            "assistant": {"name": "Desk", "metadata": {"crm": "12"}},
+            "statistics": {"usage": {"seconds": 12.0}},
+        }
+        pending = changes.pop("pending", False)
+        row = CallRow(id=call_id, **{**usual, **changes})
+        hook = {"call_id": call_id, "event": "end-of-call-report", "url": "http://127.0.0.1:9/"}
+        await self.store.create_call(row, [Outgoing(webhook_id=f"{call_id}-w", body=b"He asked.", **hook)])
+        if not pending:
+            await self.store.delivered(f"{call_id}-w", created_at)
+        await self.store.add_message(call_id, Message("user", "Do you bake?"), created_at)
+        turn = TurnRecord(1, "Do you bake?", "We do.", 0.0, 1.0, 1.5, 3.0, False, None)
+        await self.store.add_turn(call_id, turn)
+        await self.store.add_event(call_id, "speak", {"text": "We do."}, created_at)
+        await self.store.add_event(call_id, "turn_decided", {"score": 0.9}, created_at)
+
+    async def sweep(self, content_days: int = 0, metadata_days: int = 0) -> dict[Any, int]:
+        retention = Retention(content_days, metadata_days)
+        return await Sweeper(self.store, retention, recordings=self.folder, now=lambda: NOW).sweep()
+
+    async def row(self, call_id: str) -> CallRow:
+        found = await self.store.call(call_id)
+        assert found is not None
+        return found
+
+    async def bodies(self, call_id: str) -> list[bytes]:
+        """Of its webhooks, whatever became of them."""
+
+        def read(connection: Any) -> list[bytes]:
+            rows = connection.execute("SELECT body FROM outbox WHERE call_id = ? ORDER BY seq", (call_id,))
+            return [bytes(row[0]) for row in rows]
+
+        return await self.store._read(read)
+
+
+def with_store(folder: Path, play: Callable[[Kept], Awaitable[None]]) -> None:
+    async def run() -> None:
+        store = await SqliteStore.open(folder / "calls.db", synchronous="normal")
+        try:
+            await play(Kept(store, folder))
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_said_goes_and_that_there_was_a_call_stays(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        await kept.add("old", OLD)
+        assert await kept.sweep(content_days=30) == {"content": 1, "metadata": 0}
+        row = await kept.row("old")
+        assert (row.summary, row.analysis_result, row.recording_path) == ("", None, None)
+        assert (row.caller_phone, row.duration_seconds, row.assistant) == (
+            "+31612345678",
+            12,
+            {"name": "Desk", "metadata": {"crm": "12"}},
+        )
+        assert row.statistics == {"usage": {"seconds": 12.0}}
+        assert await kept.store.messages("old") == []
+        assert [(turn.said, turn.heard) for turn in await kept.store.turns("old")] == [("", "")]
+        events = [(name, values) for _, name, values in await kept.store.events("old")]
+        assert events == [("speak", {}), ("turn_decided", {"score": 0.9})]
+        assert await kept.bodies("old") == [b""]
+        assert not (tmp_path / "old.wav").exists()
+        assert await kept.store.unfinished() == []
+
+    with_store(tmp_path, play)
+
+
+def test_who_called_goes_with_the_events_and_the_rest_stays(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        await kept.add("old", OLD)
+        assert await kept.sweep(metadata_days=30) == {"content": 0, "metadata": 1}
+        row = await kept.row("old")
+        assert (row.caller_phone, row.assistant, row.assistant_name, row.summary) == (None, {}, "Desk", "He asked.")
+        assert await kept.store.events("old") == []
+        assert len(await kept.store.messages("old")) == 1
+        assert await kept.bodies("old") == [b""]
+
+    with_store(tmp_path, play)
+
+
+def test_a_young_call_stays_and_nothing_goes_where_nothing_is_asked_for(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        await kept.add("new", NEW)
+        await kept.add("old", OLD)
+        assert await kept.sweep() == {"content": 0, "metadata": 0}
+        assert await kept.sweep(30, 30) == {"content": 1, "metadata": 1}
+        row = await kept.row("new")
+        assert (row.summary, row.caller_phone) == ("He asked.", "+31612345678")
+        assert (tmp_path / "new.wav").exists()
+
+    with_store(tmp_path, play)
+
+
+def test_what_is_still_owed_is_kept(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        await kept.add("waiting", OLD, pending=True)
+        await kept.add("unreported", OLD, summary=None, analysis_result=None)
+        await kept.add("going", OLD, ended_at=None, summary=None)
+        assert await kept.sweep(30, 30) == {"content": 1, "metadata": 1}
+        assert await kept.bodies("waiting") == [b"He asked."]
+        assert len(await kept.store.messages("unreported")) == 1
+        assert (await kept.row("going")).caller_phone is not None
+
+    with_store(tmp_path, play)
+
+
+@pytest.mark.parametrize("count", [120])
+def test_many_calls_go_in_batches_and_each_once(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(kept: Kept) -> None:
+        for number in range(count):
+            await kept.add(f"c{number:03d}", OLD if number % 2 else f"2026-09-{1 + number // 5:02d}T08:00:00.000Z")
+        sizes: list[int] = []
+        strip = kept.store.strip
+
+        async def counted(kind: Any, call_ids: Any) -> None:
+            sizes.append(len(call_ids))
+            await strip(kind, call_ids)
+
+        monkeypatch.setattr(kept.store, "strip", counted)
+        sweeper = Sweeper(kept.store, Retention(30, 0), now=lambda: NOW)
+        assert (await sweeper.sweep())["content"] == count
+        assert sum(sizes) == count
+        assert max(sizes) <= 50
+        assert (await sweeper.sweep())["content"] == 0
+
+    with_store(tmp_path, play)
+
+
+def test_a_changed_setting_is_acted_on_while_the_daemon_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign_pbx.calls.retention._LOOK_S", 0.02)
+
+    async def play(kept: Kept) -> None:
+        await kept.add("old", OLD)
+        retention = Retention()
+        running = asyncio.create_task(Sweeper(kept.store, retention, now=lambda: NOW).run())
+        try:
+            await asyncio.sleep(0.05)
+            assert (await kept.row("old")).summary == "He asked."
+            retention.content_days = 30
+            async with asyncio.timeout(5):
+                while (await kept.row("old")).summary:  # noqa: ASYNC110 - the store has no event to await
+                    await asyncio.sleep(0.01)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    with_store(tmp_path, play)

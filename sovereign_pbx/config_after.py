@@ -1,0 +1,79 @@
+"""What is doubtful about what happens after a call: reports that can't be sent, links that lead nowhere, analyses that
+can't succeed."""
+
+from typing import TYPE_CHECKING, Any
+
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.problem import Path, Report
+from sovereign_pbx.calls.analysis_check import BadSchema, TooSlow, faults
+
+if TYPE_CHECKING:
+    from sovereign_pbx.config import Config
+
+_LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+def check_after_the_call(config: "Config", report: Report) -> None:
+    """Report on `[mail]`, `[post_call]`, `[recording]` links, `[retention]` and each assistant's analysis and mail."""
+    _check_mail(config, report)
+    if config.post_call.provider and not _is_known(config.post_call.provider, config):
+        report.error(("post_call", "provider"), *_unknown_provider(config.post_call.provider))
+    links = config.recording.enabled and config.recording.link_days and config.http.enabled
+    if links and not config.http.public_url and config.http.host.strip("[]") in (*_LOCAL, "0.0.0.0", "::"):
+        what = "the recording_url of reports leads to an address that only this machine understands"
+        report.warn(("http", "public_url"), what, "set it to where receivers of reports reach this daemon")
+    days = config.retention
+    if days.metadata_days and (days.content_days == 0 or days.content_days > days.metadata_days):
+        what = "keeps what was said longer than who said it, which the API's own limits forbid"
+        report.warn(("retention", "metadata_days"), what, "make content_days the shorter one")
+    for name, assistant in config.assistants.items():
+        _check_assistant(("assistants", name), assistant, config, report)
+
+
+def _check_mail(config: "Config", report: Report) -> None:
+    section = config.mail
+    if not section.host:
+        return
+    if not section.sender:
+        report.error(("mail",), 'has no "from"', "say which address reports come from")
+    if section.username and not section.password:
+        report.warn(("mail", "password"), "is empty although there is a username")
+    if section.password and section.security == "none" and section.host.strip("[]") not in _LOCAL:
+        report.warn(("mail", "security"), "sends the password over the network for everybody to read", "use starttls")
+
+
+def _check_assistant(path: Path, assistant: Assistant, config: "Config", report: Report) -> None:
+    if (assistant.notification_email or assistant.notification_emails) and not config.mail.host:
+        key = "notification_email" if assistant.notification_email else "notification_emails"
+        report.warn((*path, key), "gets nothing: there is no mail server", "set host and from in [mail]")
+    plan = (assistant.analysis_plan or {}).get("structured_data_plan") or {}
+    if plan.get("enabled"):
+        _check_plan((*path, "analysis_plan", "structured_data_plan"), plan, config, report)
+
+
+def _check_plan(path: Path, plan: Any, config: "Config", report: Report) -> None:
+    template = plan.get("template_id")
+    if template and template not in _templates(config) and not plan.get("schema"):
+        what = f'there is no analysis template "{template}" (yet); without it nothing is analysed'
+        report.warn((*path, "template_id"), what, "make it through the API, or write the schema here")
+    if plan.get("schema"):
+        try:
+            faults(plan["schema"], {})
+        except (BadSchema, TooSlow) as exc:
+            report.warn((*path, "schema"), f"can't be used, so nothing is analysed: {exc}")
+
+
+def _templates(config: "Config") -> set[str]:
+    """Ids and names."""
+    made = config.made.get("analysis_template", ())
+    return {entry.id for entry in made} | {str(entry.thing.get("name")) for entry in made}
+
+
+def _is_known(provider: str, config: "Config") -> bool:
+    from sovereign_pbx.speech.catalogue import CATALOGUE  # late: `config` must load without what providers need
+
+    return provider in CATALOGUE["llm"] or bool(config.providers.get(provider, {}).get("base_url"))
+
+
+def _unknown_provider(name: str) -> tuple[str, str]:
+    return f'there is no provider "{name}" of language models', f"or set base_url in [providers.{name}]"

@@ -1,0 +1,67 @@
+"""Taking from old calls what may not be kept any longer (contract §23, content and metadata retention).
+
+A call keeps its row, with when it was, how long and what it used. What may still be owed stays: calls that have not
+been reported, and webhooks that were not delivered.
+
+content    what was said and what was made of it: messages, the texts of turns, summary, analysis, where its recording
+           lies, the texts in its events, and the bodies of delivered webhooks
+metadata   who it was: the caller's number, the events, the configuration it ran on (with its metadata), the lead of a
+           campaign, and again the bodies of delivered webhooks
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from sovereign_pbx.store.rows import to_json
+from sovereign_pbx.store.writer import Statement
+
+Kind = Literal["content", "metadata"]
+
+# A summary that was removed is '' and not NULL: NULL means that the report is still owed.
+_LEFT: Final[dict[Kind, str]] = {
+    "content": "summary <> ''",
+    "metadata": (
+        "(caller_phone IS NOT NULL OR assistant <> '{}'"
+        " OR EXISTS (SELECT 1 FROM events WHERE events.call_id = calls.id))"
+        " AND (started_at IS NULL OR summary IS NOT NULL)"
+    ),
+}
+_OF_THEM: Final = "IN (SELECT value FROM json_each(?))"
+_BODIES: Final = f"UPDATE outbox SET body = x'' WHERE call_id {_OF_THEM} AND state = 'delivered'"
+_WITH_TEXT: Final = (
+    "(name IN ('speak', 'instructed', 'analysis.failed') OR json_type(\"values\", '$.text') IS NOT NULL)"
+)
+_STRIP: Final[dict[Kind, tuple[str, ...]]] = {
+    "content": (
+        f"UPDATE calls SET summary = '', analysis_result = NULL, recording_path = NULL WHERE id {_OF_THEM}",
+        f"DELETE FROM messages WHERE call_id {_OF_THEM}",
+        f"UPDATE turns SET said = '', heard = '' WHERE call_id {_OF_THEM}",
+        f"UPDATE events SET \"values\" = '{{}}' WHERE call_id {_OF_THEM} AND {_WITH_TEXT}",
+        _BODIES,
+    ),
+    "metadata": (
+        f"UPDATE calls SET caller_phone = NULL, assistant = '{{}}' WHERE id {_OF_THEM}",
+        f"DELETE FROM events WHERE call_id {_OF_THEM}",
+        _BODIES,
+    ),
+}
+
+
+def expired(
+    connection: sqlite3.Connection, kind: Kind, since: str, before: str, limit: int
+) -> list[tuple[str, str, str | None]]:
+    """Calls created from `since` on and before `before` that still have something of this kind, the oldest first:
+    id, created_at, path of the recording."""
+    query = (
+        "SELECT id, created_at, recording_path FROM calls"
+        f" WHERE created_at >= ? AND created_at < ? AND ended_at IS NOT NULL AND {_LEFT[kind]}"
+        " ORDER BY created_at, id LIMIT ?"
+    )
+    return connection.execute(query, (since, before, limit)).fetchall()
+
+
+def strip(kind: Kind, call_ids: Sequence[str]) -> list[Statement]:
+    """What removes it from these calls, in one transaction."""
+    named = to_json(list(call_ids))
+    return [Statement(sql, (named,)) for sql in _STRIP[kind]]
