@@ -1,0 +1,90 @@
+"""How many calls campaigns may place: at once, and within any sixty seconds."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+_WINDOW_S: Final = 60.0
+
+Clock = Callable[[], float]
+"""Seconds that only go forward."""
+
+
+class MinutePace:
+    """Calls begun within the last sixty seconds. Exact: a minute that slides, not one of the clock."""
+
+    def __init__(self, now: Clock, began: Iterable[float] = ()) -> None:
+        self._now = now
+        self._began = deque(sorted(began))
+
+    def wait_s(self, per_minute: int) -> float:
+        """Seconds until another call may begin; 0 for now."""
+        limit = self._now() - _WINDOW_S
+        while self._began and self._began[0] <= limit:
+            self._began.popleft()
+        return 0.0 if len(self._began) < per_minute else self._began[-per_minute] - limit
+
+    def recall(self, began: Iterable[float]) -> None:
+        """Calls that were begun before this pace was kept."""
+        self._began = deque(sorted([*self._began, *began]))
+
+    def begin(self) -> float:
+        """A call begins now; what comes back can be given to `undo`."""
+        moment = self._now()
+        self._began.append(moment)
+        return moment
+
+    def undo(self, moment: float) -> None:
+        """The call was not placed after all."""
+        if moment in self._began:
+            self._began.remove(moment)
+
+
+class TotalPace:
+    """The same for all campaigns together. Who waits longest is next, so that campaigns take turns."""
+
+    def __init__(self, at_once: int, per_minute: int, now: Clock) -> None:
+        self.minute = MinutePace(now)
+        self._per_minute = per_minute
+        self._room = asyncio.Semaphore(at_once)
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator["Place"]:
+        """Wait for room for one call; what is not kept is given back."""
+        async with self._turn:
+            await self._room.acquire()
+            place = Place(self._room.release)
+            try:
+                while wait_s := self.minute.wait_s(self._per_minute):  # noqa: ASYNC110 - what is waited for is time
+                    await asyncio.sleep(wait_s)
+            except BaseException:
+                place.leave()
+                raise
+            began = self.minute.begin()
+        try:
+            yield place
+        finally:
+            if not place.kept:
+                self.minute.undo(began)
+                place.leave()
+
+
+class Place:
+    """Room for one call, until `leave`."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self.kept = False
+        self._release: Callable[[], None] | None = release
+
+    def keep(self) -> None:
+        """The call is placed: its room is taken until it ends."""
+        self.kept = True
+
+    def leave(self) -> None:
+        """The call is over. Idempotent."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()

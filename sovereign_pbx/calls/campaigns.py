@@ -1,0 +1,190 @@
+"""What may be done with campaigns and leads from outside (contract §20): the rules, over the store.
+
+Whoever changes a campaign's status or places a call for it holds its lock. So a change waits until a call that is just
+being placed has been placed, and once it is answered no other is.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from sovereign_pbx.assistants.dialling import DialRules
+from sovereign_pbx.assistants.directory import Directory
+from sovereign_pbx.assistants.problem import InvalidSettings, Path, Problem
+from sovereign_pbx.calls.campaign_leads import read_leads
+from sovereign_pbx.calls.campaign_zone import Zones
+from sovereign_pbx.core.errors import ConfigError, Refused
+from sovereign_pbx.store.campaign_rows import CampaignRow, LeadCounts, LeadRow
+from sovereign_pbx.store.campaigns import CampaignTables
+
+Fields = Mapping[str, Any]
+Lead = LeadRow
+
+FROZEN: Final = ("completed", "cancelled")
+
+_NEXT: Final[Mapping[str, tuple[str, ...]]] = {
+    "draft": ("scheduled", "cancelled"),
+    "scheduled": ("paused", "cancelled"),
+    "paused": ("scheduled", "cancelled"),
+    "cancelled": (),
+    "completed": (),
+}
+"""From a status to those that a client may set. `completed` is set by the daemon alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign, and how many of its leads are in which state."""
+
+    row: CampaignRow
+    counts: LeadCounts
+
+
+class Campaigns:
+    """The campaigns of this installation. `changed` is told the id of a campaign whose runner should look at it."""
+
+    def __init__(self, tables: CampaignTables, directory: Directory, rules: DialRules) -> None:
+        self.zones = Zones()
+        self.changed: Callable[[str], None] = lambda campaign_id: None
+        self._tables = tables
+        self._directory = directory
+        self._rules = rules
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, campaign_id: str) -> asyncio.Lock:
+        """Held by whoever changes this campaign, or places a call for it."""
+        return self._locks.setdefault(campaign_id, asyncio.Lock())
+
+    # --- campaigns
+
+    async def all(self) -> list[Campaign]:
+        """Newest first."""
+        return [Campaign(row, counts) for row, counts in await self._tables.campaigns()]
+
+    async def get(self, campaign_id: str) -> Campaign:
+        """Raises Refused: not_found."""
+        found = await self._tables.campaign(campaign_id)
+        if found is None:
+            raise Refused("not_found", f"There is no campaign {campaign_id[:80]!r}.")
+        return Campaign(*found)
+
+    async def create(self, fields: Fields, leads: Sequence[Any]) -> Campaign:
+        """A draft with its leads. Raises InvalidSettings with every fault; then nothing is kept."""
+        now = utc_text(datetime.now(UTC))
+        campaign_id = str(uuid.uuid4())
+        problems = await self._problems(fields)
+        rows = await asyncio.to_thread(read_leads, campaign_id, leads, now, already=problems)
+        row = CampaignRow(**self._kept(fields), id=campaign_id, created_at=now, updated_at=now)
+        await self._tables.create(row, rows)
+        return await self.get(campaign_id)
+
+    async def change(self, campaign_id: str, fields: Fields) -> Campaign:
+        """Set these fields; None clears. Raises InvalidSettings, and Refused where the status forbids it."""
+        async with self.lock(campaign_id):
+            row = (await self.get(campaign_id)).row
+            wanted = fields.get("status", row.status)
+            changes = {**self._kept(fields), "status": wanted, "updated_at": utc_text(datetime.now(UTC))}
+            _permit(row, wanted)
+            problems = await self._problems(fields)
+            if problems:
+                raise InvalidSettings("the campaign can't be kept", problems=problems)
+            if wanted == "scheduled":
+                self._startable({"assistant_id": row.assistant_id, "number_id": row.number_id} | changes)
+                changes["status_reason"] = None
+            await self._tables.change(campaign_id, row.status, changes)
+        self.changed(campaign_id)
+        return await self.get(campaign_id)
+
+    async def remove(self, campaign_id: str) -> None:
+        """Not while one of its leads is being called."""
+        async with self.lock(campaign_id):
+            if (await self.get(campaign_id)).counts.calling:
+                raise Refused("campaign_is_calling", "Calls of this campaign are under way: pause it and let them end.")
+            await self._tables.remove(campaign_id)
+        self.changed(campaign_id)
+
+    # --- leads
+
+    async def leads(self, campaign_id: str, limit: int = -1, offset: int = 0) -> list[LeadRow]:
+        """Oldest first; -1 for all."""
+        await self.get(campaign_id)
+        return await self._tables.leads(campaign_id, limit, offset)
+
+    async def add(self, campaign_id: str, given: Sequence[Any], *, where: Path | None = ("leads",)) -> list[LeadRow]:
+        """All of them or, where one is wrong, none. `where`: what errors call the list; None for a single lead."""
+        rows = await asyncio.to_thread(read_leads, campaign_id, given, utc_text(datetime.now(UTC)), where=where)
+        async with self.lock(campaign_id):
+            row = (await self.get(campaign_id)).row
+            if row.status in FROZEN:
+                raise Refused("campaign_frozen", f"This campaign is {row.status}: make another for these leads.")
+            await self._tables.add_leads(rows)
+        self.changed(campaign_id)
+        return rows
+
+    async def remove_lead(self, campaign_id: str, lead_id: str) -> None:
+        """Not while it is being called."""
+        async with self.lock(campaign_id):
+            await self.get(campaign_id)
+            lead = await self._tables.lead(campaign_id, lead_id)
+            if lead is None:
+                raise Refused("not_found", f"This campaign has no lead {lead_id[:80]!r}.")
+            if lead.status == "calling":
+                raise Refused(
+                    "lead_is_calling", "This lead is being called: it can be removed when the call has ended."
+                )
+            await self._tables.remove_lead(campaign_id, lead_id)
+        self.changed(campaign_id)
+
+    # --- rules
+
+    async def _problems(self, fields: Fields) -> tuple[Problem, ...]:
+        """What a single value can't tell: that the zone exists, and what the campaign refers to."""
+        problems = []
+        if fields.get("timezone") is not None:
+            try:
+                await self.zones.zone(fields["timezone"])
+            except ConfigError as exc:
+                problems.append(Problem(("timezone",), str(exc)))
+        wanted = fields.get("assistant_id")
+        if wanted is not None and self._directory.assistant(wanted) is None:
+            problems.append(Problem(("agent_id",), f"there is no assistant {wanted!r}"))
+        number = fields.get("number_id")
+        if number is not None and self._directory.number_by_id(number) is None:
+            problems.append(Problem(("number_id",), f"there is no number {number!r}"))
+        return tuple(problems)
+
+    def _kept(self, fields: Fields) -> dict[str, Any]:
+        """Fields of the row; the assistant by its id, however it was named."""
+        kept = {name: value for name, value in fields.items() if name not in ("status", "leads")}
+        assistant = self._directory.assistant(kept.get("assistant_id") or "")
+        return {**kept, "assistant_id": assistant.id} if assistant is not None else kept
+
+    def _startable(self, fields: Fields) -> None:
+        """Better refused now than paused at the first call."""
+        assistant = self._directory.assistant(fields["assistant_id"])
+        if assistant is None or not assistant.is_active:
+            raise Refused("assistant_not_active", "The assistant of this campaign is not there or not active.")
+        number = self._directory.number_by_id(fields["number_id"]) if fields["number_id"] else None
+        if fields["number_id"] and (number is None or not number.is_active):
+            raise Refused("number_not_active", "The number of this campaign is not there or not active.")
+        if not self._rules.allow:
+            raise Refused("nothing_may_be_dialled", "Nothing may be dialled: [dialling] allow is empty.")
+
+
+def utc_text(moment: datetime) -> str:
+    """As the store keeps times."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _permit(row: CampaignRow, wanted: str) -> None:
+    if row.status in FROZEN:
+        raise Refused("campaign_frozen", f"This campaign is {row.status}, and stays as it is.")
+    if wanted != row.status and wanted not in _NEXT[row.status]:
+        raise Refused(
+            "invalid_status",
+            f"A campaign that is {row.status} can become {' or '.join(_NEXT[row.status])}, not {wanted}.",
+        )

@@ -1,0 +1,106 @@
+"""What is asked of campaigns and leads, as plain functions on a connection: daemon and command line share them."""
+
+import sqlite3
+from typing import Any
+
+from sovereign_pbx.store.campaign_rows import (
+    CAMPAIGN_COLUMNS,
+    LEAD_COLUMNS,
+    CampaignRow,
+    LeadCounts,
+    LeadRow,
+    campaign_from,
+    lead_from,
+)
+
+Counted = tuple[CampaignRow, LeadCounts]
+
+_CAMPAIGN = f"SELECT {', '.join(CAMPAIGN_COLUMNS)} FROM campaigns"
+_LEAD = f"SELECT {', '.join(LEAD_COLUMNS)} FROM leads"
+
+
+def campaigns(connection: sqlite3.Connection) -> list[Counted]:
+    """Every campaign, newest first."""
+    counts: dict[str, dict[str, int]] = {}
+    for campaign_id, status, count in connection.execute(
+        "SELECT campaign_id, status, count(*) FROM leads GROUP BY campaign_id, status"
+    ):
+        counts.setdefault(campaign_id, {})[status] = count
+    found = (campaign_from(row) for row in connection.execute(f"{_CAMPAIGN} ORDER BY created_at DESC, id DESC"))
+    return [(row, LeadCounts(**counts.get(row.id, {}))) for row in found]
+
+
+def campaign(connection: sqlite3.Connection, campaign_id: str) -> Counted | None:
+    row = connection.execute(f"{_CAMPAIGN} WHERE id = ?", (campaign_id,)).fetchone()
+    if row is None:
+        return None
+    counts = connection.execute(
+        "SELECT status, count(*) FROM leads WHERE campaign_id = ? GROUP BY status", (campaign_id,)
+    )
+    return campaign_from(row), LeadCounts(**dict(counts))
+
+
+def scheduled(connection: sqlite3.Connection) -> list[str]:
+    """The ids of the campaigns that run, oldest first."""
+    query = "SELECT id FROM campaigns WHERE status = 'scheduled' ORDER BY created_at, id"
+    return [row[0] for row in connection.execute(query)]
+
+
+def leads(connection: sqlite3.Connection, campaign_id: str, limit: int = -1, offset: int = 0) -> list[LeadRow]:
+    """Oldest first; -1 for all."""
+    query = f"{_LEAD} WHERE campaign_id = ? ORDER BY seq LIMIT ? OFFSET ?"
+    return [lead_from(row) for row in connection.execute(query, (campaign_id, limit, offset))]
+
+
+def lead(connection: sqlite3.Connection, campaign_id: str, lead_id: str) -> LeadRow | None:
+    return _one(connection, f"{_LEAD} WHERE id = ? AND campaign_id = ?", (lead_id, campaign_id))
+
+
+def next_lead(connection: sqlite3.Connection, campaign_id: str, now: str) -> LeadRow | None:
+    """Whom to call now: first who was promised another attempt by now, then the oldest who was never tried."""
+    pending = f"{_LEAD} WHERE campaign_id = ? AND status = 'pending' AND"
+    again = f"{pending} due_at > '' AND due_at <= ? ORDER BY due_at, seq LIMIT 1"
+    found = _one(connection, again, (campaign_id, now))
+    return found or _one(connection, f"{pending} due_at = '' ORDER BY seq LIMIT 1", (campaign_id,))
+
+
+def next_due(connection: sqlite3.Connection, campaign_id: str) -> str | None:
+    """When the next of those is due who wait for another attempt."""
+    query = "SELECT min(due_at) FROM leads WHERE campaign_id = ? AND status = 'pending' AND due_at > ''"
+    found: str | None = connection.execute(query, (campaign_id,)).fetchone()[0]
+    return found
+
+
+def calling(connection: sqlite3.Connection) -> list[LeadRow]:
+    """Every lead that is being called, of all campaigns."""
+    return [lead_from(row) for row in connection.execute(f"{_LEAD} WHERE status = 'calling' ORDER BY seq")]
+
+
+def starts(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
+    """(campaign, when) of the calls placed since then."""
+    return list(connection.execute("SELECT campaign_id, at FROM attempts WHERE at >= ? ORDER BY at", (since,)))
+
+
+def last_settled(connection: sqlite3.Connection, campaign_id: str, limit: int) -> list[LeadRow]:
+    """Whose attempts ended last, the latest first."""
+    query = f"{_LEAD} WHERE campaign_id = ? AND outcome IS NOT NULL ORDER BY last_attempt_at DESC, seq DESC LIMIT ?"
+    return [lead_from(row) for row in connection.execute(query, (campaign_id, limit))]
+
+
+def outcomes(connection: sqlite3.Connection, campaign_id: str) -> dict[tuple[str, str], int]:
+    """How many leads came to which end: (status, outcome)."""
+    query = (
+        "SELECT status, coalesce(outcome, ''), count(*) FROM leads WHERE campaign_id = ? GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    return {(status, outcome): count for status, outcome, count in connection.execute(query, (campaign_id,))}
+
+
+def campaigns_by_prefix(connection: sqlite3.Connection, prefix: str, limit: int) -> list[CampaignRow]:
+    """Campaigns whose id begins with `prefix`, or that have this name."""
+    query = f"{_CAMPAIGN} WHERE substr(id, 1, ?) = ? OR name = ? ORDER BY created_at DESC LIMIT ?"
+    return [campaign_from(row) for row in connection.execute(query, (len(prefix), prefix, prefix, limit))]
+
+
+def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> LeadRow | None:
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else lead_from(row)

@@ -1,0 +1,130 @@
+"""`kill -9` between any two steps: an attempt is dialled once at the most, and a lead ends in one final state."""
+
+import asyncio
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sovereign_pbx.core.errors import Refused
+from sovereign_pbx.testing import virtual_time
+from tests.calls.campaign_world import End, Killed, World, fields, leads, reached, running
+
+_FINAL = {"completed", "failed", "skipped"}
+
+
+def ends(number: str, attempt: int) -> End:
+    """The first is reached, the second busy once, the third never there."""
+    return {
+        "0": End(),
+        "1": End("busy", False, 1) if attempt == 1 else End(),
+        "2": End("no_answer", False, 30),
+    }.get(number[-1], End("voicemail", True, 3))
+
+
+def world_of(kill_at: set[int]) -> World:
+    return World(
+        ends=ends,
+        kill_at=kill_at,
+        refusals={"+31200000003": [Refused("dialling_limit_reached", "later")]},
+        denied={"+31200000004"},
+    )
+
+
+async def to_the_end(world: World) -> None:
+    """Daemons, one after the other, until the campaign is completed."""
+    await prepared(world)
+    for _ in range(20):
+        try:
+            async with running(world, at_once=2, per_minute=6):
+                await reached(lambda: world.dead or world.status() == "completed")
+        except BaseExceptionGroup as exc:
+            assert exc.subgroup(Killed) is not None and exc.split(Killed)[1] is None, exc
+        if not world.dead:
+            return
+        world.recover()
+    raise AssertionError("it never ended")
+
+
+async def prepared(world: World) -> None:
+    kill_at, world.kill_at = world.kill_at, set()
+    campaigns = world.campaigns()
+    row = (await campaigns.create(fields(max_attempts=2, retry_minutes=1, calls_at_once=2), leads(5))).row
+    await campaigns.change(row.id, {"status": "scheduled"})
+    world.points, world.kill_at = 0, kill_at
+
+
+def everything_is_well(world: World) -> None:
+    dialled = Counter(one.call.call_id for one in world.dialled)
+    assert set(dialled.values()) == {1}
+    attempts = Counter(one.number for one in world.dialled)
+    for lead in world.leads():
+        assert lead.status in _FINAL, lead
+        assert attempts[lead.phone_number] <= lead.attempts <= 2
+        if lead.phone_number.endswith("4"):
+            assert (lead.status, lead.attempts) == ("skipped", 0)
+    assert world.most_at_once <= 2
+    began = [one.at for one in world.dialled]
+    assert all(later - earlier >= 59.8 for earlier, later in zip(began, began[6:], strict=False))
+
+
+def test_killed_once_at_any_point() -> None:
+    calm = world_of(set())
+    virtual_time.run(to_the_end(calm))
+    everything_is_well(calm)
+    assert calm.points > 40
+    for point in range(1, calm.points + 1):
+        world = world_of({point})
+        virtual_time.run(to_the_end(world))
+        assert not world.dead
+        everything_is_well(world)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.integers(1, 90), min_size=2, max_size=8))
+def test_killed_again_and_again(points: set[int]) -> None:
+    world = world_of(points)
+    virtual_time.run(to_the_end(world))
+    everything_is_well(world)
+
+
+def test_a_lead_that_was_claimed_but_never_dialled_keeps_its_attempt() -> None:
+    """The first point after the claim is committed."""
+    world = World(kill_at={2})
+
+    async def run() -> None:
+        await prepared(world)
+        await _killed(world)
+        assert [one.status for one in world.leads()].count("calling") == 1
+        world.recover()
+        async with running(world):
+            await reached(lambda: world.status() == "completed")
+
+    virtual_time.run(run())
+    assert world.states()[0] == ("completed", "user_hangup", 1)
+    assert len(world.dialled) == 5
+
+
+def test_a_lead_whose_call_was_cut_off_before_an_answer_has_used_up_an_attempt() -> None:
+    """Nobody can know whether the telephone rang when the daemon died between its row and the PBX's answer."""
+    world = World(kill_at={4})
+
+    async def run() -> None:
+        await prepared(world)
+        await _killed(world)
+        assert not world.dialled
+        world.recover()
+        async with running(world):
+            await reached(lambda: any(one.status == "pending" and one.attempts for one in world.leads()))
+
+    virtual_time.run(run())
+    assert world.states()[0] == ("pending", "error", 1)
+
+
+async def _killed(world: World) -> None:
+    try:
+        async with running(world):
+            await reached(lambda: world.dead)
+    except BaseExceptionGroup:
+        assert world.dead
+    await asyncio.sleep(1)
