@@ -44,25 +44,27 @@ class Budget:
 class Body(httpx2.AsyncByteStream):
     """A response's bytes, as they come."""
 
-    def __init__(self, response: aiohttp.ClientResponse, budget: Budget, ended: Callable[[str], None]) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, budget: Budget, broken: Callable[[str], None], *, endless: bool
+    ) -> None:
         self._response = response
         self._budget = budget
-        self._ended = ended
+        self._broken = broken
+        self._endless = endless
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        why = "the server closed the connection"
         try:
             async for chunk in self._response.content.iter_any():
                 self._budget.take(chunk)
                 yield chunk
+            if self._endless:
+                self._broken("the server closed the connection")
         except httpx2.ReadError as exc:
-            why = str(exc)
+            self._broken(str(exc))
             raise
         except (aiohttp.ClientError, OSError) as exc:
-            why = "the connection was dropped"
-            raise httpx2.ReadError(why) from exc
-        finally:
-            self._ended(why)
+            self._broken("the connection was dropped")
+            raise httpx2.ReadError("the connection was dropped") from exc
 
     async def aclose(self) -> None:
         self._response.close()
@@ -71,21 +73,39 @@ class Body(httpx2.AsyncByteStream):
 class Transport(httpx2.AsyncBaseTransport):
     """Sends by `session`, which stays open. Raises what httpx2's own transport raises: ConnectError, ReadError.
 
-    `stream_ended` is told when the answer to a GET is over, and why: the library itself keeps it quiet.
+    `broken` is told, and why, when a stream (GET) is over or a POST was not accepted within `accept_s`: over SSE that
+    is the end of a connection, of which the library itself says nothing.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, max_bytes: int, stream_ended: Callable[[str], None] = lambda why: None
+        self,
+        session: aiohttp.ClientSession,
+        max_bytes: int,
+        broken: Callable[[str], None] = lambda why: None,
+        accept_s: float | None = None,
     ) -> None:
         self._session = session
         self._max_bytes = max_bytes
-        self._stream_ended = stream_ended
+        self._broken = broken
+        self._accept_s = accept_s
         self._next_stream = 0.0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         stream = request.method == "GET"
         if stream:
             await self._space()
+        try:
+            async with asyncio.timeout(None if stream else self._accept_s):
+                response = await self._sent(request)
+        except (httpx2.TransportError, TimeoutError) as exc:
+            self._broken(str(exc) or f"no answer within {self._accept_s:g} s")
+            raise
+        if response.status >= 300:
+            self._broken(f"the server answered {response.status}")
+        body = Body(response, Budget(self._max_bytes, refilled=stream), self._broken, endless=stream)
+        return httpx2.Response(response.status, headers=list(response.raw_headers), stream=body, request=request)
+
+    async def _sent(self, request: httpx2.Request) -> aiohttp.ClientResponse:
         sent = await request.aread()
         headers = [(name.decode(), value.decode("latin-1")) for name, value in request.headers.raw if _is_theirs(name)]
         try:
@@ -103,9 +123,7 @@ class Transport(httpx2.AsyncBaseTransport):
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
             response.close()
             raise httpx2.ReadError("the answer is compressed, which was not asked for")
-        ended = self._stream_ended if stream else lambda why: None
-        body = Body(response, Budget(self._max_bytes, refilled=stream), ended)
-        return httpx2.Response(response.status, headers=list(response.raw_headers), stream=body, request=request)
+        return response
 
     async def _space(self) -> None:
         now = time.monotonic()

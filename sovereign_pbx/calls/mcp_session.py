@@ -202,17 +202,16 @@ class Connection:
 async def connected(
     server: McpServer, http: ClientSession, max_bytes: int, deaf: Callable[[str], None]
 ) -> AsyncIterator[Client]:
-    """The library's client, its handshake done. `deaf` is told when the one stream of the SSE transport ends."""
-    ears = deaf if server.transport == "sse" else lambda why: None
+    """The library's client, its handshake done. `deaf` is told when the SSE transport is of no more use."""
+    sse = server.transport == "sse"
 
     def client(
         headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
     ) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            transport=Transport(http, max_bytes, ears), headers=dict(server.headers), timeout=None, trust_env=False
-        )
+        sending = Transport(http, max_bytes, deaf, server.timeout_seconds) if sse else Transport(http, max_bytes)
+        return httpx2.AsyncClient(transport=sending, headers=dict(server.headers), timeout=None, trust_env=False)
 
-    if server.transport == "sse":
+    if sse:
         transport: Any = sse_client(server.url, httpx_client_factory=client)
         async with Client(transport, mode="legacy", cache=None) as talking:
             yield talking

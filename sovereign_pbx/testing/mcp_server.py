@@ -109,10 +109,26 @@ class ScriptedMcp:
 
     @staticmethod
     def _serve(server: uvicorn.Server) -> None:
-        asyncio.run(server.serve())
+        """Not `asyncio.run`: a server that is cut off leaves tasks, and that is what it is for."""
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(server.serve())
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
 
     def _app(self) -> Any:
-        server: Server[Any] = Server("scripted", version="1", on_list_tools=self._list, on_call_tool=self._call)
+        server: Server[Any] = Server(
+            "scripted",
+            version="1",
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+            get_tool_input_schema=self._schema_of,  # else it lists its tools at every call
+        )
         if self.transport == "streamable_http":
             return self._guarded(server.streamable_http_app())
         sse = SseServerTransport("/messages/")
@@ -144,6 +160,9 @@ class ScriptedMcp:
                 await app(scope, receive, send)
 
         return guarded
+
+    def _schema_of(self, name: str) -> Mapping[str, Any] | None:
+        return next((tool.input_schema for tool in self.tools if tool.name == name), None)
 
     async def _list(self, _: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         self.listings += 1
