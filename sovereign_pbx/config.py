@@ -22,11 +22,13 @@ from sovereign_pbx.assistants.shape import NOTHING
 from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Record, Table
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow import WORKFLOW, Workflow, read_workflow
+from sovereign_pbx.calls.accounts import Given, overlaid
 from sovereign_pbx.calls.prices import Prices
 from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_checks import cross_check
 from sovereign_pbx.config_entries import Entries, merged, own_entries
 from sovereign_pbx.config_findings import Finding, InvalidConfig, located
+from sovereign_pbx.config_given_keys import given_keys
 from sovereign_pbx.config_secrets import Expander, References
 from sovereign_pbx.config_sections import (
     PROVIDER,
@@ -170,6 +172,7 @@ class Config:
     resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the file with its references expanded
     own: Entries = field(default_factory=dict, repr=False)  # by kind: what the administrator's file holds
     made: Entries = field(default_factory=dict, repr=False)  # by kind: what the API made
+    given: Mapping[str, Given] = field(default_factory=dict)  # keys of providers that came through the API
 
     @property
     def directory(self) -> Directory:
@@ -181,6 +184,11 @@ class Config:
             mcp_servers=self.mcp_servers,
             workflows=self.workflows,
         )
+
+    @property
+    def accounts(self) -> Mapping[str, Mapping[str, Any]]:
+        """`[providers]`, with the keys that were given through the API where the file has none."""
+        return overlaid(self.providers, self.given)
 
     @property
     def account(self) -> Account:
@@ -248,10 +256,11 @@ def _examined(source: Source, environ: Mapping[str, str]) -> Examined:
     _warn_of_plain_secrets(expander, source, report)
     config = Config(**_sections(parts), path=source.path.absolute(), redactor=expander.redactor, resolved=resolved)
     made, made_findings = machine_owned(config.state_dir)
-    config = dataclasses.replace(config, own=_own(config, source))
+    given, given_findings = given_keys(config.state_dir, expander.redactor)
+    config = dataclasses.replace(config, own=_own(config, source), given=given)
     config = dataclasses.replace(config, **merged(config, made))
     cross_check(config, report)
-    findings = (*located(report.problems, str(source.path), source.positions), *made_findings)
+    findings = (*located(report.problems, str(source.path), source.positions), *made_findings, *given_findings)
     if any(finding.severity == "error" for finding in findings):
         return Examined(source.path, None, findings)
     return Examined(source.path, dataclasses.replace(config, warnings=findings), findings)

@@ -42,7 +42,7 @@ def provider_findings(config: Config, file: Path) -> list[Finding]:
         blocks = {"stt": assistant.stt_config, "llm": assistant.llm_config, "tts": assistant.tts_config}
         for stage, block in blocks.items():
             path: KeyPath = ("assistants", name, f"{stage}_config")
-            problem = _try_provider(path, validate, stage, block, config.providers)
+            problem = _try_provider(path, validate, stage, block, config.accounts)
             problems += [problem] if problem else []
     return _placed(problems, file)
 

@@ -25,6 +25,12 @@ DESTINATION_PATTERN = Text(
 class Daemon:
     """The process itself."""
 
+    name: str = setting(
+        "",
+        Text(0, 200),
+        "Name of this installation, for those who ask the API; empty: the machine's host name.",
+        example="Main office",
+    )
     state_dir: str = setting(
         "/var/lib/sovereign-pbx",
         FOLDER,

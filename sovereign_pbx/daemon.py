@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -17,7 +19,10 @@ from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.workflow_plan import conducting
 from sovereign_pbx.calls import arguments
+from sovereign_pbx.calls.accounts import Accounts
+from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.calls.desk import CallDesk, Limits
+from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.providers import Providers
@@ -26,9 +31,12 @@ from sovereign_pbx.calls.recovery import recover
 from sovereign_pbx.calls.retention import Retention
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.trace import Tracer, log_trace
+from sovereign_pbx.calls.usage_log import UsageLog
+from sovereign_pbx.calls.voices import VoiceBook
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_entries import entries_of
 from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.installation_file import read_kept
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
@@ -149,8 +157,7 @@ class Daemon:
                 providers=services.providers,
                 logs=self._logs,
             )
-            backend = rest.Backend(config=config, estate=self.estate, probe_mcp=services.mcp.probe)
-            app = rest.application(backend, probe, self.metrics)
+            app = rest.application(await self._backend(services, store, desk, probe), self.metrics)
             tls = await rest.tls_of(config)
             await stack.enter_async_context(serve(app, config.http.host, config.http.port, tls=tls))
         sweeping = after_the_call.sweeper(config, store, self.retention).run()
@@ -180,7 +187,7 @@ class Daemon:
         self, stack: AsyncExitStack, store: SqliteStore, clock: MediaClock, deliverer: Deliverer
     ) -> Services:
         config = self.config
-        providers = Providers(config.providers, idle_s=float(config.limits.max_call_seconds) + 60.0)
+        providers = Providers(self.accounts, idle_s=float(config.limits.max_call_seconds) + 60.0)
         stack.push_async_callback(providers.aclose)
         turn_model = await asyncio.to_thread(_turn_model)
         if turn_model is not None:

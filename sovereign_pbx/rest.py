@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -17,18 +17,38 @@ from sovereign_pbx.api.openapi import document
 from sovereign_pbx.api.operation import Operation
 from sovereign_pbx.api.resources import (
     assistants,
+    byok,
+    calls,
+    control,
     documents,
+    elsewhere,
+    health,
     mcp_servers,
     numbers,
+    once,
+    organization,
+    outbound,
     templates,
     trunks,
+    usage,
+    voices,
     workflows,
 )
 from sovereign_pbx.api.server import make_app
 from sovereign_pbx.assistants.estate import Estate
+from sovereign_pbx.calls.accounts import Accounts
+from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.provider_check import provider_problems
+
+
+class Desk(outbound.Dialler, Protocol):
+    """Whoever has the calls: places them, and steers them."""
+
+    async def instruct(self, call_id: str, order: Instructed) -> None:
+        """Give an order to a live call. Raises Refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +58,53 @@ class Backend:
     config: Config
     estate: Estate
     probe_mcp: mcp_servers.Probe
+    probe: HealthProbe
+    desk: Desk
+    archive: Archive
+    is_good_link: calls.LinkCheck
+    claims: once.Claims
+    usage: usage.Usage
+    voices: voices.Voices
+    accounts: Accounts
+    installation: organization.Installation
 
 
 def operations_of(backend: Backend) -> list[Operation]:
     """Every operation of the contract."""
     operations = [
-        *assistants.operations(backend.estate, lambda fields: provider_problems(fields, backend.config.providers)),
+        *assistants.operations(backend.estate, lambda fields: provider_problems(fields, backend.accounts)),
         *numbers.operations(backend.estate),
         *trunks.operations(backend.estate),
         *templates.operations(backend.estate),
         *mcp_servers.operations(backend.estate, backend.probe_mcp),
         *workflows.operations(backend.estate),
+        *_of_calls(backend),
+        *_of_the_installation(backend),
     ]
     operations += documents.operations(lambda: document(operations, __version__))
     return operations
+
+
+def _of_calls(backend: Backend) -> list[Operation]:
+    async def instruct(call_id: str, order: Instructed) -> None:
+        await backend.desk.instruct(call_id, order)
+
+    return [
+        *calls.operations(backend.archive, backend.is_good_link),
+        *outbound.operations(backend.estate.directory, backend.desk, once.Once(backend.claims)),
+        *control.operations(instruct, per_minute=backend.config.http.commands_per_minute),
+        *usage.operations(backend.usage),
+    ]
+
+
+def _of_the_installation(backend: Backend) -> list[Operation]:
+    return [
+        *voices.operations(backend.voices),
+        *byok.operations(backend.accounts),
+        *organization.operations(backend.installation, backend.estate, email=backend.config.mail.sender),
+        *health.operations(backend.probe),
+        *elsewhere.operations(),
+    ]
 
 
 def described() -> dict[str, Any]:
@@ -69,7 +122,7 @@ class _Nowhere:
     async def remove(self, kind: str, object_id: str) -> None: ...
 
 
-def application(backend: Backend, probe: HealthProbe, metrics: Metrics) -> web.Application:
+def application(backend: Backend, metrics: Metrics) -> web.Application:
     """Everything that the HTTP listener serves."""
     http = backend.config.http
     gate = Gate(
@@ -77,7 +130,7 @@ def application(backend: Backend, probe: HealthProbe, metrics: Metrics) -> web.A
         per_minute=http.requests_per_minute,
         limit_loopback=http.limit_loopback,
     )
-    return make_app(probe, metrics, operations_of(backend), gate, max_body=http.max_body_bytes)
+    return make_app(backend.probe, metrics, operations_of(backend), gate, max_body=http.max_body_bytes)
 
 
 async def tls_of(config: Config) -> ssl.SSLContext | None:

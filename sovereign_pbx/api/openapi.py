@@ -96,7 +96,8 @@ def _responses(operation: Operation, path: str) -> dict[str, Any]:
     answers: dict[str, Any] = {str(operation.status): _good(operation)} if operation.status < 400 else {}
     if operation.status >= 400:
         statuses.add(operation.status)
-    return answers | {str(status): _bad(status) for status in sorted(statuses)}
+    further = {str(status): _described(status, schema) for status, schema in operation.also.items()}
+    return answers | {str(status): _bad(status) for status in sorted(statuses)} | further
 
 
 def _good(operation: Operation) -> dict[str, Any]:
@@ -111,8 +112,11 @@ def _good(operation: Operation) -> dict[str, Any]:
 
 
 def _bad(status: int) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Error"}
-    return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": schema}}}
+    return _described(status, {"$ref": "#/components/schemas/Error"})
+
+
+def _described(status: int, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": _as_dict(schema)}}}
 
 
 def _as_dict(schema: Mapping[str, Any]) -> dict[str, Any]:

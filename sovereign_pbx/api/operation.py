@@ -60,6 +60,7 @@ class Operation:
     status: int = 200
     answer: JsonSchema = field(default_factory=dict)
     errors: tuple[int, ...] = ()
+    also: Mapping[int, JsonSchema] = field(default_factory=dict)  # further answers that are no errors' body
     deprecated: bool = False
     description: str = ""
     aliases: tuple[str, ...] = ()  # other paths of the same operation, deprecated

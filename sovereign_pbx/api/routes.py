@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from sovereign_pbx.api.errors import ApiError, refused
-from sovereign_pbx.api.gate import Admitted, Gate
+from sovereign_pbx.api.gate import NOBODY, Admitted, Gate
 from sovereign_pbx.api.operation import Asked, Operation
 from sovereign_pbx.api.reading import checked_body, checked_query, read_json
 from sovereign_pbx.core.errors import Refused
@@ -17,23 +17,29 @@ from sovereign_pbx.core.errors import Refused
 log = structlog.get_logger(__name__)
 
 
-def add_operations(app: web.Application, operations: Iterable[Operation], gate: Gate) -> None:
-    """Route every operation, its aliases too."""
+def add_operations(app: web.Application, operations: Iterable[Operation], gate: Gate | None) -> None:
+    """Route every operation, its aliases too. Without a gate only those that need no key."""
     for operation in operations:
+        if gate is None and operation.scope is not None:
+            continue
         for path in operation.paths:
-            app.router.add_route(operation.method, path, _Guarded(operation, gate).respond)
+            respond = _Guarded(operation, gate).respond
+            if operation.scope is None and operation.method == "GET":
+                app.router.add_get(path, respond)  # HEAD as well: monitoring asks so
+            else:
+                app.router.add_route(operation.method, path, respond)
 
 
 class _Guarded:
     """One operation; `respond` is what aiohttp calls."""
 
-    def __init__(self, operation: Operation, gate: Gate) -> None:
+    def __init__(self, operation: Operation, gate: Gate | None) -> None:
         self._operation = operation
         self._gate = gate
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         try:
-            admitted = await self._gate.admit(request, self._scope(request))
+            admitted = await self._admitted(request)
         except ApiError as exc:
             return error_response(exc)
         try:
@@ -44,9 +50,11 @@ class _Guarded:
             response = error_response(refused(exc))
         return response
 
-    def _scope(self, request: web.Request) -> str | None:
-        lets_in = self._operation.lets_in
-        return None if lets_in is not None and lets_in(request) else self._operation.scope
+    async def _admitted(self, request: web.Request) -> Admitted:
+        operation = self._operation
+        if self._gate is None or (operation.lets_in is not None and operation.lets_in(request)):
+            return NOBODY
+        return await self._gate.admit(request, operation.scope)
 
     async def _answer(self, request: web.Request, admitted: Admitted) -> web.StreamResponse:
         operation = self._operation

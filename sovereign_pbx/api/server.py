@@ -1,4 +1,4 @@
-"""The HTTP listener and its application: health, metrics, and the operations of the API."""
+"""The HTTP listener and its application: metrics, and the operations of the API."""
 
 import asyncio
 import ssl
@@ -13,10 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from sovereign_pbx.api.errors import ApiError
 from sovereign_pbx.api.gate import ALLOWANCE, Gate
-from sovereign_pbx.api.health import Health, HealthProbe
+from sovereign_pbx.api.health import HealthProbe
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.operation import ROOT, Operation
-from sovereign_pbx.api.routes import add_operations, error_of, error_response, json_response
+from sovereign_pbx.api.routes import add_operations, error_of, error_response
 from sovereign_pbx.core.errors import ConfigError, SovereignError
 
 log = structlog.get_logger(__name__)
@@ -32,12 +32,7 @@ def make_app(
     *,
     max_body: int = 1_000_000,
 ) -> web.Application:
-    """The application: `operations` behind `gate`, health, `/metrics`; anything else is a JSON error (contract §18)."""
-    health = Health(probe)
-
-    async def get_health(request: web.Request) -> web.Response:
-        status, body = await health.report()
-        return json_response(body, HTTPStatus.SERVICE_UNAVAILABLE if status == "down" else HTTPStatus.OK)
+    """The application: `operations` behind `gate`, `/metrics`; anything else is a JSON error (contract §18)."""
 
     async def get_metrics(request: web.Request) -> web.Response:
         async with asyncio.timeout(5):
@@ -46,10 +41,8 @@ def make_app(
 
     app = web.Application(middlewares=[_errors_as_json, *([_stranger(gate)] if gate else [])], client_max_size=max_body)
     app.on_response_prepare.append(_add_headers)
-    app.router.add_get("/api/v1/health", get_health)
     app.router.add_get("/metrics", get_metrics)
-    if gate is not None:
-        add_operations(app, operations, gate)
+    add_operations(app, operations, gate)
     return app
 
 

@@ -1,21 +1,27 @@
-"""The desk: takes the calls a PBX offers, keeps count, and answers for them by their id."""
+"""The desk: takes the calls a PBX offers, places those that are asked for, and answers for them by their id."""
 
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.call import FALLBACK, NO_AUDIO, Call
+from sovereign_pbx.calls.outbound import REFUSE, Finished, OutboundCall, OutboundRequest
+from sovereign_pbx.calls.placing import OutboundLimits, Placing
 from sovereign_pbx.calls.session import Services
+from sovereign_pbx.core.errors import Refused
+from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.pbx.link import Decision, NextStep, Offer
+from sovereign_pbx.pbx.link import Decision, NextStep, NotAnswered, Offer
 
 log = structlog.get_logger(__name__)
 
-_REMEMBERED = 1024  # ended calls whose next step may still be asked for; the dialplan asks within milliseconds
+# Ended calls whose next step, or whose end, may still be asked for; both are within milliseconds.
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,9 @@ class Limits:
 class CallDesk:
     """Every call of this daemon (`pbx.link.Desk`). `run` owns their tasks."""
 
-    def __init__(self, services: Services, limits: Limits) -> None:
+    def __init__(self, services: Services, limits: Limits, outbound: OutboundLimits | None = None) -> None:
+        self._placing = Placing(services, outbound or OutboundLimits())
+        self._finished: OrderedDict[str, Finished] = OrderedDict()
         self._services = services
         self._limits = limits
         self._calls: dict[str, Call] = {}
@@ -46,11 +54,8 @@ class CallDesk:
 
     async def offered(self, offer: Offer) -> Decision:
         """Take the call, or say who should. Cancelled when the caller hangs up while it rings."""
-        present = sum(
-            not call.over for call in self._calls.values()
-        )  # one that is being summed up takes nobody's place
-        if self._closing or present >= self._limits.max_calls:
-            log.warning("call.refused", calls=present, limit=self._limits.max_calls, closing=self._closing)
+        if self._is_full():
+            log.warning("call.refused", calls=len(self), limit=self._limits.max_calls, closing=self._closing)
             self._services.tracer.emit("refused", offer=offer)
             return FALLBACK
         call = self._take(offer)
@@ -63,6 +68,26 @@ class CallDesk:
         except asyncio.CancelledError:
             call.gone(None)
             raise
+
+    async def picked_up(self, call_id: str) -> Decision:
+        """Somebody has answered a call of ours. Cancelled when he hangs up meanwhile."""
+        call = self._calls.get(call_id)
+        if not isinstance(call, OutboundCall):
+            return REFUSE
+        try:
+            async with asyncio.timeout(self._limits.decide_s):
+                return await call.picked_up()
+        except TimeoutError:
+            call.end("error", f"the assistant was not ready {self._limits.decide_s:g} s after the answer")
+            return REFUSE
+        except asyncio.CancelledError:
+            call.gone(None)
+            raise
+
+    def not_answered(self, call_id: str, how: NotAnswered) -> None:
+        call = self._calls.get(call_id)
+        if isinstance(call, OutboundCall):
+            call.not_answered(how)
 
     def connected(self, call_id: str, link: MediaLink) -> None:
         call = self._calls.get(call_id)
@@ -97,6 +122,52 @@ class CallDesk:
         if call is not None:
             call.gone(cause)
 
+    # --- whoever has somebody called, or steers a call
+
+    async def place(self, request: OutboundRequest) -> str:
+        """Call somebody; the call's id, as soon as the PBX has taken the order.
+
+        Raises Refused, and nobody is called: `destination_not_allowed`, `dialling_limit_reached`, `too_many_calls`,
+        `assistant_inactive`, `number_inactive`, `trunk_inactive`, `trunk_unknown`, `pbx_unavailable`, `shutting_down`.
+        """
+        if self._closing:
+            raise Refused("shutting_down", "the daemon is ending and takes no more calls")
+        outbound = [call for call in self._calls.values() if isinstance(call, OutboundCall) and not call.over]
+        order, trunk = self._placing.order(request, len(outbound))
+        if self._is_full() or not self._has_room_for(request.assistant):
+            raise Refused("too_many_calls", "there are as many calls as [limits] allow, in all or of this assistant")
+        self._placing.count()
+        call = OutboundCall(request, order, trunk, self._services, self._admits)
+        self._adopt(call)
+        await call.placed()
+        return call.id
+
+    async def finished(self, call_id: str) -> Finished:
+        """How a call went, once it is in the books. Raises Refused `not_found` for one that this daemon has not had, or
+        that ended long ago."""
+        task = self._tasks.get(call_id)
+        if task is not None:
+            await asyncio.wait({task})
+        found = self._finished.get(call_id)
+        if found is None:
+            raise Refused("not_found", f"no call with the id {call_id!r}")
+        return found
+
+    async def instruct(self, call_id: str, order: Instructed) -> None:
+        """Give a live call an order (contract §7).
+
+        Raises Refused: `not_found`; `call_not_active`: it rings, is ending or has ended; `destination_not_allowed`,
+        `trunk_inactive`, `trunk_unknown`: of a transfer, before anything is said.
+        """
+        call = self._calls.get(call_id)
+        if call is not None:
+            with bound_contextvars(call_id=call_id):
+                call.instruct(order)
+        elif await self._services.store.call(call_id) is not None:
+            raise Refused("call_not_active", "the call has ended")
+        else:
+            raise Refused("not_found", f"no call with the id {call_id!r}")
+
     # --- the daemon
 
     def __len__(self) -> int:
@@ -112,11 +183,25 @@ class CallDesk:
         finally:
             told.cancel()
 
+    @property
+    def active(self) -> int:
+        """Calls under way: one that is being summed up takes nobody's place."""
+        return sum(not call.over for call in self._calls.values())
+
+    def _is_full(self) -> bool:
+        return self._closing or self.active >= self._limits.max_calls
+
     def _admits(self, assistant: Assistant) -> bool:
         limit = self._limits.max_calls_per_assistant
+        return not limit or self._calls_of(assistant) <= limit  # the call that asks is among them
+
+    def _has_room_for(self, assistant: Assistant) -> bool:
+        limit = self._limits.max_calls_per_assistant
+        return not limit or self._calls_of(assistant) < limit
+
+    def _calls_of(self, assistant: Assistant) -> int:
         present = (call.assistant for call in self._calls.values() if not call.over)
-        busy = sum(other is not None and other.id == assistant.id for other in present)
-        return not limit or busy <= limit  # the call that asks is among them
+        return sum(other is not None and other.id == assistant.id for other in present)
 
     async def close(self, reason: EndReason = "shutdown") -> None:
         """Give every caller back to the dialplan's fallback and wait for the books."""
@@ -128,18 +213,24 @@ class CallDesk:
 
     def _take(self, offer: Offer) -> Call:
         call = Call(offer, self._services, self._admits)
+        self._adopt(call)
+        return call
+
+    def _adopt(self, call: Call) -> None:
         self._calls[call.id] = call
         task = asyncio.create_task(call.run(), name=f"call-{call.id}")
         self._tasks[call.id] = task
         task.add_done_callback(lambda _: self._forget(call))
-        self._services.tracer.emit("offered", offer=offer)
-        return call
+        self._services.tracer.emit("offered", offer=call.offer)
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.id, None)
         self._tasks.pop(call.id, None)
         self._ended[call.id] = call.take_next_step()
+        reason, error = call.ending
+        self._finished[call.id] = Finished(call_id=call.id, end_reason=reason, error=error, seconds=call.books.seconds)
         if call.talk is not None:
             self.frames_dropped += call.talk.line.link.statistics()["frames_dropped"]
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
+        for remembered in (self._ended, self._finished):
+            while len(remembered) > _REMEMBERED:
+                remembered.popitem(last=False)

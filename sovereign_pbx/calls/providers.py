@@ -69,6 +69,11 @@ class Providers:
         self._closing: set[asyncio.Task[None]] = set()
         self.loading: list[str] = []  # what `preload` is still about
 
+    @property
+    def accounts(self) -> Mapping[str, Mapping[str, Any]]:
+        """The accounts at the providers, live."""
+        return self._providers
+
     def stt(self, block: Mapping[str, Any]) -> SpeechToText:
         """The recogniser of an assistant's `stt_config`, whose terms are given to `open`. Raises ConfigError."""
         plain = {key: value for key, value in block.items() if key != "keyterms"}

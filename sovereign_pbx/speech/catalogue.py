@@ -5,7 +5,7 @@ Modules are imported when a provider is first built: an installation without Dee
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -20,6 +20,7 @@ from sovereign_pbx.speech.standing import Choice, Choices
 from sovereign_pbx.speech.stt import SpeechToText
 from sovereign_pbx.speech.stt.fallback import FallbackStt
 from sovereign_pbx.speech.tts import Voice
+from sovereign_pbx.speech.tts.listing import ListedVoice
 
 SpokenStage = Literal["stt", "llm", "tts"]
 Block = Mapping[str, Any]
@@ -80,6 +81,13 @@ CATALOGUE: Final[Mapping[SpokenStage, Mapping[str, Entry]]] = {
 }
 ALIASES: Final[Mapping[str, str]] = {"11labs": "elevenlabs"}
 
+_VOICE_LISTS: Final[Mapping[str, str]] = {
+    "hibari": f"{_TTS}.hibari:voices",
+    "pico": f"{_TTS}.pico:voices",
+    "espeak": f"{_TTS}.espeak:voices",
+    "elevenlabs": f"{_TTS}.elevenlabs_voices:voices",
+}
+
 
 def build_stt(block: Block, providers: Providers) -> SpeechToText:
     """The recogniser of a `stt_config`, fallbacks included. Raises ConfigError."""
@@ -99,12 +107,27 @@ def build_voice(block: Block, providers: Providers) -> Voice:
     return FallbackVoice(voices, switch_s=_switch_s("tts", block, TTS_SWITCH_S))
 
 
+def voice_lists() -> tuple[str, ...]:
+    """The providers whose voices can be listed."""
+    return tuple(_VOICE_LISTS)
+
+
+async def voices_of(provider: str, account: Block) -> list[ListedVoice]:
+    """The voices that a provider has for this account or on this machine; none where it is not set up.
+
+    Raises ProviderError, or ConfigError."""
+    list_voices: Callable[[Block], Awaitable[list[ListedVoice]]] = _load(_VOICE_LISTS[provider])
+    return await list_voices(account)
+
+
 def preload() -> None:
     """Import every provider's module (not its SDK or models): at start-up, before the loop has a call to serve."""
     for stage in CATALOGUE.values():
         for entry in stage.values():
             for target in (entry.target, *(variant for *_, variant in entry.variants)):
                 _load(target)
+    for target in _VOICE_LISTS.values():
+        _load(target)
 
 
 def validate(stage: SpokenStage, block: Block, providers: Providers) -> None:

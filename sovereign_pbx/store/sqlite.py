@@ -30,6 +30,8 @@ from sovereign_pbx.store import (
     stripping,
 )
 from sovereign_pbx.store.call_queries import CallFilter, CallPage
+from sovereign_pbx.store.campaigns import CampaignTables
+from sovereign_pbx.store.claims import ClaimTable
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.stripping import Kind
@@ -81,6 +83,8 @@ class SqliteStore:
         self._reads = asyncio.Semaphore(64)  # bounds the executor's queue; whoever comes later waits his turn
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._connection: sqlite3.Connection | None = None
+        self.campaigns = CampaignTables(self._write, self._read)
+        self.claims = ClaimTable(self._write, self._read)
 
     @classmethod
     async def open(
@@ -166,6 +170,10 @@ class SqliteStore:
     async def call_page(self, wanted: CallFilter, limit: int, offset: int) -> CallPage:
         """A page of the calls that are `wanted`, newest first, with what was said and the count of all pages."""
         return await self._read(call_queries.page, wanted, limit, offset)
+
+    async def seconds_since(self, since: str) -> int:
+        """How long the calls made since then lasted together."""
+        return await self._read(call_queries.seconds_since, since)
 
     async def messages(self, call_id: str) -> list[Message]:
         return await self._read(reading.messages, call_id)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from sovereign_pbx.api.health import Check
 from sovereign_pbx.api.metrics import Metrics
+from sovereign_pbx.api.resources import health
 from sovereign_pbx.api.server import Listener, make_app
 from sovereign_pbx.api.vitals import Vitals
 
@@ -39,7 +40,7 @@ async def serving(
     probe: ScriptedProbe, metrics: Metrics | None = None, *, idle_s: float = 10.0, max_connections: int = 256
 ) -> AsyncIterator[int]:
     """The API on a free port of loopback."""
-    app = make_app(probe, metrics or Metrics(), max_body=1000)
+    app = make_app(probe, metrics or Metrics(), health.operations(probe), max_body=1000)
     listener = Listener(app, idle_s=idle_s, max_connections=max_connections)
     port = await listener.start("127.0.0.1", 0)
     try:

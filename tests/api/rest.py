@@ -1,9 +1,10 @@
 """The REST API on a real socket with everything real behind it but calls, and a client that says little."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,22 @@ from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.server import Listener
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.mcp_server import McpServer
+from sovereign_pbx.calls.accounts import Accounts
+from sovereign_pbx.calls.archive import Archive
+from sovereign_pbx.calls.installation import Installation
+from sovereign_pbx.calls.recording_links import RecordingLinks
+from sovereign_pbx.calls.retention import Retention
+from sovereign_pbx.calls.usage_log import UsageLog
+from sovereign_pbx.calls.voices import VoiceBook
 from sovereign_pbx.config import Config, load
 from sovereign_pbx.config_entries import entries_of
+from sovereign_pbx.installation_file import read_kept
 from sovereign_pbx.store.object_files import ObjectFiles
+from sovereign_pbx.store.sqlite import SqliteStore
+from tests.api.desk import ScriptedDesk
 from tests.api.probe import ScriptedProbe
+
+LINK_KEY = b"k" * 32
 
 
 @dataclass
@@ -42,9 +55,15 @@ class Client:
     key: str
     config: Config
     backend: rest.Backend = field(repr=False)
+    store: SqliteStore
+
+    @property
+    def desk(self) -> ScriptedDesk:
+        assert isinstance(self.backend.desk, ScriptedDesk)
+        return self.backend.desk
 
     def as_key(self, key: str) -> "Client":
-        return Client(self.session, self.address, key, self.config, self.backend)
+        return replace(self, key=key)
 
     async def with_scopes(self, *scopes: str) -> "Client":
         """With a new key that may only do this."""
@@ -103,19 +122,53 @@ async def scripted_probe(server: McpServer) -> Mapping[str, Any]:
 async def serving_rest(folder: Path, **sections: Any) -> AsyncIterator[Client]:
     """The API of an installation whose file holds `sections`; a later one in this folder finds what this one made."""
     config = await asyncio.to_thread(written, folder, sections)
-    backend = rest.Backend(
-        config=config,
-        estate=Estate(ObjectFiles(config.state_dir), entries_of(config)),
-        probe_mcp=scripted_probe,
-    )
-    listener = Listener(rest.application(backend, ScriptedProbe(), Metrics()))
-    port = await listener.start("127.0.0.1", 0)
+    store = await SqliteStore.open(config.database)
     try:
-        async with aiohttp.ClientSession() as session:
-            key = await asyncio.to_thread(make_key, config)
-            yield Client(session, f"http://127.0.0.1:{port}", key, config, backend)
+        backend = await backend_of(config, store)
+        listener = Listener(rest.application(backend, Metrics()))
+        port = await listener.start("127.0.0.1", 0)
+        try:
+            async with aiohttp.ClientSession() as session:
+                key = await asyncio.to_thread(make_key, config)
+                yield Client(session, f"http://127.0.0.1:{port}", key, config, backend, store)
+        finally:
+            await listener.close()
     finally:
-        await listener.close()
+        await store.close()
+
+
+async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
+    """Everything real but the calls themselves."""
+    keep = ObjectFiles(config.state_dir)
+    accounts = Accounts(config.providers, config.given, keep, hide=config.redactor.add)
+    kept = await asyncio.to_thread(read_kept, config.state_dir)
+    desk = ScriptedDesk(config)
+    links = RecordingLinks(LINK_KEY, "http://pbx.example", 7.0)
+    installation = Installation(
+        kept,
+        keep,
+        name=config.daemon.name or "this machine",
+        spent=store,
+        retention=Retention(config.retention.content_days, config.retention.metadata_days),
+        active_calls=lambda: len(desk.live),
+    )
+    await installation.begin()
+    return rest.Backend(
+        config=config,
+        estate=Estate(keep, entries_of(config)),
+        probe_mcp=scripted_probe,
+        probe=ScriptedProbe(),
+        desk=desk,
+        archive=Archive(
+            store, recordings=config.recordings, recording_url=lambda call_id: links.link(call_id, time.time())
+        ),
+        is_good_link=lambda call_id, expires, signature: links.check(call_id, expires, signature, time.time()),
+        claims=store.claims,
+        usage=UsageLog(store),
+        voices=VoiceBook(accounts),
+        accounts=accounts,
+        installation=installation,
+    )
 
 
 def written(folder: Path, sections: Mapping[str, Any]) -> Config:

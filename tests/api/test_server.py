@@ -10,6 +10,7 @@ import structlog
 
 from sovereign_pbx.api.health import Check
 from sovereign_pbx.api.metrics import Metrics
+from sovereign_pbx.api.resources import health
 from sovereign_pbx.api.server import Listener, make_app, serve
 from sovereign_pbx.core.errors import ConfigError
 from tests.api.probe import ScriptedProbe, serving
@@ -138,7 +139,8 @@ def test_a_head_that_is_too_large_is_refused() -> None:
 
 def test_one_connection_too_many_is_closed_and_counted_and_the_others_go_on() -> None:
     async def run() -> None:
-        listener = Listener(make_app(ScriptedProbe(), Metrics()), max_connections=2)
+        app = make_app(ScriptedProbe(), Metrics(), health.operations(ScriptedProbe()))
+        listener = Listener(app, max_connections=2)
         port = await listener.start("127.0.0.1", 0)
         kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         assert await closed_after(port, b"") < 1.0

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.speech.settings import Settings
+from sovereign_pbx.speech.tts.listing import Account, ListedVoice
 from sovereign_pbx.speech.tts.local_session import RENDER_S, LocalSession
 from sovereign_pbx.speech.tts.loudness import for_phone
 
@@ -22,6 +23,8 @@ _VOICE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,40}")
 _MOST_BYTES: Final = RATE * 2 * 120
 _CONTROL: Final = dict.fromkeys(range(32), " ")
 _DATA_BYTES: Final = b"data"
+_LISTED: Final = re.compile(r"\s*\d+\s+(\S+)\s+(\S+)\s+(\S+)\s")
+_MOST_LINES: Final = 500
 
 
 class Espeak:
@@ -99,10 +102,23 @@ class Espeak:
 
     async def _run(self, text: str, voice: str, rate: int) -> bytes:
         pace = str(round(WORDS_A_MINUTE * self._speed))
+        arguments = ("-v", voice, "-s", pace, "-b", "1", "--stdin", "--stdout")
+        pcm, src = _pcm_of(await self._answer(arguments, text.translate(_CONTROL).encode()))
+        return await asyncio.to_thread(for_phone, pcm, src, rate)
+
+    async def listed(self) -> list[ListedVoice]:
+        """The voices that the program names."""
+        async with asyncio.timeout(self._render_s):
+            text = (await self._answer(("--voices",), b"")).decode(errors="replace")
+        found = (_LISTED.match(line) for line in text.splitlines()[1:_MOST_LINES])
+        return [_voice(line[1], line[3]) for line in found if line]
+
+    async def _answer(self, arguments: Sequence[str], said: bytes) -> bytes:
+        """What the program writes when it is run so and told this."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
-                *("-v", voice, "-s", pace, "-b", "1", "--stdin", "--stdout"),
+                *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -111,16 +127,32 @@ class Espeak:
         except OSError as exc:
             raise ProviderError("espeak", "tts", "denied", f"{self._command[0]}: {exc.strerror}") from exc
         try:
-            wav, said = await process.communicate(text.translate(_CONTROL).encode())
+            answer, complaint = await process.communicate(said)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode:
-            detail = said.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {process.returncode}"]
+            detail = complaint.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {process.returncode}"]
             raise ProviderError("espeak", "tts", "denied", detail[0][:200])
-        pcm, src = _pcm_of(wav)
-        return await asyncio.to_thread(for_phone, pcm, src, rate)
+        return answer
+
+
+async def voices(account: Account) -> list[ListedVoice]:
+    """Those of the program; none where it is not on this machine."""
+    try:
+        program = await asyncio.to_thread(Espeak.from_config, {}, account)
+    except ConfigError:
+        return []
+    try:
+        return await program.listed()
+    except TimeoutError as exc:
+        raise ProviderError("espeak", "tts", "stalled", "it did not name its voices in time") from exc
+
+
+def _voice(language: str, name: str) -> ListedVoice:
+    """One line of `--voices`: `5  nl  --/M  Dutch  gmw/nl`. Its language is what `-v` takes."""
+    return ListedVoice(id=language, name=name.replace("_", " "), language=language)
 
 
 def _pcm_of(wav: bytes) -> tuple[bytes, int]:

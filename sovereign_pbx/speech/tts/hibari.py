@@ -14,6 +14,7 @@ import numpy as np
 
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.speech.settings import Settings
+from sovereign_pbx.speech.tts.listing import Account, ListedVoice, described
 from sovereign_pbx.speech.tts.local_session import RENDER_S, LocalSession
 from sovereign_pbx.speech.tts.loudness import for_phone
 
@@ -105,6 +106,34 @@ class Hibari:
 
     async def aclose(self) -> None:
         """The model stays for the other calls of the process."""
+
+
+async def voices(account: Account) -> list[ListedVoice]:
+    """Those on this machine; none without the package."""
+    return await asyncio.to_thread(_installed)
+
+
+def _installed() -> list[ListedVoice]:
+    try:
+        registry = importlib.import_module("hibari.voices")
+    except ImportError:
+        return []
+    return [_listed(name, told) for name, told in registry.VOICES.items() if _is_here(registry, name)]
+
+
+def _is_here(registry: Any, name: str) -> bool:
+    try:
+        registry.voice_path(name, download_missing=False)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def _listed(name: str, told: Mapping[str, Any]) -> ListedVoice:
+    language = str(told.get("language", "en-US"))
+    return ListedVoice(
+        id=name, name=name.capitalize(), language=language, description=described(language, str(told.get("gender")))
+    )
 
 
 def _english(language: str) -> bool:

@@ -13,10 +13,12 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.util import find_spec
 from typing import Any, Final
 
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.speech.settings import Settings
+from sovereign_pbx.speech.tts.listing import Account, ListedVoice, described
 from sovereign_pbx.speech.tts.local_session import RENDER_S, LocalSession
 from sovereign_pbx.speech.tts.loudness import for_phone
 
@@ -175,3 +177,13 @@ class Pico:
             ) from exc
         except Exception as exc:  # the extension's own errors have no common root
             raise ProviderError("pico", "tts", "garbled", f"{type(exc).__name__}: {exc}") from exc
+
+
+async def voices(account: Account) -> list[ListedVoice]:
+    """All six; none without the package."""
+    if await asyncio.to_thread(find_spec, "py_nanotts") is None:
+        return []
+    return [
+        ListedVoice(id=voice, name=f"Pico {voice}", language=voice, description=described(voice, "female"))
+        for voice in VOICES
+    ]

@@ -1,4 +1,4 @@
-"""A scripted ElevenLabs: the multi-context websocket and the HTTP stream.
+"""A scripted ElevenLabs: the multi-context websocket, the HTTP stream and the list of voices.
 
 Its voice is a burst of sound for every letter, so that whoever listens for energy hears where speech is. Strict where
 the vendor is: key, voice, query, message fields, five contexts, inactivity.
@@ -6,9 +6,9 @@ the vendor is: key, voice, query, message fields, five contexts, inactivity.
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -19,6 +19,16 @@ from sovereign_pbx.testing.providers.server import STALL_S, ScriptedServer, Talk
 from sovereign_pbx.testing.providers.voice_sound import CHAR_MS, Sound
 
 KEPT = 1000
+VOICES: Final[Sequence[Mapping[str, Any]]] = (
+    {
+        "voice_id": "anna",
+        "name": "Anna",
+        "category": "premade",
+        "labels": {"accent": "standard", "gender": "female", "language": "nl"},
+        "description": "A calm voice for the telephone.",
+    },
+    {"voice_id": "ben", "name": "Ben", "category": "cloned", "labels": {}, "description": None},
+)
 
 
 @dataclass(slots=True)
@@ -42,8 +52,11 @@ class ScriptedElevenLabs(ScriptedServer):
         real_time_factor: float = 0.2,
         unknown_voices: Collection[str] = ("missing",),
         inactivity_s: float | None = None,
+        voices: Sequence[Mapping[str, Any]] = VOICES,
     ) -> None:
         super().__init__()
+        self.voices = voices
+        self.lists = 0  # times that the voices were asked for
         self.first_audio_ms = first_audio_ms
         self.real_time_factor = real_time_factor
         self.sockets: deque[Received] = deque(maxlen=KEPT)
@@ -58,12 +71,14 @@ class ScriptedElevenLabs(ScriptedServer):
         return [
             web.get("/v1/text-to-speech/{voice}/multi-stream-input", self.guarded(self._talk)),
             web.post("/v1/text-to-speech/{voice}/stream", self.guarded(self._stream)),
+            web.get("/v1/voices", self.guarded(self._list)),
         ]
 
     def received(self) -> dict[str, Any]:
         return {
             "sockets": len(self.sockets),
             "requests": len(self.requests),
+            "lists": self.lists,
             "cancelled": self.cancelled,
             "open": self.open_requests,
             "faults": self.faults.happened,
@@ -75,6 +90,12 @@ class ScriptedElevenLabs(ScriptedServer):
         if request.match_info["voice"] in self._unknown_voices:
             return _error(404, "voice_not_found", "A voice with that id was not found.")
         return _error(422, "unprocessable", wrong) if wrong else None
+
+    async def _list(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+        if request.headers.get("xi-api-key") != self._api_key:
+            return _error(401, "invalid_api_key", "Invalid API key")
+        self.lists += 1
+        return web.json_response({"voices": [dict(voice) for voice in self.voices]})
 
     async def _talk(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         query = dict(request.query)

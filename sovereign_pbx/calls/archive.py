@@ -1,0 +1,117 @@
+"""Calls as the contract shows them (§5.3), from what is kept of them."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from sovereign_pbx.core.values import Message
+from sovereign_pbx.store import CallRow
+from sovereign_pbx.store.call_queries import CallFilter, CallPage
+
+__all__ = ["Archive", "CallFilter", "Calls", "Recording", "call_object"]
+
+_SAID_BY: Final = frozenset({"system", "user", "assistant"})
+_STATUSES: Final = frozenset({"connecting", "in-progress", "ended", "failed"})
+
+RecordingUrl = Callable[[str], str | None]
+
+
+class Calls(Protocol):
+    """The store, as far as it is read here."""
+
+    async def call(self, call_id: str) -> CallRow | None: ...
+
+    async def messages(self, call_id: str) -> list[Message]: ...
+
+    async def call_page(self, wanted: CallFilter, limit: int, offset: int) -> CallPage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A call's recording. `gone`: there was one, and it was removed when its days were over."""
+
+    path: Path
+    gone: bool
+
+
+class Archive:
+    """Reads calls for clients. `recordings` is the folder that recordings are in, None where there are none;
+    `recording_url` makes a link to a call's recording that works without a key."""
+
+    def __init__(
+        self, calls: Calls, *, recordings: Path | None = None, recording_url: RecordingUrl = lambda call_id: None
+    ) -> None:
+        self._calls = calls
+        self._recordings = recordings
+        self._recording_url = recording_url
+
+    async def page(self, wanted: CallFilter, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """(the calls of a page as objects, newest first; how many there are in all)."""
+        found = await self._calls.call_page(wanted, limit, offset)
+        return [self._shown(row, found.messages[row.id]) for row in found.calls], found.total
+
+    async def call(self, call_id: str) -> dict[str, Any] | None:
+        """One call as an object, None if there is no such call."""
+        row = await self._calls.call(call_id)
+        return None if row is None else self._shown(row, await self._calls.messages(call_id))
+
+    async def recording(self, call_id: str) -> Recording | None:
+        """Where a call's recording is; None if there is no such call, or it was not recorded.
+
+        Only files of the recordings' folder: a row of another installation must not open any other.
+        """
+        row = await self._calls.call(call_id)
+        if row is None or not row.recording_path or self._recordings is None:
+            return None
+        return await asyncio.to_thread(_found, self._recordings, row.recording_path)
+
+    def _shown(self, row: CallRow, messages: Sequence[Message]) -> dict[str, Any]:
+        return call_object(row, messages, self._recording_url(row.id) if row.recording_path else None)
+
+
+def _found(folder: Path, written: str) -> Recording | None:
+    path = (folder / written).resolve()
+    if path.parent != folder.resolve() or path.suffix != ".wav":
+        return None
+    return Recording(path, gone=not path.is_file())
+
+
+def call_object(row: CallRow, messages: Sequence[Message], recording_url: str | None = None) -> dict[str, Any]:
+    """The REST object. The naming is that of the client libraries: `assistant_phone`, `agent_name` and `agent_id`."""
+    return {
+        "id": row.id,
+        "caller_phone": row.caller_phone or None,
+        "assistant_phone": row.assistant_phone or None,
+        "status": row.status if row.status in _STATUSES else "failed",
+        "direction": row.direction,
+        "end_reason": row.end_reason,
+        "error": row.error,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "duration_seconds": row.duration_seconds,
+        "summary": row.summary,
+        "analysis_result": row.analysis_result,
+        "messages": [_message(message) for message in messages if message.role in _SAID_BY and message.content],
+        "room_name": row.id,
+        "recording_url": recording_url,
+        "agent_id": row.assistant_id,
+        "assistant_id": row.assistant_id,
+        "number_id": row.number_id,
+        "agent_name": row.assistant_name,
+        "business_name": row.business_name,
+        "phone_number": row.assistant_phone or None,
+        "metadata": _metadata(row.assistant),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
+
+
+def _message(message: Message) -> dict[str, str]:
+    return {"role": message.role, "content": message.content}
+
+
+def _metadata(assistant: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = assistant.get("metadata")
+    return dict(metadata) if isinstance(metadata, Mapping) else {}
