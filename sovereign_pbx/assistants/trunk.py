@@ -3,13 +3,16 @@
 The PBX owns the trunk itself, with its registration and codecs; what stands here is how the daemon names it.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sovereign_pbx.assistants.model import IDENTIFIER
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Text
 from sovereign_pbx.assistants.table import setting
+
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +37,8 @@ class Trunk:
     auth_username: str = setting("", Text(0, 200), "User name there, likewise.", example="user")
     auth_password: str = setting(NO_SECRET, Text(0, 512, secret=True), "Password there; never shown again.")
     is_active: bool = setting(True, Flag(), "Off: nothing is dialled on it.")
+
+    @property
+    def pbx_name(self) -> str:
+        """What the PBX calls it: a name that can stand in a channel's name."""
+        return self.endpoint or _NO_NAME.sub("-", self.name)[:64] or "trunk"

@@ -7,6 +7,7 @@ from typing import Any
 
 from sovereign_pbx.assistants.account import Account, Target, target_for, tool_target
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.plan import Direction
 from sovereign_pbx.assistants.resolve import Resolution
 from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.calls.post_call import Conclusion
@@ -15,22 +16,33 @@ from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting, outgoing, rep
 from sovereign_pbx.core.values import EndReason, Message
 from sovereign_pbx.pbx.link import Offer
 from sovereign_pbx.store import CallRow, Outgoing
-from sovereign_pbx.webhooks.envelope import CallFacts, status_update, utc_now
+from sovereign_pbx.webhooks.envelope import CALL_TYPES, CallFacts, status_update, utc_now
 
 
 class Books:
     """Writes one call. Every method returns at once; `record` does the writing, in order."""
 
     def __init__(
-        self, offer: Offer, account: Account, record: CallRecord, reporting: Reporting = PLAIN_REPORTING
+        self,
+        offer: Offer,
+        account: Account,
+        record: CallRecord,
+        reporting: Reporting = PLAIN_REPORTING,
+        direction: Direction = "inbound",
     ) -> None:
         self.record = record
         self._reporting = reporting
         self._account = account
         self._assistant: Assistant | None = None
-        self._facts = CallFacts(call_id=offer.call_id, caller=offer.caller or None, called=offer.called or None)
+        self._facts = CallFacts(
+            call_id=offer.call_id,
+            caller=offer.caller or None,
+            called=offer.called or None,
+            type=CALL_TYPES[direction],
+        )
         self._row = CallRow(
             id=offer.call_id,
+            direction=direction,
             caller_phone=offer.caller or None,
             assistant_phone=offer.called or None,
             created_at=utc_now(),
@@ -115,6 +127,21 @@ class Books:
         outgoing = self._status("ended-with-error" if error else "ended") if self.answered else []
         changes |= {"statistics": self._row.statistics, "recording_path": recording}
         self.record.change(changes, outgoing)
+
+    def unanswered(self, reason: EndReason, error: str, summary: str, *, tell: bool = True) -> None:
+        """The end of a call that we placed and nobody answered: its row and its report, in one transaction."""
+        if self._row.ended_at is None:
+            self.over()
+        self._create()
+        row = self._row
+        row.status = "ended" if reason == "user_hangup" else "failed"
+        row.end_reason, row.error, row.summary, row.duration_seconds = reason, error or None, summary, 0
+        names = ("status", "ended_at", "duration_seconds", "end_reason", "error", "summary")
+        told: list[Outgoing] = []
+        if tell:
+            told = self._status("ended-with-error" if error else "ended")
+            told += reports_of(row, self._facts, [], self.target, self._reporting)
+        self.record.change({name: getattr(row, name) for name in names}, told)
 
     def reported(self, conclusion: Conclusion, messages: list[Message]) -> None:
         """The call is summed up and analysed; whoever asked for it gets the report."""

@@ -14,8 +14,9 @@ import structlog
 
 from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.assistants.plan import plan_for
+from sovereign_pbx.assistants.plan import Direction, plan_for
 from sovereign_pbx.assistants.resolve import Resolution, resolve
+from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow_plan import conducted
 from sovereign_pbx.calls.analysis import Subject
 from sovereign_pbx.calls.books import Books
@@ -25,9 +26,11 @@ from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.summary import plain_summary, voicemail_summary
 from sovereign_pbx.calls.talk import Talk
+from sovereign_pbx.calls.transfer import transfer_to, trunk_of
 from sovereign_pbx.calls.workflow import Conducted, prepare_workflow
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import ConfigError, ProviderError, Refused, WebhookError
+from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.link import MediaLink
@@ -48,12 +51,21 @@ NO_AUDIO = "answered, but the PBX brought no audio"
 class Call:
     """One call. `run` is its life; the desk's calls reach it through `decision`, `connect`, `gone` and `next_step`."""
 
-    def __init__(self, offer: Offer, services: Services, admits: Callable[[Assistant], bool]) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        services: Services,
+        admits: Callable[[Assistant], bool],
+        *,
+        direction: Direction = "inbound",
+    ) -> None:
         self.offer = offer
         self.id = offer.call_id
         self.assistant: Assistant | None = None
+        self.number: Number | None = None  # ours
+        self.trunk: Trunk | None = None  # what it came in or went out on, where that was said
         record = CallRecord(offer.call_id, services.store, services.webhooks_due)
-        self.books = Books(offer, services.account, record, services.reporting)
+        self.books = Books(offer, services.account, record, services.reporting, direction)
         self.talk: Talk | None = None
         self.refusal = ""  # what a webhook wants said instead of a conversation
         self._services = services
@@ -106,6 +118,19 @@ class Call:
         if self.talk is not None:
             self.talk.close()
 
+    def instruct(self, order: Instructed) -> None:
+        """An order from outside. Raises Refused: `call_not_active`, or what is against a transfer (nothing is said)."""
+        if self.talk is None or self.over:
+            raise Refused("call_not_active", "the call is not in progress")
+        if order.kind == "transfer":
+            self.transfer_to(order.destination)
+        self.talk.instruct(order)
+
+    def transfer_to(self, destination: str) -> NextStep:
+        """The step that puts the caller through. Raises Refused."""
+        trunk = trunk_of(self.number, self._services.directory) or self.trunk
+        return transfer_to(destination, self._services.dialling, trunk)
+
     def fell_silent(self) -> None:
         """The PBX ended the audio in order. Nearly always the caller has hung up, which it says within milliseconds;
         but when it asks what comes next instead, he is still there, and it was only his audio that was lost."""
@@ -127,6 +152,11 @@ class Call:
     def over(self) -> bool:
         """Its caller is gone or handed over; it may still be summed up."""
         return self._over.is_set()
+
+    @property
+    def ending(self) -> tuple[EndReason, str]:
+        """Why it is over, and what went wrong; not said before it is over."""
+        return self._end
 
     @property
     def connected(self) -> bool:
@@ -199,7 +229,7 @@ class Call:
             account=services.account,
             budget_s=services.ask_timeout_s,
         )
-        self.assistant = resolution.assistant
+        self.assistant, self.number = resolution.assistant, resolution.number
         self.books.resolved(resolution)
         log.info("call.resolved", outcome=resolution.outcome, source=resolution.source, notes=resolution.notes)
         try:
@@ -293,6 +323,10 @@ class Call:
         log.info("call.ended", reason=reason, error=error or None, next_step=self._next.step)
         if talk is not None:
             self.books.reported(await self._concluded(talk, reason, statistics), list(talk.history))
+        await self._settled()
+
+    async def _settled(self) -> None:
+        """Wait until the books are on disk."""
         try:
             async with asyncio.timeout(_SETTLE_S):
                 await self.books.record.settle()

@@ -12,8 +12,8 @@ from sovereign_pbx.assistants.account import Target
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting, outgoing, reports_of
 from sovereign_pbx.calls.summary import plain_summary
-from sovereign_pbx.store import CallRow, Store
-from sovereign_pbx.webhooks.envelope import CallFacts, status_update, utc_now
+from sovereign_pbx.store import CallRow, Outgoing, Store
+from sovereign_pbx.webhooks.envelope import CALL_TYPES, CallFacts, status_update, utc_now
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,7 @@ async def recover(
             call_id=row.id,
             caller=row.caller_phone,
             called=row.assistant_phone,
+            type=CALL_TYPES.get(row.direction, "inbound_phone_call"),
             number_id=row.number_id,
             number_name=number.name if number is not None and number.id == row.number_id else None,
             assistant=row.assistant,
@@ -62,6 +63,9 @@ async def _close(
     recordings: Path | None,
     reporting: Reporting,
 ) -> None:
+    if row.direction == "outbound" and row.started_at is None:
+        await _close_unanswered(store, row, facts, target_of, reporting)
+        return
     if row.ended_at is None:
         row.ended_at = await _last_sign(store, row)
         row.end_reason, row.status, row.error = "error", "failed", _LOST
@@ -79,6 +83,19 @@ async def _close(
     await store.change_call(row.id, {"summary": row.summary, "updated_at": utc_now()}, sent)
 
 
+async def _close_unanswered(
+    store: Store, row: CallRow, facts: CallFacts, target_of: TargetOf, reporting: Reporting
+) -> None:
+    """A call that we placed: whoever had it placed is told of its end, too (as in `Books.unanswered`)."""
+    row.ended_at = await _last_sign(store, row)
+    row.end_reason, row.status, row.error, row.duration_seconds = "error", "failed", _LOST, 0
+    row.summary = "The daemon was stopped before anybody answered."
+    names = ("ended_at", "end_reason", "status", "error", "duration_seconds", "summary")
+    told = _ended_with_error(row, facts, target_of)
+    told += reports_of(row, facts, [], lambda event: target_of(row, event), reporting)
+    await store.change_call(row.id, {**{name: getattr(row, name) for name in names}, "updated_at": utc_now()}, told)
+
+
 async def _last_sign(store: Store, row: CallRow) -> str:
     """When the call was last heard of: the row alone changes at the answer and at the end only."""
     events = await store.events(row.id)
@@ -93,11 +110,15 @@ def _seconds(since: str | None, until: str) -> int:
 
 
 async def _end(store: Store, row: CallRow, facts: CallFacts, target_of: TargetOf) -> None:
-    target = target_of(row, "status-update") if row.started_at is not None else None
     names = ("ended_at", "end_reason", "status", "error", "duration_seconds", "recording_path")
-    told = []
-    if target is not None:
-        spelt = replace(facts, dialect=target.dialect)
-        body = status_update(spelt, "ended-with-error", utc_now(), error=_LOST, end_reason="error")
-        told = [outgoing("status-update", row.id, target, body)]
+    told = _ended_with_error(row, facts, target_of) if row.started_at is not None else []
     await store.change_call(row.id, {**{name: getattr(row, name) for name in names}, "updated_at": utc_now()}, told)
+
+
+def _ended_with_error(row: CallRow, facts: CallFacts, target_of: TargetOf) -> list[Outgoing]:
+    target = target_of(row, "status-update")
+    if target is None:
+        return []
+    spelt = replace(facts, dialect=target.dialect)
+    body = status_update(spelt, "ended-with-error", utc_now(), error=_LOST, end_reason="error")
+    return [outgoing("status-update", row.id, target, body)]

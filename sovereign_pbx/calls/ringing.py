@@ -113,6 +113,7 @@ def said_to_everybody(assistant: Assistant, services: Services) -> frozenset[str
         plan = plan_for(saved)
         found |= {plan.first_message, *astuple(plan.phrases), *(message.text for message in plan.tool_messages)}
         found |= {transfer.message for transfer in plan.transfers}
+        found |= {plan_for(saved, direction="outbound").first_message}
         found |= {saved.voicemail_message or "", plan.consent.message if plan.consent is not None else ""}
     return frozenset(found)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sovereign_pbx.assistants.account import Account
+from sovereign_pbx.assistants.dialling import DialRules
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.post_call import PostCall
@@ -35,7 +36,7 @@ class Services:
     directory: Directory
     account: Account
     recordings: Path | None
-    may_dial: Callable[[str], bool]
+    dialling: DialRules
     webhooks_due: Callable[[], None]
     longest_call_s: float | None = None
     ask_timeout_s: float = 5.0

@@ -19,25 +19,22 @@ from sovereign_pbx.calls.usage import talk_usage
 from sovereign_pbx.calls.workflow import Conducted, Scenery
 from sovereign_pbx.core.commands import HandOver, HangUp
 from sovereign_pbx.core.conversation import Conversation
-from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull
+from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull, Refused
 from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
 from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import EndReason, Message
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.media.recorder import Recorder
 from sovereign_pbx.pbx.link import NextStep
+from sovereign_pbx.speech.phrases import Phrase
 from sovereign_pbx.speech.stt import SttStream
 
 if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
 
 log = structlog.get_logger(__name__)
-
-
-def dialled(destination: str) -> str:
-    """A permitted destination (letters, digits, +) without what people write between digits."""
-    return "".join(sign for sign in destination if sign.isalnum() or sign == "+")
 
 
 class Talk:
@@ -94,6 +91,15 @@ class Talk:
         self._call.books.record.event("channel.gone", {"cause": cause})
         self.shell.feed(HungUp("user_hangup", cause))
 
+    def instruct(self, order: Instructed) -> None:
+        """An order from outside. Raises Refused `call_not_active` when the last words are being said already."""
+        bare_end = order.kind == "end" and not order.text.strip()
+        if self.conversation.state in (State.LEAVING, State.ENDED) and not bare_end:
+            raise Refused("call_not_active", "the call is ending already")
+        values = {"kind": order.kind, "text": order.text, "then": order.then, "destination": order.destination}
+        self._call.books.record.event("instructed", {key: value for key, value in values.items() if value})
+        self.shell.feed(order)
+
     def hold(self, held: bool) -> None:
         """The far end put the call on hold, or took it back."""
         self.line.held = held
@@ -136,7 +142,7 @@ class Talk:
             voice=prepared.voice,
             playout=self.line.playout,
             rate=link.rate,
-            phrase=prepared.phrases.get,
+            phrase=self._phrase,
             feed=shell.feed,
             spawn=call.spawn,
             tracer=tracer,
@@ -184,6 +190,12 @@ class Talk:
             exchange=lambda: self.conversation.exchange,
         )
 
+    def _phrase(self, text: str) -> Phrase | None:
+        """A sentence that need not be made: rendered for this call, or kept from an earlier one."""
+        prepared = self._prepared
+        known = prepared.phrases.get(text)
+        return known or self._services.phrases.get(prepared.maker, text, rate=prepared.rate, language=prepared.language)
+
     def _enter(self, node: str) -> None:
         if self._scenery is not None:
             self._scenery.enter(node)
@@ -225,8 +237,15 @@ class Talk:
             self._call.end(reason, command.error, NextStep("hangup"))
         elif not command.destination:
             self._call.end(command.reason, command.error, NextStep("fallback"))
-        elif self._services.may_dial(command.destination):
-            self._call.end(command.reason, command.error, NextStep("dial", dialled(command.destination)))
         else:
-            log.error("transfer.refused", destination=command.destination, remedy="see [dialling] allow")
-            self._call.end("error", "the transfer's destination is not allowed", NextStep("fallback"))
+            self._put_through(command)
+
+    def _put_through(self, command: HandOver) -> None:
+        try:
+            step = self._call.transfer_to(command.destination)
+        except Refused as exc:
+            log.error("transfer.refused", destination=command.destination, why=str(exc), code=exc.code)
+            self._call.books.record.event("transfer.refused", {"destination": command.destination, "why": str(exc)})
+            self._call.end("error", f"the transfer's destination is not allowed: {exc}", NextStep("fallback"))
+        else:
+            self._call.end(command.reason, command.error, step)

@@ -6,7 +6,7 @@ Every builder returns the exact bytes to sign and send. `at` is a time as `utc_t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +16,13 @@ from sovereign_pbx.core.values import Message, ToolCall
 from sovereign_pbx.store.rows import to_json
 
 CallType = Literal["inbound_phone_call", "outbound_phone_call", "web_call"]
+CALL_TYPES: Final[Mapping[str, CallType]] = {
+    "inbound": "inbound_phone_call",
+    "outbound": "outbound_phone_call",
+    "web": "web_call",
+}
+"""By a row's direction."""
+
 Status = Literal["ringing", "in-progress", "ended", "ended-with-error"]
 
 

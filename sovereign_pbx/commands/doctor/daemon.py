@@ -5,11 +5,11 @@ import os
 from typing import Any, Final
 
 import aiohttp
-import msgspec
 
 from sovereign_pbx import __version__
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.result import Result, failed, ok, warning
+from sovereign_pbx.commands.own_api import ask, base_url, trusted
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_port_owner import owner_of
 from sovereign_pbx.core.errors import BadInput
@@ -18,8 +18,6 @@ START: Final = (
     "start it: systemctl start sovereign-pbx, or sovereign-pbx run; journalctl -u sovereign-pbx says why it ended"
 )
 HEALTH_S: Final = 4.0
-MOST_BYTES: Final = 1 << 20
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 async def daemon(patient: Patient) -> Result:
@@ -47,16 +45,10 @@ def _reason(exc: Exception) -> str:
 
 async def health(config: Config) -> dict[str, Any]:
     """The body of `/api/v1/health`. Raises BadInput for anything else, TimeoutError, aiohttp.ClientError, OSError."""
-    host = _EVERYWHERE.get(config.http.host, config.http.host).strip("[]")
-    place = f"[{host}]" if ":" in host else host
-    url = f"http://{place}:{config.http.port}/api/v1/health"
-    async with asyncio.timeout(HEALTH_S), aiohttp.ClientSession() as session, session.get(url) as response:
-        raw = await response.content.read(MOST_BYTES)
-    try:
-        body = msgspec.json.decode(raw)
-    except msgspec.DecodeError as exc:
-        raise BadInput("no JSON") from exc
-    if not isinstance(body, dict) or not isinstance(body.get("checks"), dict):
+    connector = aiohttp.TCPConnector(ssl=await asyncio.to_thread(trusted, config))
+    async with asyncio.timeout(HEALTH_S), aiohttp.ClientSession(connector=connector) as session:
+        body = (await ask(session, "GET", f"{base_url(config)}/api/v1/health")).body
+    if not isinstance(body.get("checks"), dict):
         raise BadInput("no health report")
     return body
 
