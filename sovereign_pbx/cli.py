@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "call": "Place a call.",
     "calls": "List calls, show one with its transcript, follow them live.",
     "webhooks": "List webhooks, show one as it is sent, send dead ones again.",
+    "campaigns": "List campaigns, show one, watch it call.",
     "assistants": "List assistants, show one, try which one takes a call.",
     "keys": "Make, list and revoke the keys of the REST API.",
     "dialplan": "Print the dialplan that brings calls here.",

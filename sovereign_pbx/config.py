@@ -33,6 +33,7 @@ from sovereign_pbx.config_secrets import Expander, References
 from sovereign_pbx.config_sections import (
     PROVIDER,
     Asterisk,
+    Campaigns,
     Daemon,
     Dialling,
     Http,
@@ -121,6 +122,7 @@ ROOT = Table(
     Key("limits", Record(Limits)),
     Key("webhook", Record(Webhook)),
     Key("dialling", Record(Dialling)),
+    Key("campaigns", Record(Campaigns)),
     Key("recording", Record(Recording)),
     Key("post_call", Record(PostCall)),
     Key("mail", Record(Mail)),
@@ -152,6 +154,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     webhook: Webhook = field(default_factory=Webhook)
     dialling: Dialling = field(default_factory=Dialling)
+    campaigns: Campaigns = field(default_factory=Campaigns)
     recording: Recording = field(default_factory=Recording)
     post_call: PostCall = field(default_factory=PostCall)
     mail: Mail = field(default_factory=Mail)

@@ -233,6 +233,18 @@ class Dialling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Campaigns:
+    """What all campaigns may do together; what a single one may is set with it, through the API."""
+
+    max_at_once: int = setting(
+        5,
+        Whole(1, 10000),
+        "Calls of campaigns at once; below [dialling] max_at_once the rest stays for outbound calls of other kinds.",
+    )
+    max_per_minute: int = setting(30, Whole(1, 10000), "Calls of campaigns begun within any 60 seconds.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """Recordings: stereo, the caller left, the assistant right."""
 

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from sovereign_pbx.assistants.workflow_plan import conducting
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
+from sovereign_pbx.calls.campaign_desk import DeskDialler
+from sovereign_pbx.calls.campaign_floor import Floor
+from sovereign_pbx.calls.campaign_pace import TotalPace
+from sovereign_pbx.calls.campaign_runner import CampaignRunner
+from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.calls.desk import CallDesk, Limits
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.mcp import McpServers
@@ -58,6 +64,7 @@ log = structlog.get_logger(__name__)
 
 Broke = Callable[[BaseException], None]
 
+_SETTLE_S = 5.0
 _PHRASE_BYTES = 64 * 1024 * 1024  # an hour of telephone audio
 
 
@@ -77,6 +84,7 @@ class Daemon:
             config.providers, config.given, ObjectFiles(config.state_dir), hide=config.redactor.add
         )
         self.recording_links: RecordingLinks
+        self.campaigns: Campaigns
         self.desk: CallDesk
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -139,6 +147,7 @@ class Daemon:
         )
         desk = self.desk = CallDesk(services, limits, outbound_limits(config))
         await recover(store, self._target_of, self.estate.directory, config.recordings, services.reporting)
+        self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
         if config.webhook.keep_days:
@@ -162,6 +171,7 @@ class Daemon:
             await stack.enter_async_context(serve(app, config.http.host, config.http.port, tls=tls))
         sweeping = after_the_call.sweeper(config, store, self.retention).run()
         await stack.enter_async_context(in_background(sweeping, "retention"))
+        await self._campaigning(stack, store, desk)
         stack.push_async_callback(self.pbx.stop)
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
@@ -170,6 +180,29 @@ class Daemon:
         loading = services.providers.preload(taking)  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
         return desk
+
+    async def _campaigning(self, stack: AsyncExitStack, store: SqliteStore, desk: CallDesk) -> None:
+        """Campaigns run from when calls are taken; when the last call has ended, what became of it is written."""
+        section, seconds = self.config.campaigns, asyncio.get_running_loop().time
+        runner = CampaignRunner(
+            Floor(
+                tables=store.campaigns,
+                campaigns=self.campaigns,
+                directory=self.estate.directory,
+                dialler=DeskDialler(desk, self.estate.directory),
+                call_row=store.call,
+                total=TotalPace(section.max_at_once, section.max_per_minute, seconds),
+                now=lambda: datetime.now(UTC),
+                clock=seconds,
+            )
+        )
+
+        async def run() -> None:
+            await self.ready.wait()
+            await runner.run()
+
+        await stack.enter_async_context(in_background(run(), "campaigns"))
+        stack.push_async_callback(runner.finish, _SETTLE_S)
 
     async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:
         """With a session of its own: dead receivers must not keep `assistant-request` waiting for a look-up."""
@@ -240,6 +273,7 @@ class Daemon:
             is_good_link=lambda call_id, expires, signature: self.recording_links.check(
                 call_id, expires, signature, time.time()
             ),
+            campaigns=self.campaigns,
             claims=store.claims,
             usage=UsageLog(store),
             voices=VoiceBook(self.accounts),

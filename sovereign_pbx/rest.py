@@ -19,6 +19,7 @@ from sovereign_pbx.api.resources import (
     assistants,
     byok,
     calls,
+    campaigns,
     control,
     documents,
     elsewhere,
@@ -38,6 +39,7 @@ from sovereign_pbx.api.server import make_app
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
+from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.core.events import Instructed
@@ -61,6 +63,7 @@ class Backend:
     probe: HealthProbe
     desk: Desk
     archive: Archive
+    campaigns: Campaigns
     is_good_link: calls.LinkCheck
     claims: once.Claims
     usage: usage.Usage
@@ -94,6 +97,7 @@ def _of_calls(backend: Backend) -> list[Operation]:
         *outbound.operations(backend.estate.directory, backend.desk, once.Once(backend.claims)),
         *control.operations(instruct, per_minute=backend.config.http.commands_per_minute),
         *usage.operations(backend.usage),
+        *campaigns.operations(backend.campaigns),
     ]
 
 

@@ -32,6 +32,7 @@ from sovereign_pbx.store import (
 from sovereign_pbx.store.call_queries import CallFilter, CallPage
 from sovereign_pbx.store.campaigns import CampaignTables
 from sovereign_pbx.store.claims import ClaimTable
+from sovereign_pbx.store.campaigns import CampaignTables
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.stripping import Kind
@@ -83,6 +84,7 @@ class SqliteStore:
         self._reads = asyncio.Semaphore(64)  # bounds the executor's queue; whoever comes later waits his turn
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._connection: sqlite3.Connection | None = None
+        self.campaigns = CampaignTables(self._write, self._read)
         self.campaigns = CampaignTables(self._write, self._read)
         self.claims = ClaimTable(self._write, self._read)
 

@@ -21,6 +21,7 @@ from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
+from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.recording_links import RecordingLinks
 from sovereign_pbx.calls.retention import Retention
@@ -142,6 +143,7 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
     keep = ObjectFiles(config.state_dir)
     accounts = Accounts(config.providers, config.given, keep, hide=config.redactor.add)
     kept = await asyncio.to_thread(read_kept, config.state_dir)
+    estate = Estate(keep, entries_of(config))
     desk = ScriptedDesk(config)
     links = RecordingLinks(LINK_KEY, "http://pbx.example", 7.0)
     installation = Installation(
@@ -155,7 +157,7 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
     await installation.begin()
     return rest.Backend(
         config=config,
-        estate=Estate(keep, entries_of(config)),
+        estate=estate,
         probe_mcp=scripted_probe,
         probe=ScriptedProbe(),
         desk=desk,
@@ -163,6 +165,7 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
             store, recordings=config.recordings, recording_url=lambda call_id: links.link(call_id, time.time())
         ),
         is_good_link=lambda call_id, expires, signature: links.check(call_id, expires, signature, time.time()),
+        campaigns=Campaigns(store.campaigns, estate.directory, config.dialling.rules),
         claims=store.claims,
         usage=UsageLog(store),
         voices=VoiceBook(accounts),
