@@ -46,7 +46,6 @@ class OutboundRequest:
     number: Number | None
     trunk: Trunk | None
     call_id: str = ""
-    call_id: str = ""
     campaign_id: str = ""
     lead_id: str = ""
     ring_s: float | None = None
@@ -151,11 +150,6 @@ class OutboundCall(Call):
         else:
             log.info("call.placed", trunk=self._order.trunk or None, ring_s=self._order.ring_s)
             self._settle_placed(None)
-
-    async def _surely_known(self) -> None:
-        """A campaign takes a lead whose call has no row for one that was never dialled. Raises Refused."""
-        if await self._services.store.call(self.id) is None:
-            raise Refused("store_slow", "the database has not kept the call in time")
 
     async def _surely_known(self) -> None:
         """A campaign takes a lead whose call has no row for one that was never dialled. Raises Refused."""
