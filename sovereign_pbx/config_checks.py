@@ -8,6 +8,8 @@ from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_after import check_after_the_call
+from sovereign_pbx.config_http import check_beyond
+from sovereign_pbx.config_made_checks import check_made
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
 from sovereign_pbx.config_workflows import check_workflows
@@ -28,6 +30,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_account(config, report)
     _check_patience(config, report)
     _check_listeners(config, report)
+    check_made(config, report)
     check_targets(config, report)
     check_tools(config, report)
     check_workflows(config, report)
@@ -124,10 +127,13 @@ def _check_listeners(config: "Config", report: Report) -> None:
         first = seen.setdefault((host, port), table)
         if first != table:
             report.error((*table, "port"), f"[{name}] and [{'.'.join(map(str, first))}] want the same port {port}")
-        of_asterisk = table[0] == "asterisk"
-        if not is_loopback(host) and not (of_asterisk and config.asterisk.permit):
-            remedy = "set [asterisk] permit" if of_asterisk else "put a proxy with TLS in front, or a firewall"
-            report.warn((*table, "host"), f"[{name}] listens beyond this machine, to anybody", remedy)
+        if is_loopback(host):
+            continue
+        if table == ("http",):
+            check_beyond(config, report)
+        elif not config.asterisk.permit:
+            what = f"[{name}] listens beyond this machine, to anybody"
+            report.warn((*table, "host"), what, "set [asterisk] permit")
 
 
 def _check_assistant(path: Path, assistant: Assistant, config: "Config", report: Report) -> None:

@@ -32,10 +32,12 @@ def own_entries(config: "Config", place: Callable[..., str]) -> Entries:
 
 
 def merged(config: "Config", made: Entries) -> dict[str, Any]:
-    """The parts of `config` with what the API made; where both have the same name or number, the file's counts."""
+    """The parts of `config` with what the API made; where both have the same id or number, the file's counts."""
     parts: dict[str, Any] = {"made": made}
     for kind, part in _TABLES.items():
-        parts[part] = {entry.id: entry.thing for entry in made[kind]} | dict(getattr(config, part))
+        own: Mapping[str, Any] = getattr(config, part)
+        written = {thing.id for thing in own.values()}
+        parts[part] = {entry.id: entry.thing for entry in made[kind] if entry.id not in written} | dict(own)
     taken = {normal(number.number) for number in config.numbers}
     added = tuple(entry.thing for entry in made["number"] if normal(entry.thing.number) not in taken)
     parts["numbers"] = config.numbers + added

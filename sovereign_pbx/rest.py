@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +41,7 @@ from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.config import Config
-from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.config_tls import context_of
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.provider_check import provider_problems
 
@@ -139,25 +139,4 @@ def application(backend: Backend, metrics: Metrics) -> web.Application:
 
 async def tls_of(config: Config) -> ssl.SSLContext | None:
     """The listener's certificate, None for plain HTTP. ConfigError if it can't be used."""
-    if not config.http.tls_certificate:
-        return None
-    return await asyncio.to_thread(_context, config)
-
-
-def _context(config: Config) -> ssl.SSLContext:
-    folder = config.path.parent
-    certificate, key = folder / config.http.tls_certificate, config.http.tls_key
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, folder / key if key else None, password=_no_password)
-    except (OSError, ssl.SSLError, ValueError) as exc:
-        raise ConfigError(
-            f"the TLS certificate can't be used: {getattr(exc, 'strerror', None) or exc}",
-            file=str(config.path),
-            key="http.tls_certificate",
-            remedy="both files must be PEM, fit each other, and be readable by the daemon's user; the key unencrypted",
-        ) from exc
-    return context
-
-
-_no_password: Callable[[], str] = lambda: ""  # noqa: E731 - without one OpenSSL would ask on a terminal
+    return await asyncio.to_thread(context_of, config)

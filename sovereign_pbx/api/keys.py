@@ -5,13 +5,16 @@ in the file, so that whoever still uses one is told so.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +126,18 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise ConfigError(f"the API keys can't be understood: {exc}", file=str(path), remedy=remedy) from exc
 
 
+@contextmanager
+def editing(path: Path) -> Iterator[tuple[Key, ...]]:
+    """The keys in `path`; until the block is over nobody else who asks so can change them."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = os.open(path.parent, os.O_RDONLY)  # the folder itself, so that no lock file stays behind, perhaps root's
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield read_keys(path)
+    finally:
+        os.close(folder)
+
+
 def write_keys(path: Path, keys: Iterable[Key]) -> None:
     """Replace the file as a whole, readable by the owner of its folder alone, whoever runs the command."""
     tables = [{name: value for name, value in _fields(key).items() if value} for key in keys]
@@ -151,11 +166,14 @@ def _fields(key: Key) -> dict[str, Any]:
 
 
 def _key(table: dict[str, Any]) -> Key:
-    known = {name: table[name] for name in Key.__slots__ if name in table}
-    key = Key(**{**known, "scopes": tuple(table["scopes"])})
+    known = {name: table[name] for name in Key.__slots__ if name in table and name != "scopes"}
+    if not {"name", "digest", "created_at"} <= set(known) or not all(isinstance(item, str) for item in known.values()):
+        raise ValueError("a key needs name, digest and created_at as text")
+    key = Key(**known, scopes=tuple(scope for scope in table.get("scopes", ()) if scope in SCOPES))
     for moment in (key.created_at, key.expires_at or key.created_at):
-        datetime.fromisoformat(moment)
-    if len(key.digest) != 64:
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError(f"{moment} of {key.name!r} lacks its time zone")
+    if not re.fullmatch("[0-9a-f]{64}", key.digest):
         raise ValueError(f"the digest of {key.name!r} is not a SHA-256")
     return key
 

@@ -8,6 +8,8 @@ from sovereign_pbx.cli import Invocation
 from sovereign_pbx.config import Examined, examine
 from sovereign_pbx.config_findings import Finding
 from sovereign_pbx.config_host import folder_findings, port_findings, provider_findings
+from sovereign_pbx.config_http import keys_line
+from sovereign_pbx.config_tls import tls_findings
 from sovereign_pbx.config_tools import mcp_findings
 
 
@@ -36,6 +38,7 @@ def _on_this_machine(examined: Examined, *, ports: bool) -> list[Finding]:
         return []
     config, file = examined.config, examined.path
     found = [*provider_findings(config, file), *mcp_findings(config, file), *folder_findings(config, file)]
+    found += tls_findings(config, file)
     return [*found, *port_findings(config, file)] if ports else found
 
 
@@ -53,6 +56,8 @@ def _print(examined: Examined, findings: list[Finding], *, as_json: bool) -> Non
         return
     for finding in findings:
         click.echo(str(finding))
+    if examined.config is not None and examined.config.http.enabled:
+        click.echo(keys_line(examined.config))
     click.echo(f"{examined.path}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
 
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from sovereign_pbx.api.keys import SCOPES, Key, new_key, read_keys, write_keys
+from sovereign_pbx.api.keys import SCOPES, Key, editing, new_key, read_keys, write_keys
 from sovereign_pbx.cli import CouldNotRun, Invocation
 
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_LONGEST_NAME = 100
 _AGE = re.compile(r"(\d{1,5})([dhw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -40,15 +41,14 @@ def keys() -> None:
 @click.pass_obj
 def create(invocation: Invocation, name: str, scopes: tuple[str, ...], expires: str | None, quiet: bool) -> None:
     """Make a key called NAME and print it, this once."""
-    path = invocation.config().keys
-    present = read_keys(path)
-    if not _NAME.fullmatch(name):
-        raise CouldNotRun("a key's name has 1 to 100 printable characters")
-    if any(key.name == name and not key.revoked_at for key in present):
-        raise CouldNotRun(f"there is a key {name!r} already; choose another name, or revoke it first")
-    now = datetime.now(UTC)
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise CouldNotRun(f"a key's name has 1 to {_LONGEST_NAME} printable characters")
+    path, now = invocation.config().keys, datetime.now(UTC)
     token, key = new_key(name, scopes or ("admin",), now=now, expires_at=_expiry(expires, now))
-    write_keys(path, [*present, key])
+    with editing(path) as present:
+        if any(other.name == name and not other.revoked_at for other in present):
+            raise CouldNotRun(f"there is a key {name!r} already; choose another name, or revoke it first")
+        write_keys(path, [*present, key])
     click.echo(token)
     if not quiet:
         click.echo(f"This is the key {name!r} ({', '.join(key.scopes)}). It is not shown again.", err=True)
@@ -68,7 +68,9 @@ def list_keys(invocation: Invocation, as_json: bool) -> None:
     for key in present:
         shown = _shown(key, now)
         until = f" until {key.expires_at}" if key.expires_at and not key.revoked_at else ""
-        table.add_row(key.name, f"…{key.hint}", ", ".join(key.scopes), key.created_at, f"{shown['state']}{until}")
+        table.add_row(
+            escape(key.name), f"…{key.hint}", ", ".join(key.scopes), key.created_at, f"{shown['state']}{until}"
+        )
     Console().print(table if present else "There are no keys; make one with `sovereign-pbx keys create NAME`.")
 
 
@@ -78,15 +80,16 @@ def list_keys(invocation: Invocation, as_json: bool) -> None:
 def revoke(invocation: Invocation, name: str) -> None:
     """Make the key called NAME worthless, within a second and for good."""
     path = invocation.config().keys
-    present = read_keys(path)
-    if not any(key.name == name and not key.revoked_at for key in present):
-        raise CouldNotRun(f"there is no key {name!r} that could be revoked; `sovereign-pbx keys list` shows them")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    revoked = [
-        dataclasses.replace(key, revoked_at=now) if key.name == name and not key.revoked_at else key for key in present
-    ]
-    write_keys(path, revoked)
+    with editing(path) as present:
+        if not any(key.name == name and not key.revoked_at for key in present):
+            raise CouldNotRun(f"there is no key {name!r} that could be revoked; `sovereign-pbx keys list` shows them")
+        write_keys(path, [_revoked(key, now) if key.name == name else key for key in present])
     click.echo(f"The key {name!r} is revoked.")
+
+
+def _revoked(key: Key, now: str) -> Key:
+    return key if key.revoked_at else dataclasses.replace(key, revoked_at=now)
 
 
 def _expiry(age: str | None, now: datetime) -> datetime | None:

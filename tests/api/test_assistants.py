@@ -76,7 +76,7 @@ def test_what_is_not_given_has_the_defaults_of_the_contract(tmp_path: Path) -> N
                 assert made.pop(name)
             given = {"name": "Desk", "is_active": True, "metadata": {}}
             off = ("autonomous_silence_handling", "voicemail_detection", "gdpr_mode")
-            assert made == {name: None for name in made} | given | {name: False for name in off}
+            assert made == dict.fromkeys(made) | given | dict.fromkeys(off, False)
             assert len(made) == 21
 
     asyncio.run(run())
