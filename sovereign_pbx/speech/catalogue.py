@@ -3,6 +3,7 @@
 Modules are imported when a provider is first built: an installation without Deepgram never loads it.
 """
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -116,7 +117,8 @@ async def voices_of(provider: str, account: Block) -> list[ListedVoice]:
     """The voices that a provider has for this account or on this machine; none where it is not set up.
 
     Raises ProviderError, or ConfigError."""
-    list_voices: Callable[[Block], Awaitable[list[ListedVoice]]] = _load(_VOICE_LISTS[provider])
+    list_voices: Callable[[Block], Awaitable[list[ListedVoice]]]
+    list_voices = await asyncio.to_thread(_load, _VOICE_LISTS[provider])
     return await list_voices(account)
 
 
