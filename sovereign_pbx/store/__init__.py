@@ -45,6 +45,25 @@ class Besides:
 NONE_LEFT_OUT = Besides()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a look through what is due has come to."""
+
+    due_at: str = ""
+    seq: int = 0
+
+
+START = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What is due of a part of the outbox, and where the next part begins; None: that was the last."""
+
+    found: list[Due]
+    after: Place | None
+
+
 @dataclass(slots=True, kw_only=True)
 class CallRow:
     """A call as stored: the contract's call object (§5.3) and what the administrator wants to see beside it."""
@@ -101,9 +120,10 @@ class Store(Protocol):
     async def unfinished(self) -> list[CallRow]:
         """Calls without an end: what a daemon that was killed left behind."""
 
-    async def due(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
-        """Webhooks to deliver now: at most one a call (the oldest undelivered), none that waits for its back-off,
-        none of `besides`. Receivers take turns: servers, and on each server its paths."""
+    async def due(self, now: str, after: Place = START, *, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> Slice:
+        """Webhooks to deliver now, of the slice that begins after `after`: at most one a call (the oldest
+        undelivered), none that waits for its back-off, none of `besides`, `limit` at most. Receivers take turns in it:
+        servers, and on each server its paths. A slice takes milliseconds, however much waits."""
 
     async def outbox_end(self) -> int:
         """The position of the last webhook that was written, for `due_since`."""

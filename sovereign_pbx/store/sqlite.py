@@ -18,6 +18,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 from sovereign_pbx.core.values import Message, TurnRecord
 from sovereign_pbx.store import (
     NONE_LEFT_OUT,
+    START,
     Besides,
     CallRow,
     Due,
@@ -189,8 +190,8 @@ class SqliteStore:
     async def unfinished(self) -> list[CallRow]:
         return await self._read(reading.unfinished)
 
-    async def due(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
-        return await self._read(outbox.due, now, limit, besides)
+    async def due(self, now: str, after: Place = START, *, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> Slice:
+        return await self._read(outbox.due, now, after, limit, besides)
 
     async def outbox_end(self) -> int:
         return await self._read(outbox.end)

@@ -1,26 +1,30 @@
 """What may be sent next, as far as it has been read from the outbox.
 
-The whole outbox is looked through at a bounded share of the reader's time: with ten thousand webhooks waiting for a
-dead receiver that takes a tenth of a second. In between only the news are read, by position: what was written since,
-and what follows in calls whose last webhook has just been settled. So a backlog delays nobody's fresh webhook.
+The outbox is looked through slice by slice, a few milliseconds of the store's time each. In between, and longer by far
+after a round of many slices, nothing but the news are read: what was written since, and what follows in calls whose
+last webhook has just been settled. So ten thousand webhooks that wait for a dead receiver delay nobody's fresh one.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
 import structlog
 
-from sovereign_pbx.store import Due, Store
+from sovereign_pbx.store import START, Due, Store
 from sovereign_pbx.store.rows import lane_of, origin_of
 from sovereign_pbx.webhooks.envelope import utc_text
 from sovereign_pbx.webhooks.lanes import Lanes
 
 log = structlog.get_logger(__name__)
 
-_READ = 128  # webhooks in memory, their bodies with them; the rest stays where it is
-_REST = 4  # times as long as a look through everything took, until the next
+_READ = 128  # webhooks read at once
+_KEPT = 256  # webhooks in memory, their bodies with them; the rest stays where it is
+_KEPT_OF_LANE = 16  # of these for one path: more than it has places
+_REST = 4  # times as long as a slice took, until the next
+_LONG_REST = 20  # times as long as a round of several slices took, until the next round
 
 
 class Backlog:
@@ -32,9 +36,11 @@ class Backlog:
         self._found: dict[str, Due] = {}
         self._settled: set[str] = set()  # webhooks that ended while the store was being asked: its answer is older
         self._moved: set[str] = set()  # calls whose next webhook may be due
-        self._end = 0  # position in the outbox up to which everything has been looked at
+        self._end = 0  # position in the outbox up to which there is no news
+        self._after = START  # how far the look through everything has come
+        self._spent_s = 0.0  # on this round
         self._again_at = 0.0
-        self._partial = False  # the last look was for the news only
+        self._complete = False  # the last look was through everything
 
     async def look(self, now: datetime, held: Collection[str]) -> None:
         """Read what has become due, without `held`. Raises nothing: whatever is wrong with the store may pass."""
@@ -42,33 +48,49 @@ class Backlog:
         moved, self._moved = self._moved, set()
         try:
             end = await self._store.outbox_end()
-            if _time() >= self._again_at:
-                found = await self._everything(now, held)
-                self._found.clear()
-                self._partial = False
-            else:
-                self._partial = True
-                found = await self._store.due_since(utc_text(now), self._end, moved, _READ)
+            self._complete = False
+            found = await self._slice(now, held) if _time() >= self._again_at else []
+            if not self._complete:
+                found = [*await self._store.due_since(utc_text(now), self._end, moved, _READ), *found]
         except Exception as exc:  # ending the deliverer's task would lose every later webhook
             log.warning("outbox_unreadable", error=str(exc))
             self._moved |= moved
             return
         self._end = end
-        for one in found[: 2 * _READ - len(self._found)]:
-            if one.outgoing.webhook_id not in self._settled and one.outgoing.webhook_id not in held:
-                self._found[one.outgoing.webhook_id] = one
+        begun = self._settled | set(held)
+        self._keep([one for one in found if one.outgoing.webhook_id not in begun], now)
 
-    async def _everything(self, now: datetime, held: Collection[str]) -> list[Due]:
-        began = _time()
+    async def _slice(self, now: datetime, held: Collection[str]) -> list[Due]:
+        began, start = _time(), self._after
         besides = replace(self._lanes.closed(now.timestamp()), webhook_ids=list(held))
-        found = await self._store.due(utc_text(now), _READ, besides)
-        ended = _time()
-        self._again_at = ended + (ended - began) * _REST
-        return found
+        found = await self._store.due(utc_text(now), start, limit=_READ, besides=besides)
+        took_s = _time() - began
+        self._spent_s += took_s
+        self._complete = start == START and found.after is None
+        if found.after is None:
+            self._again_at = _time() + (took_s * _REST if self._complete else self._spent_s * _LONG_REST)
+            self._after, self._spent_s = START, 0.0
+        else:
+            self._again_at, self._after = _time() + took_s * _REST, found.after
+        if self._complete:
+            self._found.clear()
+        return found.found
+
+    def _keep(self, found: list[Due], now: datetime) -> None:
+        """What was read goes to the rest. What can't be sent soon makes room: it will be read again."""
+        resting = self._lanes.resting(now.timestamp())
+        merged = {**self._found, **{one.outgoing.webhook_id: one for one in found}}
+        room, kept = Counter[str](), list[Due]()
+        for one in merged.values():
+            room[lane(one)] += 1
+            if lane(one) not in resting and room[lane(one)] <= _KEPT_OF_LANE:
+                kept.append(one)
+        fair = self._lanes.fairly(kept, lane=lane, origin=origin)[:_KEPT]
+        self._found = {one.outgoing.webhook_id: one for one in fair}
 
     def take(self, now: datetime) -> Iterator[Due]:
         """The ones that find a place, which is theirs then; the least served receivers first."""
-        for one in self._lanes.fairly(list(self._found.values()), lane=lane, origin=origin):
+        for one in list(self._found.values()):
             if self._lanes.enter(lane(one), origin(one), now.timestamp()):
                 del self._found[one.outgoing.webhook_id]
                 yield one
@@ -79,9 +101,9 @@ class Backlog:
         self._moved.add(one.outgoing.call_id)
 
     @property
-    def complete_in_s(self) -> float:
-        """When everything may be looked through again, if that is owed: 0 if it has just been."""
-        return max(0.001, self._again_at - _time()) if self._partial else 0.0
+    def goes_on_in_s(self) -> float | None:
+        """When the next slice is to be read, where there is one; None once everything has been looked through."""
+        return None if self._complete else max(0.001, self._again_at - _time())
 
 
 def _time() -> float:

@@ -129,7 +129,7 @@ class Deliverer:
                         self._held.add(due.outgoing.webhook_id)
                         attempts.create_task(self._attempt(due))
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(self._poll_s, self._backlog.complete_in_s or self._poll_s)):
+                    async with asyncio.timeout(min(self._poll_s, self._backlog.goes_on_in_s or self._poll_s)):
                         await self._woken.wait()
 
     # --- one of them

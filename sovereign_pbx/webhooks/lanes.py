@@ -117,11 +117,14 @@ class Lanes:
 
     def closed(self, now: float) -> Besides:
         """The lanes and origins of which nothing can be taken now, so that nobody reads their webhooks in vain."""
-        resting = {lane for lane, trouble in self._troubles.items() if trouble.until > now}
         busy = [(lane, server, places) for server in self._servers.values() for lane, places in server.by_owner.items()]
         full = {lane for lane, server, places in busy if places >= self._most(lane) or not server.has_room(lane)}
         origins = {origin for origin, server in self._servers.items() if not self._has_any(origin, server)}
-        return Besides(lanes=resting | full, origins=origins)
+        return Besides(lanes=self.resting(now) | full, origins=origins)
+
+    def resting(self, now: float) -> set[str]:
+        """The lanes that are left alone because they failed."""
+        return {lane for lane, trouble in self._troubles.items() if trouble.until > now}
 
     def fairly(self, found: Iterable[T], *, lane: Callable[[T], str], origin: Callable[[T], str]) -> list[T]:
         """`found` with the least served first: among servers, and among the paths of each."""

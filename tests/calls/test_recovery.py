@@ -50,7 +50,7 @@ async def recovered(
         found = await store.call(row.id)
         assert found is not None
         told = []
-        while due := await store.due("9999"):
+        while due := (await store.due("9999")).found:
             told += [one.outgoing for one in due]
             for one in due:
                 await store.delivered(one.outgoing.webhook_id, LAST_SIGN)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from sovereign_pbx.cli import cli
 from sovereign_pbx.commands.database import as_owner_of
-from sovereign_pbx.store import NONE_LEFT_OUT, CallRow, Outgoing, outbox, schema
+from sovereign_pbx.store import NONE_LEFT_OUT, START, CallRow, Outgoing, outbox, schema
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks import signing
 from sovereign_pbx.webhooks.delivery import Deliverer
@@ -60,7 +60,7 @@ def listed(database: Path, *arguments: str) -> list[str]:
 
 def due(database: Path) -> list[str]:
     with closing(schema.connect_observer(database)) as connection:
-        found = outbox.due(connection, AT, 64, NONE_LEFT_OUT)
+        found = outbox.due(connection, AT, START, 64, NONE_LEFT_OUT).found
         return [one.outgoing.webhook_id for one in found]
 
 
@@ -128,7 +128,7 @@ def test_one_that_was_delivered_is_not_sent_again(database: Path) -> None:
 def test_what_was_put_back_is_tried_as_long_as_a_new_one(database: Path) -> None:
     invoke(database, "retry", "a-end")
     with closing(schema.connect_observer(database)) as connection:
-        (one,) = outbox.due(connection, AT, 64, NONE_LEFT_OUT)
+        (one,) = outbox.due(connection, AT, START, 64, NONE_LEFT_OUT).found
         written = connection.execute("SELECT created_at FROM outbox WHERE webhook_id = 'a-end'").fetchone()[0]
     assert one.attempts == 0 and one.created_at >= written
 

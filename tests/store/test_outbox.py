@@ -16,7 +16,7 @@ NINE = "2026-11-20T09:00:00.000Z"
 
 
 async def due_ids(store: SqliteStore, now: str = EIGHT, limit: int = 64) -> list[str]:
-    return [due.outgoing.webhook_id for due in await store.due(now, limit)]
+    return [due.outgoing.webhook_id for due in (await store.due(now, limit=limit)).found]
 
 
 def test_only_the_oldest_undelivered_webhook_of_a_call_is_due(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_postponed_webhook_waits_and_holds_back_the_later_ones_of_its_call(tmp
         await store.postpone("w1", NINE, "status 500")
         assert await due_ids(store, EIGHT) == []
         assert await due_ids(store, NINE) == ["w1"]
-        assert [due.attempts for due in await store.due(NINE)] == [1]
+        assert [due.attempts for due in (await store.due(NINE)).found] == [1]
 
     with_store(tmp_path, use)
 

@@ -167,7 +167,7 @@ def test_everything_is_still_there_after_reopening(tmp_path: Path) -> None:
 
     async def read(store: SqliteStore) -> None:
         assert await store.turns("c1") == [turn()]
-        assert [due.outgoing for due in await store.due(AT)] == [outgoing("w1")]
+        assert [due.outgoing for due in (await store.due(AT)).found] == [outgoing("w1")]
 
     with_store(tmp_path, write)
     with_store(tmp_path, read)

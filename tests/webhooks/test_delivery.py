@@ -14,7 +14,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign_pbx.store import NONE_LEFT_OUT, Besides, CallRow, Due, Outgoing
+from sovereign_pbx.store import NONE_LEFT_OUT, START, Besides, CallRow, Outgoing, Place, Slice
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks.delivery import Attempt, Deliverer, Patience
@@ -75,10 +75,10 @@ class Bench:
         """A look that began later has ended, and so have the attempts it led to."""
         return self.looks_ended > begun and not self.deliverer._held
 
-    async def look(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
+    async def look(self, now: str, after: Place = START, *, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> Slice:
         """Stands before the store's `due` and counts."""
         self.looks_begun += 1
-        found = await type(self.store).due(self.store, now, limit, besides)
+        found = await type(self.store).due(self.store, now, after, limit=limit, besides=besides)
         self.looks_ended += 1
         return found
 
@@ -262,9 +262,11 @@ def test_an_answer_of_the_store_that_is_out_of_date_sends_nothing_twice(
             await b.enqueue("c1", receiver.url, "status-update")
             await until(lambda: len(receiver.got) == 1)
 
-            async def late(now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
-                found = await b.look(now, limit)
-                if found:  # still due when it was read; delivered before the answer arrives
+            async def late(
+                now: str, after: Place = START, *, limit: int = 64, besides: Besides = NONE_LEFT_OUT
+            ) -> Slice:
+                found = await b.look(now)
+                if found.found:  # still due when it was read; delivered before the answer arrives
                     release.set()
                     await until(lambda: len(b.attempts) == 1 and not b.deliverer._held)
                 return found

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import WebhookError
-from sovereign_pbx.store import NONE_LEFT_OUT, Besides, Due, Outgoing
+from sovereign_pbx.store import NONE_LEFT_OUT, START, Besides, Due, Outgoing, Place, Slice
 from sovereign_pbx.store.rows import lane_of, origin_of
 from sovereign_pbx.testing import virtual_time
 from sovereign_pbx.webhooks import delivery
@@ -64,17 +64,19 @@ class Outbox:
     def add(self, outgoing: Outgoing) -> None:
         self.rows[outgoing.webhook_id] = Row(outgoing, utc_text(now()))
 
-    async def due(self, now: str, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> list[Due]:
+    async def due(self, now: str, after: Place = START, *, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> Slice:
+        """Slices of seven calls' webhooks."""
+        rows = self._first_of_calls(now)
+        part = rows[after.seq : after.seq + 7]
         found = [
-            row
-            for row in self._first_of_calls(now)
+            Due(outgoing=row.outgoing, attempts=row.attempts, created_at=row.created_at)
+            for row in part
             if row.outgoing.webhook_id not in besides.webhook_ids
             and lane_of(row.outgoing.url) not in besides.lanes
             and origin_of(row.outgoing.url) not in besides.origins
         ]
-        answer = [Due(outgoing=row.outgoing, attempts=row.attempts, created_at=row.created_at) for row in found]
         await self._take_time()
-        return answer[:limit]
+        return Slice(found=found[:limit], after=Place("", after.seq + 7) if len(part) == 7 else None)
 
     async def outbox_end(self) -> int:
         end = len(self.rows)
