@@ -74,12 +74,16 @@ class Backend:
 
 def operations_of(backend: Backend) -> list[Operation]:
     """Every operation of the contract."""
+
+    def org_id() -> str:
+        return backend.installation.id
+
     operations = [
         *assistants.operations(backend.estate, lambda fields: provider_problems(fields, backend.accounts)),
         *numbers.operations(backend.estate),
-        *trunks.operations(backend.estate),
-        *templates.operations(backend.estate),
-        *mcp_servers.operations(backend.estate, backend.probe_mcp),
+        *trunks.operations(backend.estate, org_id),
+        *templates.operations(backend.estate, org_id),
+        *mcp_servers.operations(backend.estate, org_id, backend.probe_mcp),
         *workflows.operations(backend.estate),
         *_of_calls(backend),
         *_of_the_installation(backend),

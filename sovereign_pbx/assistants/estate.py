@@ -2,19 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.mcp_server import McpServer
-from sovereign_pbx.assistants.model import Assistant, identifier_of
+from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.shelf import Entry, Keep, Shelf
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow import Workflow
 
 T = TypeVar("T")
-
-ORGANIZATION_ID: Final = identifier_of("organization")
-"""`org_id` of every object: an installation is one organisation, and which one follows from the key (contract §1)."""
 
 
 class Estate:

@@ -19,6 +19,8 @@ T = TypeVar("T")
 Fields = Mapping[str, Any]
 Read = Callable[[Fields, tuple[str | int, ...], Report], Any]
 Show = Callable[[Entry[T], Asked], dict[str, Any]]
+OrgId = Callable[[], str]
+"""The id of this installation, which is `org_id` of what it has."""
 
 SERVER_OWNED = ("id", "org_id", "created_at", "updated_at")
 """What only the daemon says. Clients send it back with the rest of an object; it is not looked at."""

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from sovereign_pbx.api.errors import conflict, invalid
 from sovereign_pbx.api.operation import Asked, Operation
-from sovereign_pbx.api.resources.crud import SERVER_OWNED, Resource, in_use
+from sovereign_pbx.api.resources.crud import SERVER_OWNED, OrgId, Resource, in_use
 from sovereign_pbx.api.resources.references import users_of_mcp_server
 from sovereign_pbx.api.schema import COUNT, FLAG, LIST, MAYBE_TIME, STRING, object_schema
-from sovereign_pbx.assistants.estate import ORGANIZATION_ID, Estate
+from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.kinds import MCP_SERVERS
 from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.assistants.problem import Problem
@@ -51,7 +51,7 @@ TESTED = object_schema(
 """What a test gives."""
 
 
-def operations(estate: Estate, probe: Probe) -> list[Operation]:
+def operations(estate: Estate, org_id: OrgId, probe: Probe) -> list[Operation]:
     """List, make, get, change, delete and test servers."""
 
     async def check(entry: Entry[McpServer], before: Entry[McpServer] | None, asked: Asked) -> None:
@@ -74,7 +74,7 @@ def operations(estate: Estate, probe: Probe) -> list[Operation]:
         shelf=estate.mcp_servers,
         body=BODY,
         read=MCP_SERVERS.read,
-        show=show,
+        show=lambda entry, asked: show(entry, org_id()),
         schema=SCHEMA,
         check=check,
         removing=unused,
@@ -86,12 +86,12 @@ def operations(estate: Estate, probe: Probe) -> list[Operation]:
     return [*resource.operations(), _test(test)]
 
 
-def show(entry: Entry[McpServer], asked: Asked) -> dict[str, Any]:
+def show(entry: Entry[McpServer], org_id: str) -> dict[str, Any]:
     """The REST object."""
     server = entry.thing
     return {
         "id": entry.id,
-        "org_id": ORGANIZATION_ID,
+        "org_id": org_id,
         "name": server.name,
         "url": server.url,
         "transport": server.transport,

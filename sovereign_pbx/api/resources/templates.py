@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sovereign_pbx.api.operation import Asked, Operation
-from sovereign_pbx.api.resources.crud import Fields, Resource, in_use, may_see_secrets, plain, told
+from sovereign_pbx.api.resources.crud import Fields, OrgId, Resource, in_use, may_see_secrets, plain, told
 from sovereign_pbx.api.schema import COUNT, LIST, MAYBE_TIME, OBJECT, STRING, TEXT, object_schema
 from sovereign_pbx.assistants.blocks import DESTINATION, FUNCTION, ORDER_SCHEMA, SERVER, TOOL
-from sovereign_pbx.assistants.estate import ORGANIZATION_ID, Estate
+from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.kinds import ANALYSIS_TEMPLATES, TOOL_TEMPLATES
 from sovereign_pbx.assistants.public import without_secrets
 from sovereign_pbx.assistants.shape import Flag, Opaque, Text, Url
@@ -56,7 +56,7 @@ ANALYSIS_SCHEMA = object_schema(
 )
 
 
-def operations(estate: Estate) -> list[Operation]:
+def operations(estate: Estate, org_id: OrgId) -> list[Operation]:
     """List, make, get, change and delete templates of both kinds."""
 
     async def unused(entry: Entry[Template]) -> None:
@@ -72,7 +72,7 @@ def operations(estate: Estate) -> list[Operation]:
         shelf=estate.tool_templates,
         body=TOOL_BODY,
         read=TOOL_TEMPLATES.read,
-        show=show_tool,
+        show=lambda entry, asked: show_tool(entry, org_id(), asked),
         schema=TOOL_SCHEMA,
         fields_of=_tool_fields,
     )
@@ -85,7 +85,7 @@ def operations(estate: Estate) -> list[Operation]:
         shelf=estate.analysis_templates,
         body=ANALYSIS_TEMPLATE,
         read=ANALYSIS_TEMPLATES.read,
-        show=show_analysis,
+        show=lambda entry, asked: show_analysis(entry, org_id()),
         schema=ANALYSIS_SCHEMA,
         fields_of=_analysis_fields,
         removing=unused,
@@ -93,18 +93,18 @@ def operations(estate: Estate) -> list[Operation]:
     return [*tools.operations(), *analyses.operations()]
 
 
-def show_tool(entry: Entry[Template], asked: Asked) -> dict[str, Any]:
+def show_tool(entry: Entry[Template], org_id: str, asked: Asked) -> dict[str, Any]:
     """The REST object; its secret for keys that could change it."""
     config = entry.thing["tool_config"]
     shown = plain(config) if may_see_secrets(entry, asked) else without_secrets(TOOL, config)
-    return {**_head(entry), "tool_type": entry.thing["tool_type"], "tool_config": shown, **_stamps(entry)}
+    return {**_head(entry, org_id), "tool_type": entry.thing["tool_type"], "tool_config": shown, **_stamps(entry)}
 
 
-def show_analysis(entry: Entry[Template], asked: Asked) -> dict[str, Any]:
+def show_analysis(entry: Entry[Template], org_id: str) -> dict[str, Any]:
     """The REST object."""
     kept = {name: entry.thing[name] for name in ("messages", "min_messages_threshold") if name in entry.thing}
     return {
-        **_head(entry),
+        **_head(entry, org_id),
         **_prompts(entry.thing),
         "schema": entry.thing["schema"],
         **kept,
@@ -112,9 +112,9 @@ def show_analysis(entry: Entry[Template], asked: Asked) -> dict[str, Any]:
     }
 
 
-def _head(entry: Entry[Template]) -> dict[str, Any]:
+def _head(entry: Entry[Template], org_id: str) -> dict[str, Any]:
     description = entry.thing.get("description")
-    return {"id": entry.id, "org_id": ORGANIZATION_ID, "name": entry.thing["name"], "description": description}
+    return {"id": entry.id, "org_id": org_id, "name": entry.thing["name"], "description": description}
 
 
 def _stamps(entry: Entry[Template]) -> dict[str, Any]:

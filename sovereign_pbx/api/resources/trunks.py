@@ -7,11 +7,11 @@ outbound_number, auth_…`; and `provider, address, auth_…, transport`, which 
 from typing import Any
 
 from sovereign_pbx.api.errors import invalid
-from sovereign_pbx.api.operation import Asked, Operation
-from sovereign_pbx.api.resources.crud import Fields, Resource, in_use
+from sovereign_pbx.api.operation import Operation
+from sovereign_pbx.api.resources.crud import Fields, OrgId, Resource, in_use
 from sovereign_pbx.api.resources.references import numbers_with, told_numbers
 from sovereign_pbx.api.schema import FLAG, MAYBE_TIME, STRING, TEXT, object_schema
-from sovereign_pbx.assistants.estate import ORGANIZATION_ID, Estate
+from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.kinds import TRUNKS
 from sovereign_pbx.assistants.problem import Problem
 from sovereign_pbx.assistants.shape import Choice, Flag, Text, Whole
@@ -71,7 +71,7 @@ SCHEMA = object_schema(
 """A trunk, as it is answered: never with its password."""
 
 
-def operations(estate: Estate) -> list[Operation]:
+def operations(estate: Estate, org_id: OrgId) -> list[Operation]:
     """List, make, get and delete trunks; the contract has no change of one."""
 
     async def unused(entry: Entry[Trunk]) -> None:
@@ -87,7 +87,7 @@ def operations(estate: Estate) -> list[Operation]:
         shelf=estate.trunks,
         body=BODY,
         read=TRUNKS.read,
-        show=show,
+        show=lambda entry, asked: show(entry, org_id()),
         schema=SCHEMA,
         fields_of=_fields_of,
         removing=unused,
@@ -95,13 +95,13 @@ def operations(estate: Estate) -> list[Operation]:
     ).operations()
 
 
-def show(entry: Entry[Trunk], asked: Asked) -> dict[str, Any]:
+def show(entry: Entry[Trunk], org_id: str) -> dict[str, Any]:
     """The REST object."""
     trunk = entry.thing
     kept = {name: entry.fields[name] for name in ("inbound_addresses", "outbound_number") if name in entry.fields}
     return {
         "id": entry.id,
-        "org_id": ORGANIZATION_ID,
+        "org_id": org_id,
         "name": trunk.name,
         "provider": trunk.provider or None,
         "address": trunk.address or None,
