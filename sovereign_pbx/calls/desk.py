@@ -128,7 +128,8 @@ class CallDesk:
         """Call somebody; the call's id, as soon as the PBX has taken the order.
 
         Raises Refused, and nobody is called: `destination_not_allowed`, `dialling_limit_reached`, `too_many_calls`,
-        `assistant_inactive`, `number_inactive`, `trunk_inactive`, `trunk_unknown`, `pbx_unavailable`, `shutting_down`.
+        `assistant_inactive`, `number_inactive`, `trunk_inactive`, `trunk_unknown`, `pbx_unavailable`, `shutting_down`,
+        `already_placed`.
         """
         if self._closing:
             raise Refused("shutting_down", "the daemon is ending and takes no more calls")
@@ -136,6 +137,8 @@ class CallDesk:
         order, trunk = self._placing.order(request, len(outbound))
         if self._is_full() or not self._has_room_for(request.assistant):
             raise Refused("too_many_calls", "there are as many calls as [limits] allow, in all or of this assistant")
+        if order.call_id in self._calls or order.call_id in self._finished:
+            raise Refused("already_placed", f"the call {order.call_id} has been placed already")
         self._placing.count()
         call = OutboundCall(request, order, trunk, self._services, self._admits)
         self._adopt(call)

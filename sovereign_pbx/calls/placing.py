@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sovereign_pbx.assistants.dialling import normal
 from sovereign_pbx.assistants.directory import ANY_NUMBER
@@ -49,7 +49,7 @@ class Placing:
         self._services.pbx.check_outbound()
         self._check_limits(at_once)
         order = DialOrder(
-            call_id=request.call_id or str(uuid4()),
+            call_id=str(UUID(request.call_id)) if request.call_id else str(uuid4()),
             destination=normal(request.destination),
             trunk=trunk.pbx_name if trunk is not None else "",
             caller_id=self._caller_id(request),

@@ -73,6 +73,40 @@ def asterisk(
 
 
 @dialplan.command()
+@click.option("--with-secrets", is_flag=True, help="Print passwords, which are *** otherwise.")
+@click.option(
+    "--context", metavar="NAME", default="sovereign", show_default=True, help="Context that their calls are sent to."
+)
+@click.pass_obj
+def trunks(invocation: Invocation, with_secrets: bool, context: str) -> None:
+    """Print pjsip.conf sections for the configured trunks, as a proposal.
+
+    \b
+      sovereign-pbx dialplan trunks --with-secrets > /etc/asterisk/pjsip_sovereign.conf
+      chmod 640 /etc/asterisk/pjsip_sovereign.conf; chgrp asterisk /etc/asterisk/pjsip_sovereign.conf
+      asterisk -rx "pjsip reload"       after #include pjsip_sovereign.conf in pjsip.conf
+    """
+    from sovereign_pbx.pbx.asterisk.pjsip_trunks import MASK, print_trunks, trunk_section
+
+    config = invocation.config()
+    if not config.trunks:
+        raise CouldNotRun("the configuration names no trunks: add a [trunks.NAME] table (docs/asterisk.md)")
+    sections = [
+        trunk_section(
+            name=trunk.pbx_name,
+            address=trunk.address,
+            transport=trunk.transport,
+            username=trunk.auth_username,
+            password=str(trunk.auth_password) if with_secrets or not trunk.auth_password else MASK,
+            context=context,
+            active=trunk.is_active,
+        )
+        for trunk in config.trunks.values()
+    ]
+    click.echo(print_trunks(sections), nl=False)
+
+
+@dialplan.command()
 def freeswitch() -> None:
     """Not in this release, which takes calls from Asterisk only."""
     raise CouldNotRun("FreeSWITCH is not in this release, which takes calls from Asterisk only")

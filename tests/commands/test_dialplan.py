@@ -92,6 +92,56 @@ def test_the_help_teaches_to_copy_to_include_and_to_reload() -> None:
     assert text.index("> /etc/asterisk/") < text.index("#include") < text.index("dialplan reload")
 
 
+TRUNKS = """
+[trunks.carrier]
+name = "My Carrier"
+address = "sip.example.com:5062"
+transport = "tls"
+auth_username = "user"
+auth_password = "pass-word-1"
+[trunks.plain]
+address = "192.0.2.7"
+[trunks.old]
+is_active = false
+address = "192.0.2.8"
+"""
+
+
+def trunks(folder: Path, text: str, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["dialplan", "trunks", "-c", written(folder, text), *options])
+
+
+def test_trunks_are_printed_for_pjsip_with_passwords_masked(tmp_path: Path) -> None:
+    result = trunks(tmp_path, TRUNKS)
+    assert result.exit_code == 0
+    assert "[My-Carrier]\ntype = endpoint\ncontext = sovereign\ntransport = transport-tls\n" in result.stdout
+    assert "contact = sip:sip.example.com:5062\\;transport=tls\n" in result.stdout
+    assert "username = user\npassword = ***\n" in result.stdout
+    assert "pass-word-1" not in result.output
+    assert "[plain]\ntype = identify\nendpoint = plain\nmatch = 192.0.2.7\n" in result.stdout
+    assert "; old is not active" in result.stdout and "192.0.2.8" not in result.stdout
+
+
+def test_passwords_are_printed_when_asked_for(tmp_path: Path) -> None:
+    assert "password = pass-word-1\n" in trunks(tmp_path, TRUNKS, "--with-secrets").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[trunks.a]\n", "address: is missing"),
+        ('[trunks.a]\naddress = "host\\n[x]"\n', "address"),
+        ('[trunks.a]\naddress = "host"\nauth_username = "a;b"\n', "auth_username"),
+        ('[trunks.a]\naddress = "host"\nauth_username = "a"\nauth_password = "b\\nc-secret"\n', "auth_password"),
+        ("", "names no trunks"),
+    ],
+)
+def test_what_does_not_belong_into_pjsip_conf_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    result = trunks(tmp_path, text, "--with-secrets")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr and "c-secret" not in result.stderr
+
+
 def test_freeswitch_is_not_in_this_release() -> None:
     result = CliRunner().invoke(cli, ["dialplan", "freeswitch"])
     assert result.exit_code == 2

@@ -9,6 +9,7 @@ import pytest
 from sovereign_pbx.commands.doctor import asterisk, call
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.config import examine
+from sovereign_pbx.pbx.asterisk.dialplan import render
 from sovereign_pbx.testing.asterisk import AmiAccount
 from sovereign_pbx.testing.providers.deepgram import Utterance
 from tests.calls.house import assistant, play
@@ -134,6 +135,36 @@ def test_a_dialplan_that_somebody_has_changed_is_a_warning(asterisk_root: Path, 
             found = await it.examine(call=False)
             assert found.of("dialplan") == "warning"
             assert "not the one that this version prints" in found.says("dialplan")
+
+    play(scene())
+
+
+ALLOWING: dict[str, Any] = {"dialling": {"allow": ["+31*"]}}
+
+
+def test_where_calls_are_to_be_placed_the_right_to_do_so_is_looked_for(asterisk_root: Path, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with clinic(asterisk_root, tmp_path, write="call,reporting", **ALLOWING) as it:
+            found = await it.examine(call=False)
+            assert found.of("asterisk rights") == "warning"
+            assert "may not place any" in found.says("asterisk rights")
+            assert "[sovereign]: write = call,originate,reporting" in found.says("asterisk rights")
+
+    play(scene())
+
+
+def test_where_calls_are_to_be_placed_their_context_is_looked_for(asterisk_root: Path, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with clinic(asterisk_root, tmp_path, **ALLOWING) as it:
+            assert (await it.examine(call=False)).of("dialplan") == "ok"
+            agi, audio = it.house.daemon.pbx.agi_address, it.house.daemon.pbx.audiosocket_address
+            text = await asyncio.to_thread(render, agi=f"{agi[0]}:{agi[1]}", audiosocket=f"{audio[0]}:{audio[1]}")
+            await it.asterisk.replace_dialplan(text.replace("[sovereign-outbound]", "[elsewhere]") + FALLBACK)
+            found = await it.examine(call=False)
+            assert found.of("dialplan") == "warning"
+            assert "no context sovereign-outbound" in found.says("dialplan")
+            await it.asterisk.replace_dialplan(text.replace("/outbound,", "/inbound,") + FALLBACK)
+            assert "does not ask the daemon" in (await it.examine(call=False)).says("dialplan")
 
     play(scene())
 

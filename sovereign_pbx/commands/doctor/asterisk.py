@@ -75,6 +75,10 @@ async def rights(patient: Patient) -> Result:
     if dangerous:
         detail = f"{user} may also use {', '.join(dangerous)}: whoever steals its secret owns the machine"
         return warning(detail, line, **facts)
+    if patient.config.dialling.allow and "Originate" not in found.actions:
+        wanted = ",".join(sorted({*granted, *needed, "originate"}))
+        remedy = f"in manager.conf, [{user}]: write = {wanted}; then manager reload"
+        return warning("[dialling] allows calls, and the manager user may not place any", remedy, **facts)
     return ok(f"write = {','.join(granted)} suffices", **facts)
 
 
@@ -121,6 +125,8 @@ async def dialplan(patient: Patient) -> Result:
         return failed("; ".join(wrong), print_again, **facts)
     if not await asyncio.to_thread(loaded.is_of, render, context):
         return warning("it is not the one that this version prints", print_again, **facts)
+    if patient.config.dialling.allow and (lacking := await _lacks_outbound(patient, ami, loaded.agi)):
+        return warning(lacking, print_again, **facts)
     if not await _has_fallback(ami, context, loaded.fallback):
         remedy = f"write a context [{context}-fallback] of your own, as in docs/asterisk.md"
         return warning("you have no fallback: when the daemon is down, callers get an error tone", remedy, **facts)
@@ -141,6 +147,15 @@ def _wrong_addresses(patient: Patient, loaded: Loaded) -> list[str]:
             wanted = address(listener.host, listener.port)
             wrong.append(f"it asks {name} at {found}, and the daemon listens on {wanted} only")
     return wrong
+
+
+async def _lacks_outbound(patient: Patient, ami: Ami, agi: str) -> str:
+    """Why no call can be placed through this dialplan; "" when it can."""
+    context = f"{patient.config.dialling.context}-outbound"
+    outbound = await Loaded.of(ami, context)
+    if outbound is None:
+        return f"[dialling] allows calls, and Asterisk has no context {context} to place them through"
+    return "" if outbound.tells_of_answers(agi) else f"the context {context} does not ask the daemon at {agi}"
 
 
 async def _has_fallback(ami: Ami, context: str, fallback: str) -> bool:

@@ -60,5 +60,9 @@ class Loaded:
         printed = [match[1] for line in section.splitlines() if (match := _LINE.fullmatch(line))]
         return sorted(printed) == sorted(f"{application}({data})" for application, data in self.steps)
 
+    def tells_of_answers(self, agi: str) -> bool:
+        """Is this the context of calls placed, asking FastAGI there?"""
+        return any(data.startswith(f"agi://{agi}/outbound,") for _, data in self.steps)
+
     def _first(self, pattern: re.Pattern[str]) -> str:
         return next((match[1] for _, data in self.steps if (match := pattern.search(data))), "")
