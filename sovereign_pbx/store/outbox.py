@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from sovereign_pbx.store import Besides, Due, Outgoing, Place, Slice, rows
 
-_SLICE_ROWS = 1000  # a few milliseconds of the reader's time
+_SLICE_ROWS = 250  # a few milliseconds of the reader's time
+_OF_LANE = 16  # of a slice for one path: more than it has places; bodies may be large
+
 # Only the oldest undelivered webhook of a call may go.
 _FIRST_OF_ITS_CALL = """NOT EXISTS (
     SELECT 1 FROM outbox AS older
@@ -21,8 +23,8 @@ SELECT due_at, seq FROM outbox
 WHERE state = 'pending' AND due_at BETWEEN ? AND ? AND (due_at > ? OR seq > ?) ORDER BY due_at, seq LIMIT ?
 """
 
-# Ranking by path and then by server gives each receiver its share of the limit, so that a thousand webhooks for a dead
-# one never hide the single webhook for another.
+# Ranking by path and then by server gives each receiver its share of the limit, so that hundreds of webhooks for a
+# dead one never hide the single webhook for another.
 _DUE = f"""
 WITH ready AS (
     SELECT seq, origin, substr(url, 1, instr(url || '?', '?') - 1) AS lane
@@ -35,7 +37,7 @@ WITH ready AS (
     SELECT seq, origin, row_number() OVER (PARTITION BY lane ORDER BY seq) AS place
     FROM ready WHERE lane NOT IN (SELECT value FROM json_each(:lanes))
 ), ranked AS (
-    SELECT seq, row_number() OVER (PARTITION BY origin ORDER BY place, seq) AS turn FROM placed
+    SELECT seq, row_number() OVER (PARTITION BY origin ORDER BY place, seq) AS turn FROM placed WHERE place <= :of_lane
 )
 SELECT {_COLUMNS} FROM ranked JOIN outbox USING (seq) ORDER BY turn, seq LIMIT :limit
 """
@@ -54,7 +56,7 @@ ORDER BY seq LIMIT :limit
 def due(connection: sqlite3.Connection, now: str, after: Place, limit: int, besides: Besides) -> Slice:
     places = connection.execute(_SLICE, (after.due_at, now, after.due_at, after.seq, _SLICE_ROWS)).fetchall()
     without = {name: rows.to_json(list(getattr(besides, name))) for name in Besides.__slots__}
-    values = {"slice": rows.to_json([seq for _, seq in places]), "limit": limit, **without}
+    values = {"slice": rows.to_json([seq for _, seq in places]), "limit": limit, "of_lane": _OF_LANE, **without}
     found = [_due(row) for row in connection.execute(_DUE, values)]
     return Slice(found=found, after=Place(*places[-1]) if len(places) == _SLICE_ROWS else None)
 
