@@ -1,4 +1,7 @@
-"""The configuration as sections and keys in the order of the file; example and reference are drawn from it."""
+"""The configuration as sections and keys in the order of the file; example and reference are drawn from it.
+
+A table whose key has an example is shown by that, in one line, instead of key by key.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,7 +54,7 @@ def _sections_of(path: tuple[str, ...], shape: Shape, doc: str, *, named: bool =
     table, repeated = table_of(shape)
     if table is None:
         return
-    plain = tuple(key for key in table.keys.values() if table_of(key.shape)[0] is None)
+    plain = tuple(key for key in table.keys.values() if table_of(key.shape)[0] is None or key.example is not NOTHING)
     doc = doc or (" ".join((shape.cls.__doc__ or "").split("\n\n")[0].split()) if isinstance(shape, Record) else "")
     yield Section(path=path, doc=doc, table=table, repeated=repeated, named=named, keys=plain)
     for key in table.keys.values():

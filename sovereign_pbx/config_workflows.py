@@ -1,9 +1,11 @@
 """Workflows against the rest of the configuration: who uses them, whom they may dial, where their tools are asked."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from sovereign_pbx.assistants.problem import Report, nearest
+from sovereign_pbx.assistants.tools import Tool, read_tools
+from sovereign_pbx.calls.arguments import schema_fault
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -11,46 +13,66 @@ if TYPE_CHECKING:
 
 def check_workflows(config: "Config", report: Report) -> None:
     """Report workflows that numbers name in vain, and nodes that can't do what they are for."""
-    directory = config.directory
-    written = _written(config)
-    for index, entry in enumerate(config.numbers[: len(config.own.get("number", ()))]):
-        if entry.workflow and entry.workflow not in written and directory.workflow(entry.workflow) is None:
-            guess = nearest(entry.workflow, written)
-            known = f"known: {', '.join(sorted(written))}" if written else "there are no [workflows.NAME] tables"
-            remedy = f'did you mean "{guess}"?' if guess else known
-            report.error(("numbers", index, "workflow"), f'there is no workflow "{entry.workflow}"', remedy)
+    _check_numbers(config, report)
+    own = _written(config)
     for name, workflow in config.workflows.items():
+        asked = _webhooks(config, name)
+        complain = report.error if name in own else report.warn  # what the API made keeps no daemon down
         for at, node in enumerate(workflow.definition["nodes"]):
             path = ("workflows", name, "definition", "nodes", at)
-            for number in _destinations(node):
-                if refusal := config.dialling.rules.refusal(number):
+            tools = read_tools(node.get("tools", ()), (*path, "tools"), Report())
+            for destination in _destinations(node, tools):
+                if refusal := config.dialling.rules.refusal(destination):
                     remedy = "see [dialling] allow: such a transfer ends at the dialplan's fallback"
                     report.warn(path, refusal, remedy)
-            if node["type"] == "tool" and not node.get("url") and not _webhooks(config, name):
-                report.warn(path, f'tool "{node["tool_name"]}" has nowhere to be asked', "give the node a url")
+            for tool in _asked(node, tools):
+                if not tool.url and not asked:
+                    report.warn(path, f'tool "{tool.name}" has nowhere to be asked', "give it a url")
+                if fault := schema_fault(tool.parameters):
+                    complain(path, f'the parameters of tool "{tool.name}" are no JSON Schema: {fault}')
+            for tool in tools:
+                if tool.kind == "mcp" and config.directory.mcp_server(tool.mcp_server_id) is None:
+                    complain(path, f'there is no MCP server "{tool.mcp_server_id}"', _known(config.mcp_servers))
+
+
+def _check_numbers(config: "Config", report: Report) -> None:
+    written, directory = _written(config), config.directory
+    for index, entry in enumerate(config.numbers[: len(config.own.get("number", ()))]):
+        if entry.workflow and entry.workflow not in written and directory.workflow(entry.workflow) is None:
+            guess = nearest(entry.workflow, config.workflows)
+            remedy = f'did you mean "{guess}"?' if guess else _known(config.workflows)
+            report.error(("numbers", index, "workflow"), f'there is no workflow "{entry.workflow}"', remedy)
 
 
 def _written(config: "Config") -> set[str]:
-    """Names of all workflows, also of those that have errors of their own: one error for them is enough."""
+    """Names of the file's own workflows, also of those that have errors of their own: one error for them is enough."""
     tables = config.resolved.get("workflows")
-    return {*config.workflows, *(tables if isinstance(tables, dict) else ())}
+    return set(tables) if isinstance(tables, dict) else set()
 
 
-def _destinations(node: dict[str, object]) -> Iterator[str]:
+def _known(names: Mapping[str, object]) -> str:
+    return f"known: {', '.join(sorted(names))}" if names else "there are none"
+
+
+def _destinations(node: Mapping[str, Any], tools: tuple[Tool, ...]) -> Iterator[str]:
     if "destination" in node:
-        yield str(node["destination"])
-    tools = node.get("tools", ())
-    for tool in tools if isinstance(tools, tuple) else ():
-        for destination in tool.get("destinations", ()):
-            yield destination["number"]
+        yield node["destination"]
+    yield from (destination.number for tool in tools for destination in tool.destinations)
+
+
+def _asked(node: Mapping[str, Any], tools: tuple[Tool, ...]) -> Iterator[Tool]:
+    """What is asked by webhook at this node."""
+    if node["type"] == "tool":
+        yield Tool(name=node["tool_name"], kind="webhook", url=node.get("url", ""))
+    yield from (tool for tool in tools if tool.kind == "webhook")
 
 
 def _webhooks(config: "Config", name: str) -> bool:
     """Does anybody take the tool calls of this workflow: the account, or the assistant of a number that uses it?"""
     directory = config.directory
-    users = (number for number in config.numbers if number.workflow and number.assistant)
-    for number in users:
-        workflow, assistant = directory.workflow(number.workflow), directory.assistant(number.assistant)
-        if workflow is config.workflows[name] and assistant is not None and assistant.webhook_url:
-            return True
+    for number in config.numbers:
+        if number.workflow and directory.workflow(number.workflow) is config.workflows[name]:
+            assistant = directory.assistant(number.assistant)
+            if assistant is not None and assistant.webhook_url:
+                return True
     return bool(config.webhook.url)

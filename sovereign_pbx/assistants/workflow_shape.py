@@ -98,11 +98,22 @@ DEFINITION = Table(
     Key("edges", ListOf(EDGE, most=MOST_EDGES), "The ways between them."),
 )
 
+_EXAMPLE = {
+    "version": 1,
+    "entry_node": "intake",
+    "global_prompt": "You answer the telephone of a bicycle shop.",
+    "nodes": [
+        {"id": "intake", "type": "conversation", "instructions": "Find out what it is.", "first_line": "Good day."},
+        {"id": "workshop", "type": "transfer", "destination": "+31201234567", "first_line": "I am connecting you."},
+    ],
+    "edges": [{"from": "intake", "to": "workshop", "description": "It is about a repair."}],
+}
+
 WORKFLOW = Table(
     Key("id", IDENTIFIER, "Identifier; without it one is derived from the name.", example="intake"),
     Key("name", Text(1, 200), "Name that people see; without it the name of the table.", example="Intake"),
     Key("is_active", Flag(), "Off: the assistant of the number takes its calls.", True),
-    Key("definition", DEFINITION, "The graph.", required=True),
+    Key("definition", DEFINITION, "The graph; docs/workflows.md explains it.", required=True, example=_EXAMPLE),
     Key("created_at", Text(0, 64), "When it was made (REST).", example="2026-11-20T07:32:00.000Z"),
     Key("updated_at", Text(0, 64), "When it was last changed (REST).", example="2026-11-20T07:32:00.000Z"),
 )

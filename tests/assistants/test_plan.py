@@ -7,7 +7,7 @@ import pytest
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.phrases import BUILT_IN, phrases_for
 from sovereign_pbx.assistants.plan import language_of, plan_for
-from sovereign_pbx.core.plan import Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
+from sovereign_pbx.core.plan import Consent, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking, Voicemail
 from sovereign_pbx.core.values import Message
 
 
@@ -103,3 +103,24 @@ def test_a_recogniser_of_many_languages_leaves_the_choice_to_the_voice() -> None
     assert language_of(assistant(stt_config={"language": "multi"}, tts_config={"language": "de"})) == "de"
     assert language_of(assistant(tts_config={"language": "de"})) == "de"
     assert language_of(assistant()) == "en"
+
+
+def test_consent_is_asked_of_inbound_calls_only() -> None:
+    asking = assistant(recording_consent={"enabled": True, "message": "Press 1."})
+    assert plan_for(asking).consent == Consent(message="Press 1.")
+    assert plan_for(asking, direction="outbound").consent is None
+    assert plan_for(asking, direction="web").consent is None
+    assert plan_for(assistant(recording_consent={"enabled": False, "message": "Press 1."})).consent is None
+
+
+def test_consent_without_words_is_asked_in_the_language_of_the_call() -> None:
+    plan = plan_for(assistant(recording_consent={"enabled": True}, stt_config={"provider": "x", "language": "nl"}))
+    assert plan.consent is not None
+    assert plan.consent.message.startswith("Dit gesprek wordt opgenomen.")
+
+
+def test_mailboxes_are_looked_for_in_outbound_calls_only() -> None:
+    looking = assistant(voicemail_detection=True, voicemail_message="Call us back.")
+    assert plan_for(looking, direction="outbound").voicemail == Voicemail(message="Call us back.")
+    assert plan_for(looking).voicemail is None
+    assert plan_for(assistant(voicemail_message="Call us back."), direction="outbound").voicemail is None

@@ -1,5 +1,6 @@
 """Workflows as they are written: every fault at once and at its place, and never an exception."""
 
+import asyncio
 import copy
 import json
 from collections.abc import Callable
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sovereign_pbx.assistants.account import Account
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import MOST_ENTRIES, Report
+from sovereign_pbx.assistants.resolve import Resolution, resolve
 from sovereign_pbx.assistants.workflow import (
     WORKFLOW,
     Workflow,
@@ -383,3 +386,60 @@ def test_what_runs_on_this_machine_is_loaded_for_the_nodes_too() -> None:
     numbers = [Number(number="100", workflow="w"), Number(number="200")]
     directory = Directory({}, numbers, workflows={"w": found})
     assert [assistant.tts_config["provider"] for assistant in conducting(directory)] == ["hibari", "pico"]
+
+
+# which calls it conducts
+
+
+def resolved(*, body: Any = None, found: Workflow | None = None, **number: Any) -> Resolution:
+    """What becomes of a call to a number with the workflow `w`; `body` is what the account's webhook answers."""
+    directory = Directory(
+        {"desk": ground()}, [Number(number="100", **{"workflow": "w", **number})], workflows={"w": found or workflow()}
+    )
+
+    async def ask(*_: Any) -> Any:
+        return body
+
+    account = Account(url="https://example.com" if body is not None else "")
+    return asyncio.run(resolve(directory, called="100", ask=ask, account=account))
+
+
+def test_a_number_with_an_active_workflow_is_conducted_by_it() -> None:
+    resolution = resolved(assistant="desk")
+    assert (resolution.outcome, resolution.notes) == ("assistant", ())
+    assert resolution.workflow is not None and resolution.workflow.name == "Intake"
+    assert resolution.assistant is not None and resolution.assistant.name == "Desk"
+
+
+@pytest.mark.parametrize(
+    ("number", "note"), [({}, "is not active: the assistant"), ({"workflow": "v"}, "which does not exist")]
+)
+def test_otherwise_the_assistant_takes_the_call_and_a_note_says_why(number: dict[str, Any], note: str) -> None:
+    inactive, _ = read(definition(), is_active=False)
+    resolution = resolved(found=inactive, assistant="desk", **number)
+    assert (resolution.outcome, resolution.workflow) == ("assistant", None)
+    assert note in resolution.notes[0]
+
+
+def test_an_inactive_workflow_without_an_assistant_leaves_nobody() -> None:
+    inactive, _ = read(definition(), is_active=False)
+    assert resolved(found=inactive).outcome == "none"
+
+
+def test_a_number_without_an_assistant_stands_on_the_embedded_engines() -> None:
+    resolution = resolved()
+    assert resolution.outcome == "assistant"
+    assert resolution.assistant is not None
+    assert resolution.assistant.tts_config["provider"] == "hibari"
+
+
+def test_what_the_webhook_answers_is_the_ground() -> None:
+    resolution = resolved(body={"assistant": {"tts_config": {"provider": "elevenlabs", "voice_id": "x"}}})
+    assert resolution.workflow is not None
+    assert resolution.assistant is not None
+    assert resolution.assistant.tts_config["voice_id"] == "x"
+
+
+def test_a_call_that_the_webhook_rejects_is_conducted_by_nothing() -> None:
+    resolution = resolved(body={"error": "We are closed."})
+    assert (resolution.outcome, resolution.workflow) == ("rejected", None)

@@ -243,6 +243,8 @@ def test_a_node_changes_model_voice_and_recogniser_from_there_on(tmp_path: Path)
             (report,) = await place.reported()
             assert [body["model"] for body in asked(place)] == ["scripted", "scripted-2", "scripted-2"]
             assert "workflow.kept" not in [name for name, _ in await events(place)]
+            assert [used.values("language") for used in place.deepgram.connections] == [["en"], ["nl"]]
+            assert {used.voice_id for used in place.elevenlabs.sockets if used.messages} == {"anna", "emma"}
             assert said(report)[-1] == "Your order is on its way."
 
     play(scene())
@@ -250,7 +252,11 @@ def test_a_node_changes_model_voice_and_recogniser_from_there_on(tmp_path: Path)
 
 def test_what_can_not_be_opened_leaves_the_call_with_what_it_had(tmp_path: Path) -> None:
     async def scene() -> None:
-        changes = {"tts_config": {"provider": "nobody", "voice_id": "x"}, "llm_config": {"provider": "nobody"}}
+        changes = {
+            "tts_config": {"provider": "nobody", "voice_id": "x"},
+            "llm_config": {"provider": "nobody"},
+            "stt_config": {"model": "refused"},
+        }
         async with house(tmp_path, **sections(graph(orders=changes))) as place:
             place.openai.script = script("look_up")
             place.receiver.answer = finds("shipped")
@@ -264,7 +270,7 @@ def test_what_can_not_be_opened_leaves_the_call_with_what_it_had(tmp_path: Path)
             (report,) = await place.reported()
             assert said(report)[-1] == "Your order is on its way."
             kept = [values["block"] for name, values in await events(place) if name == "workflow.kept"]
-            assert sorted(kept) == ["llm_config", "tts_config"]
+            assert sorted(kept) == ["llm_config", "stt_config", "tts_config"]
 
     play(scene())
 
