@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 REFUSE = Decision("reject")
 
+_LOST = "The PBX has lost track of the call."
 _SUMMARIES: Mapping[EndReason, str] = {
     "user_hangup": "The person called hung up before the conversation began.",
     "shutdown": "The call was given up before anybody answered: the daemon was ending.",
@@ -90,7 +91,7 @@ class OutboundCall(Call):
         self._request = request
         self._order = order
         self._why = ""
-        self._refused = False
+        self._refused = self._lost = False
         self._picked_up = asyncio.Event()
         self._placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -113,9 +114,12 @@ class OutboundCall(Call):
         self.end(how.reason, how.why if how.reason == "error" else "")
 
     def gone(self, cause: int | None) -> None:
-        if self.talk is None and not self._picked_up.is_set():
-            self.end("error", "The PBX has lost track of the call.")
-        super().gone(cause)
+        if self.talk is not None or self._picked_up.is_set():
+            super().gone(cause)
+        elif self._placed.done():
+            self.end("error", _LOST)
+        else:
+            self._lost = True  # mostly an order that is being refused, which says why
 
     # --- life
 
@@ -150,6 +154,8 @@ class OutboundCall(Call):
         else:
             log.info("call.placed", trunk=self._order.trunk or None, ring_s=self._order.ring_s)
             self._settle_placed(None)
+            if self._lost:
+                self.end("error", _LOST)
 
     async def _surely_known(self) -> None:
         """A campaign takes a lead whose call has no row for one that was never dialled. Raises Refused."""
