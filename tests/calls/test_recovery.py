@@ -1,6 +1,7 @@
 """What a killed daemon left open is closed by the next one; nobody is answered of whom no trace would be left."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,24 @@ def test_a_call_never_answered_is_ended_and_nobody_is_told(tmp_path: Path) -> No
     row, told = run(recovered(tmp_path, call(status="connecting", started_at=None)))
     assert (row.status, row.end_reason, row.duration_seconds) == ("failed", "error", 0)
     assert told == []
+
+
+def test_a_call_placed_and_never_answered_is_ended_and_reported(tmp_path: Path) -> None:
+    row, told = run(recovered(tmp_path, call(status="connecting", started_at=None, direction="outbound")))
+    assert (row.status, row.end_reason, row.duration_seconds, row.ended_at) == ("failed", "error", 0, LAST_SIGN)
+    assert row.summary == "The daemon was stopped before anybody answered."
+    assert [one.event for one in told] == ["status-update", "end-of-call-report"]
+    for one in told:
+        message = json.loads(one.body)["message"]
+        assert message["call"] == {"id": row.id, "type": "outbound_phone_call", "status": "ended-with-error"}
+        assert message["customer"]["number"] == row.caller_phone
+    assert json.loads(told[1].body)["message"]["messages"] == []
+
+
+def test_a_call_placed_and_cut_off_is_told_as_one_that_went_out(tmp_path: Path) -> None:
+    _, told = run(recovered(tmp_path, call(direction="outbound")))
+    types = [json.loads(one.body)["message"]["call"]["type"] for one in told]
+    assert types == ["outbound_phone_call", "outbound_phone_call"]
 
 
 def test_a_call_that_had_ended_keeps_its_end_and_gets_its_report(tmp_path: Path) -> None:
