@@ -115,11 +115,15 @@ def _of_the_installation(backend: Backend) -> list[Operation]:
     ]
 
 
-def described() -> dict[str, Any]:
-    """The API's document, without a daemon: operations are declared, and nothing behind them is touched."""
+def declared() -> list[Operation]:
+    """Every operation, without a daemon: they are declared, and nothing behind them is touched."""
     nothing: dict[str, Any] = dict.fromkeys(Backend.__slots__)
-    backend = Backend(**{**nothing, "config": Config(), "estate": Estate(_Nowhere(), {})})
-    return document(operations_of(backend), __version__)
+    return operations_of(Backend(**{**nothing, "config": Config(), "estate": Estate(_Nowhere(), {})}))
+
+
+def described() -> dict[str, Any]:
+    """The API's document."""
+    return document(declared(), __version__)
 
 
 class _Nowhere:

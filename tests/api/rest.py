@@ -91,8 +91,8 @@ class Client:
         raw: bytes | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Got:
-        """`path` is below /api/v1 unless it begins with /api."""
-        url = self.address + (path if path.startswith("/api") else f"/api/v1{path}")
+        """`path` is below /api/v1 unless it begins with /api or /v1."""
+        url = self.address + (path if path.startswith(("/api", "/v1/")) else f"/api/v1{path}")
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         data = raw if raw is not None else msgspec.json.encode(body) if body is not None else None
         params = {name: str(value) for name, value in (query or {}).items()}
