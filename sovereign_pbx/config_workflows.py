@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sovereign_pbx.assistants.problem import Report, nearest
-from sovereign_pbx.assistants.tools import Tool, read_tools
+from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.calls.arguments import schema_fault
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def check_workflows(config: "Config", report: Report) -> None:
         complain = report.error if name in own else report.warn  # what the API made keeps no daemon down
         for at, node in enumerate(workflow.definition["nodes"]):
             path = ("workflows", name, "definition", "nodes", at)
-            tools = read_tools(node.get("tools", ()), (*path, "tools"), Report())
+            tools = workflow.tools.get(node["id"], ())
             for destination in _destinations(node, tools):
                 if refusal := config.dialling.rules.refusal(destination):
                     remedy = "see [dialling] allow: such a transfer ends at the dialplan's fallback"

@@ -6,6 +6,7 @@ from typing import Any
 
 from sovereign_pbx.assistants.problem import Path, Problem, Report
 from sovereign_pbx.assistants.public import without_secrets
+from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.assistants.workflow_rules import REALTIME_NOT_ALLOWED, check_graph
 from sovereign_pbx.assistants.workflow_shape import WORKFLOW
 
@@ -22,6 +23,7 @@ class Workflow:
     definition: Mapping[str, Any] = field(default_factory=dict, repr=False)
     created_at: str | None = None
     updated_at: str | None = None
+    tools: Mapping[str, tuple[Tool, ...]] = field(default_factory=dict, repr=False)  # of its conversations, by node
 
 
 def read_workflow(data: Any, path: Path, report: Report) -> Workflow | None:
@@ -30,15 +32,16 @@ def read_workflow(data: Any, path: Path, report: Report) -> Workflow | None:
     checked = WORKFLOW.check(data, path, report)
     if not isinstance(checked, dict):
         return None
+    tools: Mapping[str, tuple[Tool, ...]] = {}
     if "definition" in checked:
         well_shaped = len(report.errors) == before and not report.is_full
-        check_graph(checked["definition"], (*path, "definition"), report, whole=well_shaped)
+        tools = check_graph(checked["definition"], (*path, "definition"), report, whole=well_shaped)
     if "name" not in checked and len(report.errors) == before:
         report.error(path, '"name" is missing')
     if len(report.errors) > before or report.is_full:
         return None
     known = {name: value for name, value in checked.items() if name in WORKFLOW.keys}
-    return Workflow(**{"id": "", **known})
+    return Workflow(**{"id": "", **known}, tools=tools)
 
 
 def error_code(problems: Iterable[Problem]) -> str:

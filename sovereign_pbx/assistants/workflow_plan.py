@@ -13,8 +13,7 @@ from typing import Any
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, phrases_of, tool_settings
-from sovereign_pbx.assistants.problem import Report
-from sovereign_pbx.assistants.tools import Tool, read_tools, with_end_call
+from sovereign_pbx.assistants.tools import Tool, with_end_call
 from sovereign_pbx.assistants.workflow import Workflow
 from sovereign_pbx.assistants.workflow_rules import way_to
 from sovereign_pbx.core.plan import Plan, Standing
@@ -59,9 +58,25 @@ def conducting(directory: Directory) -> Iterator[Assistant]:
 
 def graph_of(workflow: Workflow, assistant: Assistant) -> Graph:
     """The graph as the conversation walks it."""
-    definition = workflow.definition
-    nodes = {node["id"]: _node(node, definition, assistant) for node in definition["nodes"]}
-    return Graph(definition["entry_node"], nodes)
+    return Graph(workflow.definition["entry_node"], _Nodes(workflow, assistant))
+
+
+class _Nodes(Mapping[str, Node]):
+    """Made as they are walked to: a call sees few of them, and all at once would take 60 ms of the media loop."""
+
+    def __init__(self, workflow: Workflow, assistant: Assistant) -> None:
+        self._workflow = workflow
+        self._assistant = assistant
+        self._given = {node["id"]: node for node in workflow.definition["nodes"]}
+
+    def __getitem__(self, node_id: str) -> Node:
+        return _node(self._given[node_id], self._workflow, self._assistant)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
 
 
 def assistant_at(assistant: Assistant, workflow: Workflow, node_id: str) -> Assistant:
@@ -75,12 +90,12 @@ def assistant_at(assistant: Assistant, workflow: Workflow, node_id: str) -> Assi
         llm_config=_laid_over(assistant.llm_config, node.get("llm_config", {})),
         tts_config=_laid_over(assistant.tts_config, _voice(node)),
         stt_config=_laid_over(assistant.stt_config, node.get("stt_config", {})),
-        tools=(*_tools(node, assistant), *_ways_as_tools(node, workflow.definition)),
+        tools=(*_tools(node, workflow, assistant), *_ways_as_tools(node, workflow.definition)),
     )
 
 
-def _node(node: Table, definition: Table, assistant: Assistant) -> Node:
-    first_line = node.get("first_line", "")
+def _node(node: Table, workflow: Workflow, assistant: Assistant) -> Node:
+    definition, first_line = workflow.definition, node.get("first_line", "")
     if node["type"] == "transfer":
         return TransferNode(destination=node["destination"], first_line=first_line)
     if node["type"] == "end":
@@ -94,21 +109,21 @@ def _node(node: Table, definition: Table, assistant: Assistant) -> Node:
     there = dataclasses.replace(assistant, stt_config=_laid_over(assistant.stt_config, node.get("stt_config", {})))
     return TalkNode(
         first_line=first_line,
-        standing=_standing(node, definition, assistant),
+        standing=_standing(node, workflow, assistant),
         ways={way_to(target): Way(target, message) for target, _, message in _ways(node, definition)},
         language=language_of(there) if heard else "",
         phrases=phrases_of(there) if heard else None,
     )
 
 
-def _standing(node: Table, definition: Table, assistant: Assistant) -> Standing:
-    told = (definition.get("global_prompt", "").strip(), node["instructions"].strip())
+def _standing(node: Table, workflow: Workflow, assistant: Assistant) -> Standing:
+    told = (workflow.definition.get("global_prompt", "").strip(), node["instructions"].strip())
     message = Message("system", "\n\n".join(filter(None, told)))  # one: some servers take no second
-    return Standing(messages=(message,), **tool_settings(_tools(node, assistant)))
+    return Standing(messages=(message,), **tool_settings(_tools(node, workflow, assistant)))
 
 
-def _tools(node: Table, assistant: Assistant) -> tuple[Tool, ...]:
-    tools = read_tools(node.get("tools", ()), (), Report())
+def _tools(node: Table, workflow: Workflow, assistant: Assistant) -> tuple[Tool, ...]:
+    tools = workflow.tools.get(node["id"], ())
     return with_end_call(tools) if assistant.autonomous_silence_handling else tools
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sovereign_pbx.assistants.problem import Path, Report, shown
-from sovereign_pbx.assistants.tools import read_tools
+from sovereign_pbx.assistants.tools import Tool, read_tools
 
 REALTIME_NOT_ALLOWED: Final = "realtime_provider_not_allowed_per_node"
 """Begins the message of that fault, and is its code in REST (contract §18)."""
@@ -37,13 +37,19 @@ def way_to(node_id: str) -> str:
     return WAY + node_id
 
 
-def check_graph(definition: Mapping[str, Any], path: Path, report: Report, *, whole: bool) -> None:
-    """Report what is wrong with a definition whose single values `DEFINITION` has checked; `whole`: all were well."""
+def check_graph(
+    definition: Mapping[str, Any], path: Path, report: Report, *, whole: bool
+) -> dict[str, tuple[Tool, ...]]:
+    """Report what is wrong with a definition whose single values `DEFINITION` has checked; `whole`: all were well.
+
+    Returns the tools of its conversations, by node.
+    """
     before = len(report.errors)
     nodes: Sequence[Node] = definition.get("nodes", ())
     edges: Sequence[Edge] = definition.get("edges", ())
-    for index, node in enumerate(nodes):
-        _check_node(node, (*path, "nodes", index), report)
+    tools = {
+        str(node.get("id")): _check_node(node, (*path, "nodes", index), report) for index, node in enumerate(nodes)
+    }
     _check_ids(nodes, path, report)
     types = {node["id"]: node.get("type", "") for node in nodes if "id" in node}
     _check_entry(definition, types, path, report)
@@ -52,33 +58,34 @@ def check_graph(definition: Mapping[str, Any], path: Path, report: Report, *, wh
     _check_functions(nodes, edges, path, report)
     if whole and len(report.errors) == before:  # else more nodes look unreachable than are
         _check_reachable(definition, nodes, edges, path, report)
+    return tools
 
 
-def _check_node(node: Node, path: Path, report: Report) -> None:
+def _check_node(node: Node, path: Path, report: Report) -> tuple[Tool, ...]:
     kind = node.get("type", "")
     if kind not in _OWN:
-        return
+        return ()
     needed = _NEEDED.get(kind)
     if needed is not None and not str(node.get(needed) or "").strip():
         report.error(path, f'a {kind} node needs "{needed}"')
     for name in sorted(_ANY_OWN & set(node) - _OWN[kind] - _EVERYWHERE):
         if node[name] not in (None, False, "", (), {}):
             report.error((*path, name), f"has no place in a node of the type {kind}")
-    if kind == "conversation":
-        _check_conversation(node, path, report)
+    return _check_conversation(node, path, report) if kind == "conversation" else ()
 
 
-def _check_conversation(node: Node, path: Path, report: Report) -> None:
+def _check_conversation(node: Node, path: Path, report: Report) -> tuple[Tool, ...]:
     if "voice" in node and "tts_config" in node:
         report.error((*path, "voice"), "and tts_config exclude each other", "keep one of them")
     if node.get("global") and not node.get("global_description", "").strip():
         report.error(path, 'a global node needs "global_description"', "the model goes there by it")
-    read_tools(node.get("tools", ()), (*path, "tools"), report)
+    tools = read_tools(node.get("tools", ()), (*path, "tools"), report)
     block = node.get("llm_config", {})
     for name, place in (("messages", "instructions"), ("tools", "tools")):
         if block.get(name):
             report.error((*path, "llm_config", name), "are not taken from here", f'use "{place}" of the node')
     _check_model(block, (*path, "llm_config"), report)
+    return tools
 
 
 def _check_model(block: Mapping[str, Any], path: Path, report: Report) -> None:

@@ -275,7 +275,7 @@ def test_whatever_is_changed_it_is_a_workflow_or_has_errors(changes: list[tuple[
     found, faults = read(graph)
     assert (found is None) == bool(faults)
     if found is not None:
-        graph_of(found, Assistant.parse({}, where="it"))
+        assert len(dict(graph_of(found, Assistant.parse({}, where="it")).nodes)) == len(found.definition["nodes"])
 
 
 @settings(max_examples=200, deadline=None)
