@@ -101,6 +101,8 @@ auth_username = "user"
 auth_password = "pass-word-1"
 [trunks.plain]
 address = "192.0.2.7"
+[trunks.own]
+endpoint = "of-mine"
 [trunks.old]
 is_active = false
 address = "192.0.2.8"
@@ -119,6 +121,7 @@ def test_trunks_are_printed_for_pjsip_with_passwords_masked(tmp_path: Path) -> N
     assert "username = user\npassword = ***\n" in result.stdout
     assert "pass-word-1" not in result.output
     assert "[plain]\ntype = identify\nendpoint = plain\nmatch = 192.0.2.7\n" in result.stdout
+    assert "; of-mine: an endpoint of your own" in result.stdout
     assert "; old is not active" in result.stdout and "192.0.2.8" not in result.stdout
 
 
@@ -129,7 +132,6 @@ def test_passwords_are_printed_when_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[trunks.a]\n", "address: is missing"),
         ('[trunks.a]\naddress = "host\\n[x]"\n', "address"),
         ('[trunks.a]\naddress = "host"\nauth_username = "a;b"\n', "auth_username"),
         ('[trunks.a]\naddress = "host"\nauth_username = "a"\nauth_password = "b\\nc-secret"\n', "auth_password"),

@@ -29,6 +29,8 @@ def trunk_section(
 
     Raises ConfigError for a value that does not belong into pjsip.conf.
     """
+    if not address:
+        return f"; {name}: an endpoint of your own, since the configuration gives no address\n"
     _check(name, "endpoint", name, _NAME)
     _check(name, "address", address, _ADDRESS)
     for key, value in (("auth_username", username), ("auth_password", password)):
@@ -93,5 +95,5 @@ def _host(address: str) -> str:
 def _check(trunk: str, key: str, value: str, allowed: re.Pattern[str]) -> None:
     if not allowed.fullmatch(value):
         shown = "its value" if key == "auth_password" else f"{value[:80]!r}"
-        what = f"{shown} does not belong into pjsip.conf" if value else "is missing"
-        raise ConfigError(f"trunk {trunk}: {key}: {what}", key=f"trunks.{trunk}.{key}", remedy="see docs/asterisk.md")
+        what = f"trunk {trunk}: {key}: {shown} does not belong into pjsip.conf"
+        raise ConfigError(what, key=f"trunks.{trunk}.{key}", remedy="see docs/asterisk.md")
