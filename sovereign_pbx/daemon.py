@@ -15,9 +15,7 @@ import structlog
 from sovereign_pbx import __version__, after_the_call, rest, service
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.server import serve
-from sovereign_pbx.assistants.account import Target, target_for
 from sovereign_pbx.assistants.estate import Estate
-from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.workflow_plan import conducting
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
@@ -29,6 +27,7 @@ from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.calls.desk import CallDesk, Limits
 from sovereign_pbx.calls.installation import Installation
+from sovereign_pbx.calls.left_behind import LeftBehind
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.providers import Providers
@@ -52,7 +51,6 @@ from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, Asteri
 from sovereign_pbx.probe import Probe
 from sovereign_pbx.speech import catalogue, models
 from sovereign_pbx.speech.phrases import PhraseCache
-from sovereign_pbx.store import CallRow
 from sovereign_pbx.store.object_files import ObjectFiles
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks.ask import Asker
@@ -146,7 +144,8 @@ class Daemon:
             config.asterisk.agi.decide_timeout_seconds,
         )
         desk = self.desk = CallDesk(services, limits, outbound_limits(config))
-        await recover(store, self._target_of, self.estate.directory, config.recordings, services.reporting)
+        left = LeftBehind(self.estate.directory, config.account, await store.kept_secrets())
+        await recover(store, left.target_of, self.estate.directory, config.recordings, services.reporting)
         self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
@@ -290,11 +289,6 @@ class Daemon:
             await stack.enter_async_context(in_background(servers.preload(), "mcp-preload"))
         return servers
 
-    def _target_of(self, row: CallRow, event: str) -> Target | None:
-        """Who is told of a call that an earlier daemon left behind: by the configuration of today."""
-        saved = self.estate.directory.assistant(row.assistant_id) if row.assistant_id else None
-        return target_for(event, saved or _as_it_was(row), self.config.account)
-
 
 def outbound_limits(config: Config) -> OutboundLimits:
     """`[dialling]`, as far as it is not about destinations."""
@@ -372,15 +366,6 @@ async def serve_until_told(config: Config, logs: LineWriter | None = None) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
     await daemon.run()
-
-
-def _as_it_was(row: CallRow) -> Assistant | None:
-    """A webhook's own assistant is in no file: what was kept of it (without its secrets) has to do."""
-    try:
-        return Assistant.parse(row.assistant, where=f"call {row.id}") if row.assistant else None
-    except ConfigError as exc:
-        log.warning("recovery.assistant_unusable", call_id=row.id, error=str(exc))
-        return None
 
 
 def _located(model: str) -> Path | None:

@@ -125,6 +125,9 @@ class Store(Protocol):
         undelivered), none that waits for its back-off, none of `besides`, `limit` at most. Receivers take turns in it:
         servers, and on each server its paths. A slice takes milliseconds, however much waits."""
 
+    async def kept_secrets(self) -> dict[tuple[str, str], str]:
+        """What signed the webhooks of calls that are `unfinished`, by call and address."""
+
     async def outbox_end(self) -> int:
         """The position of the last webhook that was written, for `due_since`."""
 

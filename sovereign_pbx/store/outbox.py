@@ -77,6 +77,12 @@ def _due(row: tuple[str, str, str, str, bytes, str, int, str]) -> Due:
     return Due(outgoing=outgoing, attempts=attempts, created_at=created_at)
 
 
+def kept_secrets(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    query = """SELECT call_id, url, secret FROM calls JOIN outbox ON call_id = calls.id
+        WHERE (ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL)) AND secret <> ''"""
+    return {(call_id, url): secret for call_id, url, secret in connection.execute(query)}
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """One webhook as people see it. `state`: pending, delivered, dead. `due_at`: when it goes next ("": now).

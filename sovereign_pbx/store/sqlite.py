@@ -23,6 +23,8 @@ from sovereign_pbx.store import (
     CallRow,
     Due,
     Outgoing,
+    Place,
+    Slice,
     call_queries,
     outbox,
     reading,
@@ -33,7 +35,6 @@ from sovereign_pbx.store import (
 from sovereign_pbx.store.call_queries import CallFilter, CallPage
 from sovereign_pbx.store.campaigns import CampaignTables
 from sovereign_pbx.store.claims import ClaimTable
-from sovereign_pbx.store.campaigns import CampaignTables
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.stripping import Kind
@@ -48,10 +49,16 @@ _ENQUEUE = (
     "INSERT INTO outbox (webhook_id, call_id, event, url, origin, body, secret, state, attempts, created_at, due_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, '')"  # due at once, whatever the clock does
 )
-# A secret is kept no longer than it can be needed: a buried webhook may still be sent again by hand.
 _DELIVERED = (
-    "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, done_at = ?, secret = '', last_error = NULL"
+    "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, done_at = ?, last_error = NULL"
     " WHERE webhook_id = ? AND state = 'pending'"
+)
+# A secret is kept no longer than it can be needed: that of a call which goes on may be the only one left to sign its
+# report with, should the daemon be killed, and a buried webhook may be sent again by hand.
+_FORGET_SECRETS = (
+    "UPDATE outbox SET secret = '' WHERE state = 'delivered' AND secret <> ''"
+    " AND call_id = (SELECT call_id FROM outbox WHERE webhook_id = ?) AND NOT EXISTS ("
+    "SELECT 1 FROM calls WHERE id = call_id AND started_at IS NOT NULL AND summary IS NULL)"
 )
 _POSTPONE = (
     "UPDATE outbox SET attempts = attempts + 1, due_at = ?, last_error = ? WHERE webhook_id = ? AND state = 'pending'"
@@ -85,7 +92,6 @@ class SqliteStore:
         self._reads = asyncio.Semaphore(64)  # bounds the executor's queue; whoever comes later waits his turn
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._connection: sqlite3.Connection | None = None
-        self.campaigns = CampaignTables(self._write, self._read)
         self.campaigns = CampaignTables(self._write, self._read)
         self.claims = ClaimTable(self._write, self._read)
 
@@ -142,7 +148,8 @@ class SqliteStore:
         await self._write("add_event", Statement(insert, (call_id, at, name, rows.to_json(dict(values)))))
 
     async def delivered(self, webhook_id: str, at: str) -> None:
-        await self._settle("delivered", _DELIVERED, (at, webhook_id))
+        settle = Statement(_DELIVERED, (at, webhook_id), f"no webhook {webhook_id} is waiting")
+        await self._write("delivered", settle, Statement(_FORGET_SECRETS, (webhook_id,)))
 
     async def postpone(self, webhook_id: str, until: str, error: str) -> None:
         await self._settle("postpone", _POSTPONE, (until, rows.clean(error), webhook_id))
@@ -192,6 +199,9 @@ class SqliteStore:
 
     async def due(self, now: str, after: Place = START, *, limit: int = 64, besides: Besides = NONE_LEFT_OUT) -> Slice:
         return await self._read(outbox.due, now, after, limit, besides)
+
+    async def kept_secrets(self) -> dict[tuple[str, str], str]:
+        return await self._read(outbox.kept_secrets)
 
     async def outbox_end(self) -> int:
         return await self._read(outbox.end)
