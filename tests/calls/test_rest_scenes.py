@@ -1,4 +1,4 @@
-"""The whole path on the real Asterisk: a request, a telephone that rings, commands that are heard, the call as shown."""
+"""The whole path on the real Asterisk: a request, a telephone that rings, commands that are heard, the call shown."""
 
 import asyncio
 from pathlib import Path
