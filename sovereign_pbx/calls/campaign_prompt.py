@@ -29,11 +29,17 @@ def assistant_for(assistant: Assistant, campaign: CampaignRow, lead: LeadRow) ->
 
     The filled template is a system message of its own behind those that the assistant has, which stay: they say who
     calls, it says why; and their unchanged beginning is what a model's prompt cache holds. What the assistant says by
-    itself (`first_message`, `voicemail_message`) may hold variables too.
+    itself (first_message, its form for outbound calls, voicemail_message) may hold variables too.
     """
     override: dict[str, Any] = {
         name: filled(text, lead.variables) for name in _SPOKEN if (text := getattr(assistant, name))
     }
+    spoken_outbound = assistant.speech_config.get("first_message_outbound")
+    if spoken_outbound:
+        override["speech_config"] = {
+            **assistant.given["speech_config"],
+            "first_message_outbound": filled(spoken_outbound, lead.variables),
+        }
     override["metadata"] = {**assistant.metadata, "campaign_id": campaign.id, "lead_id": lead.id}
     if campaign.system_message_template:
         text = filled(campaign.system_message_template, lead.variables, unknown="")
