@@ -57,6 +57,7 @@ class LocalModel:
         start_s: float = 60.0,
         first_s: float = 8.0,
         gap_s: float = 5.0,
+        live: bool = True,
     ) -> None:
         self.name = f"local/{model_path.rsplit('/', 1)[-1] or SHIPPED}"
         self._model_path = model_path
@@ -68,6 +69,7 @@ class LocalModel:
         generating = threads or max(1, cores() - 1)
         self._shape = (generating, prompt_threads or generating, slots, context, cache_mib, nice)
         self._start_s = start_s
+        self._live = live
         self._key: ServerKey | None = None
         self._server: LocalServer | None = None
         self._chat: OpenAIChat | None = None
@@ -96,12 +98,28 @@ class LocalModel:
             cache_mib=machine.whole("cache_mib", 256, 0, 65536) or 0,
             nice=machine.whole("nice", 5, 0, 19) or 0,
             start_s=machine.seconds("start_s", 60.0, 1.0, 600.0),
-            first_s=machine.seconds("first_s", 8.0),
-            gap_s=machine.seconds("gap_s", 5.0),
+            first_s=settings.seconds("first_s", machine.seconds("first_s", 8.0)),
+            gap_s=settings.seconds("gap_s", machine.seconds("gap_s", 5.0)),
+            live=settings.choice("priority", "high", ("high", "low")) == "high",
         )
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncIterator[ChatEvent]:
-        """Stream one reply. A tool call with made-up arguments is not made; the model is asked again without tools."""
+        """Stream one reply. A tool call with made-up arguments is not made; the model is asked again without tools.
+
+        With `priority = "low"` it comes in one piece, once nobody on the line waits for the engine.
+        """
+        await self._ready()
+        assert self._server is not None
+        if self._live:
+            with self._server.turns.live():
+                async with closing(self._reply(messages, tools)) as events:
+                    async for event in events:
+                        yield event
+            return
+        for event in await self._server.turns.when_free(lambda: self._reply(messages, tools)):
+            yield event
+
+    async def _reply(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> AsyncIterator[ChatEvent]:
         spoken = False
         try:
             async with closing(self._attempt(messages, tools, self._style)) as events:
@@ -148,9 +166,10 @@ class LocalModel:
         try:
             async with asyncio.timeout(WARM_S):
                 await self._ready()
-                assert self._primer is not None
-                async for _ in self._primer.reply(shaped(messages, tools, self._style)):
-                    pass
+                assert self._primer is not None and self._server is not None
+                with self._server.turns.live():
+                    async for _ in self._primer.reply(shaped(messages, tools, self._style)):
+                        pass
         except (ProviderError, TimeoutError) as exc:
             log.warning("local_model_not_warm", error=str(exc) or type(exc).__name__)
 

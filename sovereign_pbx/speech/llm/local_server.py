@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from sovereign_pbx.core.errors import ConfigError, ProviderError, ProviderFault
+from sovereign_pbx.speech.llm.local_turns import RightOfWay
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ class LocalServer:
         self._process: subprocess.Popen[str] | None = None
         self._address = ""
         self._stopped = False
+        self.turns = RightOfWay()
         # Other users of the machine can reach 127.0.0.1 as well: they don't have the key.
         self.api_key = secrets.token_hex(16)
 

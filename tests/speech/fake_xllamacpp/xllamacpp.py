@@ -41,7 +41,7 @@ class _Cpu(_Known):
 class CommonParams(_Known):
     names = (
         *("model", "hostnames", "port", "api_keys", "ui", "endpoint_slots", "endpoint_props", "n_parallel", "n_ctx"),
-        *("cpuparams", "cpuparams_batch", "cache_ram_mib", "verbosity"),
+        *("cpuparams", "cpuparams_batch", "cache_ram_mib", "verbosity", "n_batch", "n_ubatch"),
     )
     model: _Model
     api_keys: list[str]
