@@ -2,18 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from sovereign_pbx.api.keys import new_key, write_keys
 from sovereign_pbx.calls.desk import CallDesk
 from sovereign_pbx.calls.outbound import Finished, OutboundRequest
+from sovereign_pbx.config import load
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
+from sovereign_pbx.testing.providers.openai import Answer
 from sovereign_pbx.testing.sip_caller import SipPhone
 from tests.calls.house import GREETING, assistant
+from tests.calls.scene_daemon import until_linked
 from tests.calls.scene_person import Person
 from tests.calls.scene_stage import ANSWER, Stage, play, stage
 from tests.waiting import until
@@ -27,7 +33,7 @@ SAID = "Your bicycle is ready."
 NEWS = "The code was correct."
 CONNECTING = "I am connecting you."
 BYE = "Thank you, goodbye."
-EVERY = {
+EVERY: dict[str, Any] = {
     "assistants": {"reception": assistant(speech_config={"first_message_outbound": OUTBOUND})},
     "numbers": [{"number": OURS, "name": "Main line", "assistant": "reception", "transfer_trunk": "carrier"}],
     "trunks": {"carrier": {"endpoint": "agent"}},
@@ -338,6 +344,95 @@ def test_a_transfer_that_is_not_allowed_is_refused_before_anything_is_said(
         assert (await on.ended(call_id)).end_reason == "user_hangup"
 
     act(asterisk_root, tmp_path, scene)
+
+
+SALES = {"number": "+31201234567", "description": "Sales", "message": CONNECTING}
+WITH_SALES = assistant(
+    speech_config={"first_message_outbound": OUTBOUND},
+    llm_config={
+        **assistant()["llm_config"],
+        "tools": [{"type": "transfer_call", "destinations": [{"type": "number", **SALES}]}],
+    },
+)
+
+
+def test_the_models_own_transfer_goes_out_on_the_numbers_trunk_too(asterisk_root: Path, tmp_path: Path) -> None:
+    async def scene(on: Scene) -> None:
+        on.stage.openai.script = (Answer(tools=(("transfer_call", '{"destination": "+31201234567"}'),)),)
+        call_id, person = await on.talking()
+        await person.ask()
+        await person.hears(CONNECTING)
+        there = await on.callee.incoming()
+        assert "sip:+31201234567@" in there.invite.start
+        await there.answered()
+        assert (await on.ended(call_id)).end_reason == "transferred"
+        await person.hang_up()
+        await there.over()
+
+    act(asterisk_root, tmp_path, scene, assistants={"reception": WITH_SALES})
+
+
+def test_a_trunk_that_was_switched_off_refuses_the_transfer(asterisk_root: Path, tmp_path: Path) -> None:
+    async def scene(on: Scene) -> None:
+        call_id, person = await on.talking()
+        directory = on.stage.own.daemon.estate.directory
+        carrier = directory.trunk("carrier")
+        assert carrier is not None
+        directory.replace(trunks={"carrier": replace(carrier, is_active=False)})
+        with pytest.raises(Refused) as caught:
+            await on.desk.instruct(call_id, Instructed("transfer", CONNECTING, destination="+31201234567"))
+        assert caught.value.code == "trunk_inactive"
+        with pytest.raises(Refused) as caught:
+            await on.desk.place(on.request())
+        assert caught.value.code == "trunk_inactive"
+        await person.hang_up()
+        await on.ended(call_id)
+
+    act(asterisk_root, tmp_path, scene)
+
+
+def test_a_daemon_killed_while_it_rings_leaves_nobody_talking_to_nobody(asterisk_root: Path, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with stage(asterisk_root, tmp_path, process=True, **EVERY) as made:
+            agent = SipPhone(made.asterisk.sip_address, user="agent", port=made.asterisk.agent_port)
+            async with agent:
+                call_id = await ordered(made, tmp_path)
+                call = await agent.incoming()
+                call.ring()
+                await made.process.kill()
+                await call.answer()
+                assert (await call.over()).how == "they hung up"
+                assert call.answered_at is not None and call.end is not None
+                assert call.end.at - call.answered_at < 1.0
+                await made.daemon.start()
+                await until_linked(made.daemon)
+                await made.take_stock()
+                row = await made.until_row(lambda row: row.ended_at is not None)
+                assert (row.id, row.status, row.end_reason) == (call_id, "failed", "error")
+                assert (row.summary, row.direction) == ("The daemon was stopped before anybody answered.", "outbound")
+                await until(lambda: made.webhooks("end-of-call-report"))
+                (report,) = made.webhooks("end-of-call-report", call_id)
+                assert report.body["message"]["call"]["type"] == "outbound_phone_call"
+                await made.check_nothing_left()
+
+    play(body())
+
+
+async def ordered(made: Stage, folder: Path) -> str:
+    """The id of a call that the daemon was told to place through its API."""
+    token, key = new_key("test", ("calls",), now=datetime.now(UTC))
+    config = await asyncio.to_thread(load, folder / "config.toml")
+    await asyncio.to_thread(write_keys, config.keys, [key])
+    url = f"http://127.0.0.1:{made.settings['http']['port']}/api/v1/calls/outbound"
+    headers = {"Authorization": f"Bearer {token}"}
+    body = {"destination": CALLEE, "assistant_id": "reception", "number_id": OURS}
+    async with aiohttp.ClientSession(headers=headers) as session, asyncio.timeout(10):
+        while True:  # a running daemon looks for new keys now and then
+            async with session.post(url, json=body) as response:
+                answered = await response.json()
+            if response.status != 401:
+                return str(answered["call_id"])
+            await asyncio.sleep(0.2)
 
 
 def test_a_call_that_rings_is_not_steered(asterisk_root: Path, tmp_path: Path) -> None:
