@@ -76,7 +76,7 @@ class Daemon:
         self.tracer = Tracer()
         self.metrics = Metrics()
         self.pbx = AsteriskPbx(asterisk_settings(config))
-        self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config))
+        self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config), hide=config.redactor.add)
         self.retention = Retention(config.retention.content_days, config.retention.metadata_days)
         self.accounts = Accounts(
             config.providers, config.given, ObjectFiles(config.state_dir), hide=config.redactor.add

@@ -1,7 +1,7 @@
 """Everything this installation has, the administrator's and the API's: a shelf for each kind, and their directory."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from sovereign_pbx.assistants.directory import Directory, Number
@@ -17,14 +17,20 @@ T = TypeVar("T")
 class Estate:
     """The shelves. A change on one of them is in `directory` at once; calls that have begun keep what they began with.
 
-    `entries` are by the name of their kind (kinds.py).
+    `entries` are by the name of their kind (kinds.py). `hide` keeps a secret of theirs out of the log.
     """
 
-    def __init__(self, keep: Keep, entries: Mapping[str, Iterable[Entry[Any]]]) -> None:
+    def __init__(
+        self,
+        keep: Keep,
+        entries: Mapping[str, Iterable[Entry[Any]]],
+        *,
+        hide: Callable[[str], None] = lambda secret: None,
+    ) -> None:
         changing = asyncio.Lock()
 
         def shelf(kind: str) -> Shelf[Any]:
-            made: Shelf[Any] = Shelf(kind, keep, entries.get(kind, ()), changing)
+            made: Shelf[Any] = Shelf(kind, keep, entries.get(kind, ()), changing, hide=hide)
             made.changed = self._refresh
             return made
 

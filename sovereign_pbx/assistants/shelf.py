@@ -5,9 +5,12 @@ Whoever changes anything holds `changing` from the first look at what there is: 
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
+
+from sovereign_pbx.assistants.secret import Secret
 
 T = TypeVar("T")
 
@@ -45,15 +48,23 @@ class Shelf(Generic[T]):
     """
 
     def __init__(
-        self, kind: str, keep: Keep, entries: Iterable[Entry[T]] = (), changing: asyncio.Lock | None = None
+        self,
+        kind: str,
+        keep: Keep,
+        entries: Iterable[Entry[T]] = (),
+        changing: asyncio.Lock | None = None,
+        *,
+        hide: Callable[[str], None] = lambda secret: None,
     ) -> None:
         self.kind = kind
         self.changed: Callable[[], None] = lambda: None
         self.changing = changing or asyncio.Lock()
         self._keep = keep
         self._entries: dict[str, Entry[T]] = {}
+        self._hide = hide
         for entry in entries:
             self._entries.setdefault(entry.id, entry)
+            self._hide_secrets(entry)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -73,6 +84,7 @@ class Shelf(Generic[T]):
     async def put(self, entry: Entry[T]) -> None:
         """Add the object, or replace the one with its id, within `changing`. SovereignError when the disk refuses."""
         assert self.changing.locked(), "what is written was read within `changing`"
+        self._hide_secrets(entry)
         stamps = {"created_at": entry.created_at, "updated_at": entry.updated_at}
         await self._keep.write(self.kind, entry.id, {**entry.fields, "id": entry.id, **stamps})
         self._entries[entry.id] = entry
@@ -84,3 +96,22 @@ class Shelf(Generic[T]):
         await self._keep.remove(self.kind, object_id)
         self._entries.pop(object_id, None)
         self.changed()
+
+    def _hide_secrets(self, entry: Entry[T]) -> None:
+        for secret in secrets_in(entry.thing):
+            self._hide(secret)
+
+
+def secrets_in(thing: Any) -> Iterator[Secret]:
+    """Every secret that an object holds, however deep."""
+    waiting = [thing]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Secret):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif dataclasses.is_dataclass(value):
+            waiting += (getattr(value, field.name) for field in dataclasses.fields(value))

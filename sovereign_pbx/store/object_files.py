@@ -16,7 +16,7 @@ from sovereign_pbx.store.failure import StoreError
 
 NULL: Final = {"$null": True}
 
-HEAD: Final = "# Made through the API and owned by the daemon: change it there.\n\n"
+HEAD: Final = "# Made through the API, and to be changed through it: the daemon owns this file.\n\n"
 
 
 class ObjectFiles:

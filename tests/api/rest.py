@@ -143,8 +143,8 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
     keep = ObjectFiles(config.state_dir)
     accounts = Accounts(config.providers, config.given, keep, hide=config.redactor.add)
     kept = await asyncio.to_thread(read_kept, config.state_dir)
-    estate = Estate(keep, entries_of(config))
-    desk = ScriptedDesk(config)
+    estate = Estate(keep, entries_of(config), hide=config.redactor.add)
+    desk = ScriptedDesk(config, store)
     links = RecordingLinks(LINK_KEY, "http://pbx.example", 7.0)
     installation = Installation(
         kept,

@@ -85,3 +85,19 @@ def test_a_file_that_was_damaged_costs_its_own_object_alone(tmp_path: Path) -> N
             assert str(file) in str(api.config.warnings)
 
     asyncio.run(run())
+
+
+def test_secrets_of_what_the_api_made_are_kept_out_of_the_log_also_after_a_restart(tmp_path: Path) -> None:
+    async def run() -> None:
+        hidden = ("a webhook secret", "a tool secret", "a sip password", "a token of mcp")
+        tool = {"name": "f", "description": "F.", "server": {"url": "https://e.com/", "secret": hidden[1]}}
+        async with serving_rest(tmp_path) as api:
+            desk = {"name": "Desk", "webhook_secret": hidden[0], "llm_config": {"tools": [tool]}}
+            await api.post("/assistants", desk)
+            await api.post("/sip-trunks", {"name": "Carrier", "auth_password": hidden[2]})
+            await api.post("/mcp-servers", {"name": "M", "url": "https://e.com/", "headers": {"X": hidden[3]}})
+            assert not any(secret in api.config.redactor.redact(", ".join(hidden)) for secret in hidden)
+        async with serving_rest(tmp_path) as api:
+            assert not any(secret in api.config.redactor.redact(", ".join(hidden)) for secret in hidden)
+
+    asyncio.run(run())

@@ -5,7 +5,7 @@ from typing import Any
 from sovereign_pbx.api.errors import conflict, invalid
 from sovereign_pbx.api.operation import Asked, Operation
 from sovereign_pbx.api.resources.crud import Fields, Resource
-from sovereign_pbx.api.resources.references import id_of, must_exist
+from sovereign_pbx.api.resources.references import kept_reference, must_exist
 from sovereign_pbx.api.schema import FLAG, MAYBE_TIME, STRING, TEXT, object_schema
 from sovereign_pbx.assistants.directory import Number, normal
 from sovereign_pbx.assistants.estate import Estate
@@ -87,7 +87,7 @@ def operations(estate: Estate) -> list[Operation]:
         fields = {renamed.get(name, name): value for name, value in sent.items()}
         for key, (_, shelf) in references.items():
             if key in sent:
-                fields[renamed[key]] = id_of(shelf, sent[key])
+                fields[renamed[key]] = kept_reference(shelf, sent[key])
         return fields
 
     async def check(entry: Entry[Number], before: Entry[Number] | None, asked: Asked) -> None:

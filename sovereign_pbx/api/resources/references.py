@@ -14,10 +14,13 @@ from sovereign_pbx.assistants.shelf import Entry, Shelf
 PickName = Callable[[Number], str]
 
 
-def id_of(shelf: Shelf[Any], reference: Any) -> Any:
-    """The id of what is referred to by id or by the name of a table; as it was given, where there is nothing."""
+def kept_reference(shelf: Shelf[Any], reference: Any) -> Any:
+    """How a reference is kept: by the name of the table, which stays when the administrator changes an id, else by id.
+
+    As it was given where it leads nowhere; null for none.
+    """
     found = shelf.find(reference) if isinstance(reference, str) else None
-    return found.id if found is not None else reference or None
+    return (found.table or found.id) if found is not None else reference or None
 
 
 def must_exist(references: Mapping[str, tuple[str, Shelf[Any]]], sent: Mapping[str, Any]) -> None:
