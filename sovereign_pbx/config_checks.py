@@ -109,7 +109,8 @@ def _check_account(config: "Config", report: Report) -> None:
         report.warn(("webhook",), "[webhook] has no secret", UNSIGNED)
     if not config.asterisk.ami.secret:
         remedy = "set [asterisk.ami] secret to that of a user in Asterisk's manager.conf"
-        report.warn(("asterisk", "ami"), "no manager secret: hang-ups, digits and transfers will not work", remedy)
+        lost = "no manager secret: no call can be placed, no tone sent, and hold is not noticed"
+        report.warn(("asterisk", "ami"), lost, remedy)
 
 
 def _check_patience(config: "Config", report: Report) -> None:

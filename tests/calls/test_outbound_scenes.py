@@ -196,6 +196,19 @@ def test_a_busy_line_that_nobody_could_tell_of_is_found_out(asterisk_root: Path,
     act(asterisk_root, tmp_path, scene, relayed=True)
 
 
+def test_a_telephone_that_vanishes_after_the_answer_can_be_let_go(asterisk_root: Path, tmp_path: Path) -> None:
+    async def scene(on: Scene) -> None:
+        call_id, person = await on.talking()
+        await on.callee.close()
+        on.stage.people.remove(person)
+        await on.desk.instruct(call_id, Instructed("say", SAID))  # to nobody, which nobody knows yet
+        await on.desk.instruct(call_id, Instructed("end"))
+        assert (await on.ended(call_id, 2.0)).end_reason == "api_end_call"
+        on.callee.calls.clear()
+
+    act(asterisk_root, tmp_path, scene)
+
+
 def test_a_voice_that_can_not_be_had_stops_the_ringing(asterisk_root: Path, tmp_path: Path) -> None:
     async def scene(on: Scene) -> None:
         on.stage.elevenlabs.faults.arm("refuse")

@@ -1,14 +1,17 @@
 """Orders to dial against a scripted manager interface: given once, whatever becomes of the answer."""
 
 import asyncio
+import string
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import BadInput, Refused
-from sovereign_pbx.pbx.asterisk import originator
+from sovereign_pbx.pbx.asterisk import agi_text, originator
 from sovereign_pbx.pbx.asterisk.agi_text import own_variables
 from sovereign_pbx.pbx.link import Decision, DialOrder
 from tests.pbx.test_asterisk_pbx import Rig, channels, run
@@ -101,6 +104,28 @@ def test_what_must_not_reach_asterisk_does_not(changes: dict[str, str]) -> None:
         assert rig.pbx.health()["calls"] == 0
 
     play(scenario)
+
+
+HOSTILE = st.text(max_size=80) | st.text("0123456789+,&@/|${}()[];\r\n\0 ", max_size=20)
+
+
+@given(HOSTILE)
+def test_no_number_and_no_trunk_can_be_more_than_one(text: str) -> None:
+    for check in (agi_text.number, agi_text.trunk):
+        try:
+            passed = check(text)
+        except BadInput:
+            continue
+        assert passed == text
+        assert not set(passed) - set(string.ascii_letters + string.digits + "+_.-")
+
+
+@given(st.dictionaries(HOSTILE, HOSTILE, max_size=40))
+def test_no_variable_can_be_an_order(variables: dict[str, str]) -> None:
+    for line in own_variables(variables):
+        name, _, value = line.partition("=")
+        assert name.startswith("__SOVEREIGN_VAR_") and name.isidentifier() and name.isascii()
+        assert not set(value) & set(",;&|$`'\"\\[](){}<>=^%\r\n\0")
 
 
 def test_variables_of_a_customer_are_harmless() -> None:
