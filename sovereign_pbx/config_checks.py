@@ -9,7 +9,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_after import check_after_the_call
 from sovereign_pbx.config_http import check_beyond
-from sovereign_pbx.config_made_checks import check_made
+from sovereign_pbx.config_made_checks import check_made, is_left_out
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
 from sovereign_pbx.config_workflows import check_workflows
@@ -61,11 +61,12 @@ def _check_numbers(config: "Config", report: Report) -> None:
     # what the API made must not keep a telephone system down
     for index, entry in enumerate(config.numbers[: len(config.own.get("number", ()))]):
         first = seen.setdefault(normal(entry.number), index)
-        if entry.transfer_trunk and directory.trunk(entry.transfer_trunk) is None:
+        if not (directory.trunk(entry.transfer_trunk) or is_left_out(config, "sip_trunk", entry.transfer_trunk)):
             report.error(("numbers", index, "transfer_trunk"), *_unknown_trunk(entry.transfer_trunk, config))
         if first != index:
             report.error(("numbers", index, "number"), f"{entry.number} has an entry already", "remove one of them")
-        if entry.assistant and entry.assistant not in written and directory.assistant(entry.assistant) is None:
+        known = entry.assistant in written or directory.assistant(entry.assistant) is not None
+        if not (known or is_left_out(config, "assistant", entry.assistant)):
             report.error(("numbers", index, "assistant"), *_unknown_assistant(entry.assistant, config))
         elif not entry.assistant and not entry.workflow and not config.webhook.url:
             remedy = "name an assistant, or set [webhook] url"

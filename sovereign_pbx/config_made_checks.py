@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sovereign_pbx.assistants.directory import Directory, Number, normal
 from sovereign_pbx.assistants.problem import Report
+from sovereign_pbx.store.object_files import folder_of
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -22,6 +23,13 @@ def check_made(config: "Config", report: Report) -> None:
         for name in _nowhere(number, directory):
             what = f"the number {number.number}, made through the API ({entry.id}), names {name}, which is not there"
             report.warn((), what, "change the number through the API")
+
+
+def is_left_out(config: "Config", kind: str, name: str) -> bool:
+    """True for no name, and for what the API made whose file can't be read: a warning says so already."""
+    if not name:
+        return True
+    return any(file.stem == name for file in folder_of(config.state_dir, kind).glob("*.toml"))
 
 
 def _check_twins(config: "Config", report: Report) -> None:

@@ -89,3 +89,14 @@ def test_a_number_of_the_api_that_leads_nowhere_is_a_warning(tmp_path: Path, key
     config, messages = told(tmp_path, "")
     assert config is not None
     assert any("made through the API (n1), names the" in message and '"gone"' in message for message in messages)
+
+
+def test_a_damaged_file_of_the_api_keeps_no_daemon_down_that_refers_to_it(tmp_path: Path) -> None:
+    made(tmp_path, "assistant", "abc", "name =")
+    made(tmp_path, "sip_trunk", "def", "name =")
+    number = '[[numbers]]\nnumber = "100"\nassistant = "abc"\ntransfer_trunk = "def"\n'
+    config, messages = told(tmp_path, number)
+    assert config is not None
+    assert len([message for message in messages if "nvalid" in message or "xpected" in message]) == 2, messages
+    assert told(tmp_path, number.replace('"abc"', '"gone"'))[0] is None
+    assert told(tmp_path, number.replace('"def"', '"gone"'))[0] is None
