@@ -76,7 +76,7 @@ class Talk:
         # the workflow
         self.place = ""  # the id of `node`
         self.node: TalkNode | None = None  # where the model talks
-        self.way: Way | None = None  # taken as soon as no reply streams and no tool is in flight
+        self.way: Way | None = None  # taken as soon as no tool is in flight; no reply streams then
         self.steps = 0  # nodes since the caller last said something
         # the record
         self.turn: Turn | None = None

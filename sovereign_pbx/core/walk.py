@@ -29,7 +29,7 @@ def begin(talk: Talk) -> None:
 def go_on(talk: Talk) -> State | None:
     """Take the way that is due, if nothing has to be waited for. A state when the call ends there, else None."""
     way, graph = talk.way, talk.plan.workflow
-    if way is None or graph is None or talk.streaming or talk.tools:
+    if way is None or graph is None or talk.tools:
         return None
     talk.way = None
     talk.steps += 1

@@ -91,6 +91,39 @@ def test_a_question_that_can_not_be_said_is_no_question() -> None:
     assert stage.log[-1][1] == c.HandOver("", "rejected")
 
 
+def test_a_failure_of_the_question_that_was_cut_off_is_no_answer() -> None:
+    stage = asked()
+    stage.at(1, e.DigitPressed("2"))
+    stage.at(1, e.SpeechFailed(1, ProviderError("scripted", "tts", "stalled")))
+    stage.run(4)
+    assert stage.spoken() == [ASK, ASK]
+
+
+def test_time_for_the_answer_begins_at_the_end_of_the_question() -> None:
+    question = "word " * 40
+    stage = Stage(Plan(consent=Consent(message=question)))
+    stage.at(0, e.Answered())
+    stage.at(1, e.DigitPressed("2"))
+    stage.run(13)
+    assert stage.spoken() == [question, question]
+    assert stage.conversation.state is State.CONSENT
+
+
+def test_the_question_and_the_greeting_are_exchanges_of_their_own() -> None:
+    stage = asked()
+    stage.at(3, e.DigitPressed("1"))
+    stage.run(8)
+    assert [turn.turn.number for turn in stage.turns()] == [0, 1]
+
+
+def test_words_on_hold_before_the_consent_are_not_kept() -> None:
+    stage = asked()
+    stage.at(1, e.HoldChanged(True), e.Final("my card number is one two three"))
+    stage.at(2, e.HungUp())
+    stage.run(5)
+    assert [message.role for message in stage.conversation.history] == ["assistant"]
+
+
 @pytest.mark.parametrize("kind", ["say", "inject"])
 def test_orders_wait_for_the_consent(kind: str) -> None:
     stage = asked()
@@ -240,6 +273,15 @@ def test_only_the_first_utterance_is_searched() -> None:
 def test_silence_is_not_handled_before_the_greeting() -> None:
     stage = calls(silence=SilencePlan(first_check=1.0, messages=("Still there?",))).run(6)
     assert stage.spoken()[0] == "Good day, the bakery."
+
+
+def test_keys_pressed_before_do_not_disturb_a_mailbox() -> None:
+    stage = calls()
+    stage.says(0.8, MAILBOX)
+    stage.at(2.5, e.DigitPressed("5"))
+    stage.run(30)
+    assert stage.spoken() == [MESSAGE]
+    assert stage.transcript()[-1] == f"assistant: {MESSAGE}"
 
 
 def test_orders_come_too_late_for_a_mailbox() -> None:

@@ -200,6 +200,41 @@ def test_a_slow_tool_node_is_covered_by_the_filler() -> None:
     assert stage.spoken() == ["Good day.", Phrases().filler, "Done."]
 
 
+def test_a_tool_node_waits_for_its_tool_longer_than_for_its_first_line() -> None:
+    stage = called(Scripted([to("look_up")], ["Done."]), delays=Delays(tool=6)).run(20)
+    finished = next(time for time, event in stage.events if isinstance(event, e.ToolFinished))
+    entered = [time for time, each in stage.log if isinstance(each, c.Enter)]
+    assert entered[1] == pytest.approx(finished)
+
+
+def test_a_caller_who_speaks_while_a_tool_node_works_may_be_at_the_end_afterwards() -> None:
+    last = graph(look_up=ToolNode(tool="orders", way=Way("end")), end=EndNode())
+    stage = called(Scripted([to("look_up")]), last)
+    stage.tool_results = {"orders": None}
+    stage.says(4, "is it on its way")
+    stage.at(5, e.ToolFinished("call-1", "shipped"))
+    stage.run(20)
+    assert stage.log[-1][1] == c.HangUp("assistant_hangup")
+    assert len(stage.commands(c.HangUp)) == 1
+    assert stage.conversation.state is State.ENDED
+
+
+def test_a_long_call_may_take_as_many_ways_as_it_likes() -> None:
+    around = graph(billing=talking(BILLING, {"entry": Way("entry")}), entry=talking(ENTRY, {"billing": Way("billing")}))
+
+    def model(think: c.Think) -> list[Part]:
+        if think.messages[-1].role != "user":
+            return ["Yes?"]
+        return [to("billing" if think.messages[0] == ENTRY else "entry")]
+
+    stage = Stage(Plan(first_message="Good day.", workflow=around), model)
+    stage.at(0, e.Answered())
+    for turn in range(MOST_STEPS + 4):
+        stage.says(2 + 5 * turn, "and now")
+    stage.run(5 * MOST_STEPS + 30)
+    assert len(values(stage, "workflow_step")) == MOST_STEPS + 4
+
+
 def test_tool_nodes_in_a_circle_end_at_the_fallback() -> None:
     around = graph(look_up=ToolNode(tool="orders", way=Way("again")), again=ToolNode(tool="orders", way=Way("look_up")))
     stage = called(Scripted([to("look_up")]), around, delays=Delays(tool=0.01)).run(60)
@@ -314,7 +349,9 @@ def test_a_way_waits_for_a_tool_that_was_asked_for_beside_it(order: str) -> None
     book = ToolCall("t1", "book", "{}")
     parts: list[Part] = [to("billing"), book] if order == "way first" else [book, to("billing")]
     model = Scripted(parts, ["Booked, and your bill?"])
-    called(model).run(12)
+    stage = called(model).run(12)
+    finished = next(time for time, event in stage.events if isinstance(event, e.ToolFinished))
+    assert [time for time, each in stage.log if isinstance(each, c.Enter)] == [pytest.approx(finished)]
     told = asked(model, 1)
     assert told[0] == BILLING
     assert {message.content for message in told if message.role == "tool"} == {MOVED, "done"}
