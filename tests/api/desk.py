@@ -1,18 +1,22 @@
-"""A desk without calls: as strict as the real one about what it is asked, and telling what that was."""
+"""A desk whose calls are rows and nothing more: as strict as the real one about what it is asked."""
 
 from dataclasses import dataclass, field
 
+from sovereign_pbx.assistants.dialling import normal
 from sovereign_pbx.calls.outbound import OutboundRequest
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
+from sovereign_pbx.store import CallRow
+from sovereign_pbx.store.sqlite import SqliteStore
 
 
 @dataclass
 class ScriptedDesk:
-    """Places and steers calls that do not exist. `live` are those in progress, `over` those that were."""
+    """Places and steers calls that nobody talks in. `live` are those in progress, `over` those that were."""
 
     config: Config
+    store: SqliteStore
     live: set[str] = field(default_factory=set)
     over: set[str] = field(default_factory=set)
     placed: list[OutboundRequest] = field(default_factory=list)
@@ -32,7 +36,24 @@ class ScriptedDesk:
         if self.refusal is not None:
             raise self.refusal
         self.placed.append(request)
-        return f"call-{len(self.placed)}"
+        call_id = f"call-{len(self.placed)}"
+        self.live.add(call_id)
+        await self.store.create_call(self._row(call_id, request))
+        return call_id
+
+    def _row(self, call_id: str, request: OutboundRequest) -> CallRow:
+        """On disk before anything is dialled."""
+        return CallRow(
+            id=call_id,
+            direction="outbound",
+            caller_phone=normal(request.destination),
+            assistant_phone=request.number.number if request.number else None,
+            number_id=request.number.id if request.number else None,
+            assistant_id=request.assistant.id,
+            assistant_name=request.assistant.name,
+            business_name=request.assistant.business_name,
+            assistant=request.assistant.to_public(),
+        )
 
     async def instruct(self, call_id: str, order: Instructed) -> None:
         if call_id in self.over:

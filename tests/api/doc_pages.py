@@ -9,12 +9,14 @@ it any 2xx will do.
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 _BLOCK = re.compile(r"^```(http|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OWN = re.compile(r"^```toml\n# The configuration of this page\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _STATUS = re.compile(r"HTTP (\d{3})\s*\n?")
 
@@ -52,6 +54,12 @@ def steps(page: Path) -> Iterator[Step]:
         line = text.count("\n", 0, request.start()) + 1
         assert answer is not None and answer[1] == "json", f"{page.name}:{line}: a request without its answer"
         yield _step(line, request[2], answer[2])
+
+
+def configuration(page: Path) -> dict[str, Any]:
+    """The configuration that a page's requests are sent to: its ```toml block that says so in its first line."""
+    found = _OWN.search(page.read_text("utf-8"))
+    return tomllib.loads(found[1]) if found else {}
 
 
 def _step(line: int, request: str, answer: str) -> Step:

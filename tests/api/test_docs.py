@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.doc_pages import Names, difference, steps
+from tests.api.doc_pages import Names, configuration, difference, steps
 from tests.api.rest import serving_rest
 from tests.imports import ROOT
 
@@ -16,7 +16,7 @@ PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```http\n" in
 def test_a_page_does_what_it_says(tmp_path: Path, page: Path) -> None:
     async def run() -> None:
         names = Names()
-        async with serving_rest(tmp_path) as api:
+        async with serving_rest(tmp_path, **configuration(page)) as api:
             for step in steps(page):
                 raw = names.put_in(step.body).encode() or None
                 got = await api.send(step.method, names.put_in(step.path), raw=raw)
