@@ -86,11 +86,6 @@ def campaign_from(row: tuple[Any, ...]) -> CampaignRow:
     return CampaignRow(**values)
 
 
-def lead_values(lead: LeadRow) -> tuple[Any, ...]:
-    """In the order of LEAD_COLUMNS."""
-    return tuple(_column(getattr(lead, name)) for name in LEAD_COLUMNS)
-
-
 def lead_from(row: tuple[Any, ...]) -> LeadRow:
     """From a row of LEAD_COLUMNS."""
     values = dict(zip(LEAD_COLUMNS, row, strict=True))

@@ -8,6 +8,7 @@ A lead is `calling`, with the id that its call will have, before anything is dia
 there is an id to look for.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -19,13 +20,15 @@ from sovereign_pbx.store.campaign_rows import (
     CampaignRow,
     LeadRow,
     campaign_values,
-    lead_values,
 )
+from sovereign_pbx.store.rows import to_json
 from sovereign_pbx.store.writer import Statement
 
 T = TypeVar("T")
 
-_INSERT_LEAD = f"INSERT INTO leads ({', '.join(LEAD_COLUMNS)}) VALUES ({', '.join('?' * len(LEAD_COLUMNS))})"
+_CHUNK = 500
+_EXTRACTED = ", ".join(f"json_extract(value, '$.{name}')" for name in LEAD_COLUMNS)
+_INSERT_LEADS = f"INSERT INTO leads ({', '.join(LEAD_COLUMNS)}) SELECT {_EXTRACTED} FROM json_each(?) ORDER BY key"
 _CLAIM = (
     "UPDATE leads SET status = 'calling', call_id = ?, attempts = attempts + 1, last_attempt_at = ?, outcome = NULL"
     " WHERE id = ? AND status = 'pending'"
@@ -117,7 +120,7 @@ class CampaignTables:
         """The campaign with its leads, all or nothing."""
         values = campaign_values({name: getattr(row, name) for name in CAMPAIGN_COLUMNS})
         insert = f"INSERT INTO campaigns ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
-        await self._write("create_campaign", Statement(insert, tuple(values.values())), *_inserted(leads))
+        await self._write("create_campaign", Statement(insert, tuple(values.values())), *await _inserted(leads))
 
     async def change(self, campaign_id: str, expected: str, changes: Mapping[str, Any]) -> None:
         """Set fields of a campaign whose status is `expected`; cancelled, it gives up whom it has not called."""
@@ -146,7 +149,7 @@ class CampaignTables:
 
     async def add_leads(self, leads: Sequence[LeadRow]) -> None:
         """All or none."""
-        await self._write("add_leads", *_inserted(leads))
+        await self._write("add_leads", *await _inserted(leads))
 
     async def remove_lead(self, campaign_id: str, lead_id: str) -> None:
         """Not while it is being called."""
@@ -191,8 +194,15 @@ class CampaignTables:
         await self._write(name, *statements, Statement(_COMPLETE, (at, lead.campaign_id)))
 
 
-def _inserted(leads: Sequence[LeadRow]) -> list[Statement]:
-    return [Statement(_INSERT_LEAD, lead_values(lead)) for lead in leads]
+async def _inserted(leads: Sequence[LeadRow]) -> list[Statement]:
+    """A few statements for thousands of leads, made in a thread: neither the event loop nor, for long, the writer may
+    be held up by them."""
+
+    def made() -> list[Statement]:
+        chunks = (leads[at : at + _CHUNK] for at in range(0, len(leads), _CHUNK))
+        return [Statement(_INSERT_LEADS, (to_json(chunk),)) for chunk in chunks]
+
+    return await asyncio.to_thread(made)
 
 
 def _not_calling(lead: LeadRow) -> str:
