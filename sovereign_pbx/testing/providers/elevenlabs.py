@@ -16,7 +16,7 @@ from sovereign_pbx.testing.providers.elevenlabs_rules import FORMATS, request_co
 from sovereign_pbx.testing.providers.elevenlabs_talk import CHUNK_CHARS, ElevenLabsTalk
 from sovereign_pbx.testing.providers.faults import Fault
 from sovereign_pbx.testing.providers.server import STALL_S, ScriptedServer, Talk, cut
-from sovereign_pbx.testing.providers.voice_sound import CHAR_MS, Sound
+from sovereign_pbx.testing.providers.voice_sound import CHAR_MS, PITCH_HZ, USUAL_PITCH_HZ, Sound
 
 KEPT = 1000
 VOICES: Final[Sequence[Mapping[str, Any]]] = (
@@ -65,7 +65,8 @@ class ScriptedElevenLabs(ScriptedServer):
         self._unknown_voices = frozenset(unknown_voices)
         self._inactivity_s = inactivity_s
         self._api_key = api_key
-        self._sounds = {rate: Sound(rate) for rate in FORMATS.values()}
+        pitches = {USUAL_PITCH_HZ, *PITCH_HZ.values()}
+        self._sounds = {(rate, pitch): Sound(rate, pitch) for rate in FORMATS.values() for pitch in pitches}
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -91,6 +92,10 @@ class ScriptedElevenLabs(ScriptedServer):
             return _error(404, "voice_not_found", "A voice with that id was not found.")
         return _error(422, "unprocessable", wrong) if wrong else None
 
+    def _sound(self, request: web.Request) -> Sound:
+        pitch = PITCH_HZ.get(request.match_info["voice"], USUAL_PITCH_HZ)
+        return self._sounds[FORMATS[request.query["output_format"]], pitch]
+
     async def _list(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         if request.headers.get("xi-api-key") != self._api_key:
             return _error(401, "invalid_api_key", "Invalid API key")
@@ -103,7 +108,7 @@ class ScriptedElevenLabs(ScriptedServer):
             return refusal
         talk = Talk(request, fault, self.faults)
         idle_s = self._inactivity_s or float(query.get("inactivity_timeout", "20"))
-        sound = self._sounds[FORMATS[query["output_format"]]]
+        sound = self._sound(request)
         vendor = ElevenLabsTalk(talk, sound, self.first_audio_ms, self.real_time_factor, idle_s)
         seen = Received(request.match_info["voice"], query, vendor.received)
         self.sockets.append(seen)
@@ -137,7 +142,7 @@ class ScriptedElevenLabs(ScriptedServer):
         return response
 
     async def _speak(self, request: web.Request, response: web.StreamResponse, text: str, fault: Fault | None) -> None:
-        sound = self._sounds[FORMATS[request.query["output_format"]]]
+        sound = self._sound(request)
         pause_s = CHUNK_CHARS * CHAR_MS / 1000 * self.real_time_factor
         await asyncio.sleep(self.first_audio_ms / 1000)
         for start in range(0, len(text), CHUNK_CHARS):
