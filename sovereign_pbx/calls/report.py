@@ -58,7 +58,10 @@ def addresses_of(assistant: Mapping[str, Any]) -> list[str]:
     """Who gets the report by mail, each once."""
     one, several = assistant.get("notification_email"), assistant.get("notification_emails") or ()
     given = [address for address in (one, *several) if isinstance(address, str) and address]
-    return list({address.casefold(): address for address in reversed(given)}.values())[::-1]
+    found: dict[str, str] = {}
+    for address in given:
+        found.setdefault(address.casefold(), address)
+    return list(found.values())
 
 
 def mail_url(address: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from sovereign_pbx.assistants.account import Target
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.calls.recovery import recover
+from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting
 from sovereign_pbx.core.values import Message
 from sovereign_pbx.store import CallRow, Outgoing
 from sovereign_pbx.store.sqlite import SqliteStore
@@ -37,7 +38,12 @@ def call(**changes: Any) -> CallRow:
 
 
 async def recovered(
-    folder: Path, row: CallRow, *, recordings: Path | None = None, dialect: Any = "snake"
+    folder: Path,
+    row: CallRow,
+    *,
+    recordings: Path | None = None,
+    dialect: Any = "snake",
+    reporting: Reporting = PLAIN_REPORTING,
 ) -> tuple[CallRow, Sequence[Outgoing]]:
     """The call afterwards, and what is told of it, in order."""
     store = await SqliteStore.open(folder / "calls.db")
@@ -46,7 +52,7 @@ async def recovered(
         await store.add_message(row.id, Message("user", "What time do you open?"), ANSWERED)
         await store.add_event(row.id, "turn_decided", {}, LAST_SIGN)
         directory = Directory({}, [Number(number="100", name="Main line", assistant="", id="main")])
-        await recover(store, lambda row, event: Target(HOOK, "", dialect), directory, recordings)
+        await recover(store, lambda row, event: Target(HOOK, "", dialect), directory, recordings, reporting)
         assert await recover(store, lambda row, event: Target(HOOK, "", dialect), directory, recordings) == 0
         found = await store.call(row.id)
         assert found is not None
@@ -102,6 +108,34 @@ def test_a_call_that_had_ended_keeps_its_end_and_gets_its_report(tmp_path: Path)
     assert (row.status, row.end_reason, row.duration_seconds) == ("ended", "user_hangup", 3)
     assert row.summary
     assert [one.event for one in told] == ["end-of-call-report"]
+
+
+def test_an_analysis_that_was_cut_off_is_noted_and_not_made_up(tmp_path: Path) -> None:
+    plan = {"structured_data_plan": {"enabled": True, "schema": {"type": "object"}}}
+    ended = call(status="ended", ended_at=ANSWERED, end_reason="user_hangup", assistant={"analysis_plan": plan})
+    row, told = run(recovered(tmp_path, ended))
+    assert row.summary == "The caller said: What time do you open?"
+    assert row.analysis_result is None
+    assert b'"analysis":' not in told[0].body
+    events = run(events_of(tmp_path, row.id))
+    assert ("analysis.failed", {"why": "not attempted: the daemon was stopped before it"}) in events
+
+
+def test_mails_and_link_are_owed_after_a_crash_too_and_the_webhook_goes_first(tmp_path: Path) -> None:
+    (tmp_path / f"{call().id}.wav").write_bytes(b"RIFF")
+    named = {"notification_email": "a@x.nl", "notification_emails": ["b@x.nl"]}
+    reporting = Reporting(mails=True, recording_url=lambda call_id: f"https://x/{call_id}")
+    _, told = run(recovered(tmp_path, call(assistant=named), recordings=tmp_path, reporting=reporting))
+    assert [one.url for one in told] == [HOOK, HOOK, "mailto:a@x.nl", "mailto:b@x.nl"]
+    assert all(f"https://x/{call().id}".encode() in one.body for one in told[1:])
+
+
+async def events_of(folder: Path, call_id: str) -> list[tuple[str, dict[str, Any]]]:
+    store = await SqliteStore.open(folder / "calls.db")
+    try:
+        return [(name, values) for _, name, values in await store.events(call_id)]
+    finally:
+        await store.close()
 
 
 def test_the_older_spelling_is_kept(tmp_path: Path) -> None:
