@@ -11,6 +11,7 @@ from sovereign_pbx.calls.trace import Tracer
 from sovereign_pbx.core.commands import Command
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.events import Event, HungUp, NothingHeard, Tick
+from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.store import Store
 
 
@@ -18,6 +19,7 @@ class Overdue:
     """A conversation whose next alarm is overdue, as after a loop that was held up."""
 
     def __init__(self) -> None:
+        self.plan = Plan()
         self.deadline: float | None = None
         self.fed: list[Event] = []
 
@@ -40,6 +42,8 @@ def test_a_deadline_that_has_passed_does_not_end_the_call() -> None:
             send_digits=unused,
             leave=unused,
             lost=unused,
+            enter=unused,
+            agreed=unused,
         )
         shell.feed(NothingHeard())
         shell.feed(HungUp())  # before the loop could ring
