@@ -130,6 +130,7 @@ def preload() -> None:
                 _load(target)
     for target in _VOICE_LISTS.values():
         _load(target)
+    _load(f"{_LLM}.receptionist:phrases")()  # a file, which the first call without a saved assistant would wait for
 
 
 def validate(stage: SpokenStage, block: Block, providers: Providers) -> None:
