@@ -1,6 +1,7 @@
 """Objects that were made through the API: one TOML file each, owned by the daemon, in a folder for each kind.
 
-TOML has no null, but users' own data (metadata, JSON Schema) may hold it: there it is written `{ "$null" = true }`.
+TOML has no null, but users' own data (metadata, JSON Schema) may hold it: there it is written `{ "$null" = true }`, and
+what looks like that in the data itself gets one more `$`.
 A file is replaced as a whole, so a crash leaves the old one or the new one.
 """
 
@@ -52,16 +53,21 @@ def folder_of(state_dir: Path, kind: str) -> Path:
 def restored(value: Any) -> Any:
     """What was read from a file, as it was before it was written."""
     if isinstance(value, dict):
-        return None if value == NULL else {name: restored(item) for name, item in value.items()}
+        if value == NULL:
+            return None
+        if _looks_like_null(value):
+            value = {name.removeprefix("$"): item for name, item in value.items()}
+        return {name: restored(item) for name, item in value.items()}
     return [restored(item) for item in value] if isinstance(value, list) else value
 
 
 def _write(file: Path, fields: Mapping[str, Any]) -> None:
+    text = HEAD + tomli_w.dumps(_storable(fields))
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = file.with_name(f".{file.name}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(HEAD + tomli_w.dumps(_storable(fields)))
+        out.write(text)
         out.flush()
         os.fsync(out.fileno())
     os.replace(fresh, file)
@@ -87,7 +93,12 @@ def _storable(value: Any) -> Any:
     if value is None:
         return dict(NULL)
     if isinstance(value, Mapping):
-        return {str(name): _storable(item) for name, item in value.items()}
+        mark = "$" if _looks_like_null(value) else ""
+        return {f"{mark}{name}": _storable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(item) for item in value]
     return str(value) if isinstance(value, str) else value
+
+
+def _looks_like_null(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and next(iter(value)).lstrip("$") == "null" and "$null" in next(iter(value))

@@ -281,6 +281,7 @@ def test_a_subscriber_of_ipv6_is_one_guesser(tmp_path: Path) -> None:
     gate = Gate(KeyRing(tmp_path / "keys.toml"), per_minute=1, limit_loopback=False)
     assert [admit(gate, f"2001:db8::{n}") for n in (1, 2)] == [401, 429]
     assert [admit(gate, remote) for remote in ("2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.1")] == [401, 401, 429]
+    assert admit(gate, "192.0.2.2") == 401
     assert [admit(gate, remote) for remote in ("::1", "::1", "::ffff:127.0.0.1", "::ffff:127.0.0.1")] == [401] * 4
 
 
