@@ -92,7 +92,8 @@ class OutboundCall(Call):
         self._order = order
         self._why = ""
         self._refused = self._lost = False
-        self._picked_up = asyncio.Event()
+        self._answered = False
+        self._ready_for_him = asyncio.Event()
         self._placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # --- what the desk asks
@@ -103,8 +104,9 @@ class OutboundCall(Call):
 
     async def picked_up(self) -> Decision:
         """The person called has answered: what the PBX is to do, once the assistant is ready."""
+        self._answered = True
         decision = REFUSE if self.over else await self.decision()
-        self._picked_up.set()
+        self._ready_for_him.set()
         return REFUSE if self.over else decision
 
     def not_answered(self, how: NotAnswered) -> None:
@@ -114,7 +116,7 @@ class OutboundCall(Call):
         self.end(how.reason, how.why if how.reason == "error" else "")
 
     def gone(self, cause: int | None) -> None:
-        if self.talk is not None or self._picked_up.is_set():
+        if self._answered:
             super().gone(cause)
         elif self._placed.done():
             self.end("error", _LOST)
@@ -126,7 +128,7 @@ class OutboundCall(Call):
     async def _live(self) -> None:
         try:
             await self._dial()
-            if await self._answered():
+            if await self._is_answered():
                 await self._wait_for_the_end()
             await self._over.wait()
         except Exception as exc:
@@ -172,17 +174,17 @@ class OutboundCall(Call):
             self.end("error", str(exc))
         self._settle_decision(Decision("answer") if self._prepared is not None else REFUSE)
 
-    async def _answered(self) -> bool:
+    async def _is_answered(self) -> bool:
         """Wait until somebody has answered, or nobody will."""
-        answered = self._own(self._wait_picked_up(), "ring")
+        answered = self._own(self._wait_ready_for_him(), "ring")
         over = self._own(self._wait_over(), "ring-over")
         await asyncio.wait({answered, over}, return_when=asyncio.FIRST_COMPLETED)
         answered.cancel()
         over.cancel()
         return not self.over
 
-    async def _wait_picked_up(self) -> None:
-        await self._picked_up.wait()
+    async def _wait_ready_for_him(self) -> None:
+        await self._ready_for_him.wait()
 
     # --- the end
 

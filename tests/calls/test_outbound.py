@@ -262,6 +262,23 @@ def test_a_caller_who_picks_up_and_puts_down_at_once_was_no_failure(tmp_path: Pa
     act(tmp_path, scene)
 
 
+def test_somebody_who_hangs_up_before_the_assistant_is_ready_was_no_failure(tmp_path: Path) -> None:
+    async def scene(at: Office) -> None:
+        at.house.elevenlabs.first_audio_ms = 1500
+        call_id = await at.desk.place(at.request())
+        client = AgiClient(at.house.daemon.pbx.agi_address)
+        await client.connect()
+        token = at.sent()["Variable"].splitlines()[0].partition("=")[2]
+        client.request("outbound", token)
+        await until(lambda: at.house.daemon.pbx.health()["agi"].get("served_outbound"))
+        client.vanish()
+        how = await at.desk.finished(call_id)
+        assert (how.end_reason, how.error) == ("user_hangup", "")
+        await client.close()
+
+    act(tmp_path, scene)
+
+
 def test_orders_for_nobody_and_for_a_ringing_call_are_refused(tmp_path: Path) -> None:
     async def scene(at: Office) -> None:
         call_id = await at.desk.place(at.request())

@@ -104,7 +104,9 @@ class Originator:
     async def hang_up(self, line: Line, cause: int) -> None:
         """End a call that nobody has answered. Where it can't be done at once, it is as soon as he answers."""
         for _ in range(_HANG_UP_TRIES):
-            if line.phase != "dialling" or not self._lines.holds(line) or await self._hang_up(line, cause):
+            if line.phase != "dialling" or not self._lines.holds(line) or not self._ami.connected:
+                return
+            if await self._hang_up(line, cause):
                 return
             await asyncio.sleep(_HANG_UP_EVERY_S)
 
