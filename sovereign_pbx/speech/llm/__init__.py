@@ -37,7 +37,7 @@ class Finished:
 
     reason: str
     usage: dict[str, Any] = field(default_factory=dict)
-    model: str = ""
+    model: str = field(default="", compare=False)
 
 
 ChatEvent = TextDelta | ToolRequest | Finished
