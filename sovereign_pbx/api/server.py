@@ -60,8 +60,8 @@ async def serve(app: web.Application, host: str, port: int, *, tls: ssl.SSLConte
 class Listener:
     """Serves an application until closed.
 
-    `idle_s` bounds how long a connection may take over a request's head and how long it may rest between requests;
-    `max_connections` how many there may be (policy: one more is closed at once).
+    `idle_s` bounds how long a connection may take over its handshake or a request's head, and how long it may rest
+    between; `max_connections` how many there may be (policy: one more is closed at once).
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Listener:
     ) -> None:
         # The access log would be one line a scrape; what went wrong is logged where it is answered.
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s, lingering_time=1.0, max_headers=64)
+        self._idle_s = idle_s
         self._max_connections = max_connections
         self._tls = tls
         self._server: asyncio.Server | None = None
@@ -84,7 +85,9 @@ class Listener:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._connection, host, port, ssl=self._tls)
+            self._server = await loop.create_server(
+                self._connection, host, port, ssl=self._tls, ssl_handshake_timeout=self._idle_s if self._tls else None
+            )
         except OSError as exc:
             await self._runner.cleanup()
             reason = exc.strerror or str(exc)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.resources import health
-from sovereign_pbx.api.server import make_app, serve
+from sovereign_pbx.api.server import Listener, make_app, serve
 from sovereign_pbx.cli import cli
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.errors import ConfigError
@@ -51,6 +51,22 @@ def test_a_client_that_trusts_the_certificate_is_answered_over_tls(tmp_path: Pat
                 await session.get(f"http://127.0.0.1:{port}/api/v1/health")
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
                 await session.get(f"https://127.0.0.1:{port}/api/v1/health")
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_never_finishes_its_handshake_is_closed(tmp_path: Path) -> None:
+    config = configured(tmp_path, tls_certificate="certificate.pem", tls_key="key.pem")
+
+    async def run() -> None:
+        app = make_app(ScriptedProbe(), Metrics())
+        listener = Listener(app, idle_s=0.2, tls=await tls_of(config))
+        port = await listener.start("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        await listener.close()
 
     asyncio.run(run())
 
