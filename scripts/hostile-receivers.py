@@ -316,7 +316,7 @@ async def compare(kinds: list[Bad | None], seconds: float, limit_ms: float) -> i
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="how long the good receiver gets webhooks, each time"
+        "--seconds", type=float, default=2.0, help="how long the good receiver gets webhooks, each time"
     )
     parser.add_argument("--only", default="", help="kinds whose description holds this")
     parser.add_argument("--limit-ms", type=float, default=LIMIT_MS, help="delay of the p95 that is a failure")
