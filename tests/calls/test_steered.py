@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
-from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
+from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller, NotAnswered
 from sovereign_pbx.testing.port_block import reserve_ports
+from sovereign_pbx.testing.providers.elevenlabs import ScriptedElevenLabs
 from tests.api.rest import make_key
 from tests.calls.house import GREETING, House, assistant, house, play
 from tests.waiting import until
@@ -45,12 +47,12 @@ class Steered:
 
 
 @asynccontextmanager
-async def steered(folder: Path, **changes: Any) -> AsyncIterator[Steered]:
+async def steered(folder: Path, **sections: Any) -> AsyncIterator[Steered]:
     ports = reserve_ports()
     port = ports.take(socket.SOCK_STREAM)
     http = {"enabled": True, "port": port, "commands_per_minute": 1000, "requests_per_minute": 10000}
     try:
-        async with house(folder, {"reception": assistant(**changes)}, http=http) as place:
+        async with house(folder, {"reception": assistant()}, http=http, **sections) as place:
             place.elevenlabs.first_audio_ms = 5
             key = await asyncio.to_thread(make_key, place.daemon.config)
             headers = {"Authorization": f"Bearer {key}"}
@@ -127,5 +129,28 @@ def test_a_call_that_was_ended_by_command_says_so_and_takes_no_more(tmp_path: Pa
             _, usage = await api.ask("GET", "/usage")
             assert usage["logs"][0]["id"] == live["id"]
             assert usage["summary"]["total_calls"] == 1
+
+    play(scene())
+
+
+def test_a_key_that_was_given_counts_from_the_next_call_on(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedElevenLabs() as vendor:
+            written = {"elevenlabs": {"base_url": vendor.url}}
+            async with steered(tmp_path, providers=written) as api:
+                for provider in ("deepgram", "openai"):
+                    server = getattr(api.house, provider)
+                    address = server.base_url if provider == "openai" else server.url
+                    body = {"provider": provider, "base_url": address}
+                    assert (await api.ask("POST", "/byok/config", body))[0] == 200
+                    assert (await api.ask("POST", "/byok", {"provider": provider, "api_key": "test-key"}))[0] == 200
+                async with api.house.caller() as caller:
+                    with pytest.raises(NotAnswered):  # nobody can speak
+                        await caller.place()
+                await api.ask("POST", "/byok", {"provider": "elevenlabs", "api_key": "test-key"})
+                async with api.house.caller() as caller:
+                    await caller.place()
+                    await quiet(caller)
+                    await caller.hang_up()
 
     play(scene())

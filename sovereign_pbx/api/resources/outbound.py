@@ -84,7 +84,7 @@ def operations(directory: Directory, dialler: Dialler, once: Once) -> list[Opera
             scope="calls",
             body=BODY,
             answer=ANSWER,
-            errors=(404, 409, 422, 501, 503),
+            errors=(404, 409, 422, 503),
         )
     ]
 

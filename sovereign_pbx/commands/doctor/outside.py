@@ -137,7 +137,7 @@ def _addresses(config: Config) -> Iterator[str]:
     for assistant in config.assistants.values():
         for block in (*blocks_of(assistant.llm_config), *blocks_of(assistant.stt_config)):
             name = str(block.get("provider"))
-            given = config.providers.get(name, {}).get("base_url")
+            given = config.accounts.get(name, {}).get("base_url")
             parts = urlsplit(str(given or quirks_of(name).base_url))
             if parts.hostname and not is_loopback(parts.hostname):
                 secure = parts.scheme in ("https", "wss")

@@ -102,7 +102,7 @@ def _fault(asked: Asked, exc: ProviderError) -> Result:
 
 
 async def _recogniser(asked: Asked, config: Config) -> Result:
-    engine = catalogue.build_stt(asked.block, config.providers)
+    engine = catalogue.build_stt(asked.block, config.accounts)
     try:
         began = time.monotonic()
         stream = await engine.open(rate=PHONE_RATE, language=asked.language)
@@ -117,7 +117,7 @@ async def _model(asked: Asked, config: Config) -> Result:
     block = {**asked.block}
     key = "max_tokens" if "max_tokens" in block else "max_completion_tokens"
     block[key] = min(int(block.get(key) or MOST_TOKENS), MOST_TOKENS)
-    model = catalogue.build_llm(block, config.providers)
+    model = catalogue.build_llm(block, config.accounts)
     question = [Message("user", QUESTION)]
     try:
         await model.warm(question)  # as while a call rings: the vendor's package is loaded, the connection made
@@ -132,7 +132,7 @@ async def _model(asked: Asked, config: Config) -> Result:
 
 
 async def _voice(asked: Asked, config: Config) -> Result:
-    voice = catalogue.build_voice(asked.block, config.providers)
+    voice = catalogue.build_voice(asked.block, config.accounts)
     try:
         began = time.monotonic()
         session = await voice.open(rate=PHONE_RATE, language=asked.language)
