@@ -82,10 +82,10 @@ def plan_of(analysis_plan: Mapping[str, Any] | None, template: Template | None) 
     if not isinstance(schema, Mapping) or not schema:
         raise NoPlan("there is no schema")
     threshold = plan.get("min_messages_threshold", made.get("min_messages_threshold"))
-    # The plan's own messages win over the template's; a template is written with single braces.
-    own = _messages(wanted.get("messages"))
-    prompts = () if own else _prompts(made)
-    texts = own or prompts or _messages(made.get("messages")) or _usual()
+    # The plan's own messages win over the template's, and those over its prompts, which have single braces.
+    messages = _messages(wanted.get("messages")) or _messages(made.get("messages"))
+    prompts = () if messages else _prompts(made)
+    texts = messages or prompts or _usual()
     return AnalysisPlan(schema, texts, USUAL_THRESHOLD if threshold is None else int(threshold), single=bool(prompts))
 
 
