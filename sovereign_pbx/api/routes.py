@@ -11,7 +11,7 @@ from aiohttp import web
 from sovereign_pbx.api.errors import ApiError, refused
 from sovereign_pbx.api.gate import NOBODY, Admitted, Gate
 from sovereign_pbx.api.operation import Asked, Operation
-from sovereign_pbx.api.reading import checked_body, checked_query, read_json
+from sovereign_pbx.api.reading import checked_query, read_body
 from sovereign_pbx.core.errors import Refused
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class _Guarded:
         body: Any = None
         given: Mapping[str, Any] = {}
         if operation.body is not None:
-            body, given = checked_body(operation.body, await read_json(request), partial=operation.partial)
+            body, given = await read_body(request, operation.body, partial=operation.partial)
         asked = Asked(
             key=admitted.key, ids=dict(request.match_info), query=query, body=body, given=given, request=request
         )

@@ -312,7 +312,7 @@ async def walk_calls(walk: Walk) -> None:
     await asyncio.to_thread((folder / "c1.wav").write_bytes, b"RIFF")
     row = CallRow(id="c1", status="ended", duration_seconds=60, recording_path=str(folder / "c1.wav"))
     await walk.api.store.create_call(row)
-    assert (await walk("GET", "/calls"))["pagination"]["total"] == 1
+    assert "c1" in [call["id"] for call in (await walk("GET", "/calls"))["calls"]]
     assert (await walk("GET", "/calls/c1"))["duration_seconds"] == 60
     assert await walk("GET", "/calls/c1/recording") == b"RIFF"
     walk.api.desk.live.add("live")

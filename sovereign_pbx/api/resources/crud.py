@@ -1,5 +1,6 @@
 """Create, list, get, patch and delete, the same for every kind of object on a shelf."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ Read = Callable[[Fields, tuple[str | int, ...], Report], Any]
 Show = Callable[[Entry[T], Asked], dict[str, Any]]
 OrgId = Callable[[], str]
 """The id of this installation, which is `org_id` of what it has."""
+
+_AT_ONCE = 15  # objects shown before the loop gets its turn
 
 SERVER_OWNED = ("id", "org_id", "created_at", "updated_at")
 """What only the daemon says. Clients send it back with the rest of an object; it is not looked at."""
@@ -75,7 +78,12 @@ class Resource(Generic[T]):
 
     async def all(self, asked: Asked) -> dict[str, Any]:
         show = self.item or self.show
-        return {self.many: [show(entry, asked) for entry in self.shelf]}
+        shown: list[dict[str, Any]] = []
+        for entry in self.shelf:
+            if len(shown) % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)  # 0.07 ms an assistant: the frames of calls come between
+            shown.append(show(entry, asked))
+        return {self.many: shown}
 
     async def get(self, asked: Asked) -> dict[str, Any]:
         return {self.one: self.show(self.entry(asked), asked)}
@@ -119,7 +127,8 @@ class Resource(Generic[T]):
     async def _put(self, before: Entry[T] | None, stamp: "Stamp", asked: Asked) -> dict[str, Any]:
         kept = before.fields if before is not None else {}
         fields = {**kept, **self.fields_of(self._sent(asked), kept)}
-        entry = self._made({name: value for name, value in fields.items() if value is not None}, stamp)
+        given = {name: value for name, value in fields.items() if value is not None}
+        entry = await asyncio.to_thread(self._made, given, stamp)  # 13 ms for an assistant with a hundred tools
         await self.check(entry, before, asked)
         await self.shelf.put(entry)
         return {self.one: self.show(entry, asked)}
