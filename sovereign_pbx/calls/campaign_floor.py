@@ -49,7 +49,7 @@ class Floor:
         if result == "again":
             due_at = await self._due_again(lead)
         status = ("pending" if due_at else "failed") if result == "again" else result
-        await self.tables.settle(lead, status, outcome.reason, due_at, utc_text(self.now()))
+        await self.tables.settle(lead, status, outcome.reason, utc_text(self.now()), due_at=due_at, error=row.error)
         log.info("campaign.lead", lead=lead.id, call=lead.call_id, status=status, outcome=outcome.reason)
 
     async def _due_again(self, lead: LeadRow) -> str:

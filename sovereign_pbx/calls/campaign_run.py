@@ -156,7 +156,7 @@ class CampaignRun:
         tables, at = self._floor.tables, utc_text(self._floor.now())
         log.info("campaign.refused", campaign=self.id, lead=lead.id, code=refusal.code, why=refusal.message)
         if refusal.code in NOT_DIALLED:
-            await insist(lambda: tables.skip(lead, refusal.message, at))
+            await insist(lambda: tables.skip(lead, refusal.code, at, refusal.message))
             return 0.0
         if refusal.code in NO_ROOM:
             await insist(lambda: tables.put_back(lead, at))

@@ -156,7 +156,7 @@ def _leads(leads: Sequence[LeadRow]) -> Table:
             local_time(lead.last_attempt_at),
             plain(lead.phone_number),
             Text(lead.status, style=STYLES.get(lead.status, "")),
-            plain(lead.outcome or ""),
+            plain(": ".join(part for part in (lead.outcome, lead.error) if part)),
             str(lead.attempts),
             plain((lead.call_id or "")[:8]),
         )

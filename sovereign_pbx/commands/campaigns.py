@@ -65,8 +65,8 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, leads: bo
     console = _console()
     console.print(page.render())
     for lead in everybody:
-        state = f"{lead.status:<10} {lead.outcome or '':<16}"
-        console.print(plain(f"{lead.phone_number:<17} {state} {lead.attempts} {lead.call_id or ''}"), soft_wrap=True)
+        state = f"{lead.status:<10} {lead.outcome or '':<16} {lead.attempts} {lead.call_id or '':<36}"
+        console.print(plain(f"{lead.phone_number:<17} {state} {lead.error or ''}"), soft_wrap=True)
 
 
 @campaigns.command()

@@ -39,7 +39,8 @@ class CampaignRow:
 class LeadRow:
     """Somebody to be called. `status`: pending | calling | completed | failed | skipped.
 
-    `outcome`: how the last attempt ended; `call_id`: its call; `due_at`: no other one before then, "" before the first.
+    `outcome`: how the last attempt ended, in a word, `error` in a sentence where something went wrong; `call_id`: its
+    call; `due_at`: no other one before then, "" before the first.
     """
 
     id: str
@@ -48,6 +49,7 @@ class LeadRow:
     variables: Mapping[str, str] = field(default_factory=dict)
     status: str = "pending"
     outcome: str | None = None
+    error: str | None = None
     call_id: str | None = None
     attempts: int = 0
     last_attempt_at: str | None = None

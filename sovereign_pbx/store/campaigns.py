@@ -30,8 +30,8 @@ _CHUNK = 500
 _EXTRACTED = ", ".join(f"json_extract(value, '$.{name}')" for name in LEAD_COLUMNS)
 _INSERT_LEADS = f"INSERT INTO leads ({', '.join(LEAD_COLUMNS)}) SELECT {_EXTRACTED} FROM json_each(?) ORDER BY key"
 _CLAIM = (
-    "UPDATE leads SET status = 'calling', call_id = ?, attempts = attempts + 1, last_attempt_at = ?, outcome = NULL"
-    " WHERE id = ? AND status = 'pending'"
+    "UPDATE leads SET status = 'calling', call_id = ?, attempts = attempts + 1, last_attempt_at = ?, outcome = NULL,"
+    " error = NULL WHERE id = ? AND status = 'pending'"
     " AND EXISTS (SELECT 1 FROM campaigns WHERE campaigns.id = campaign_id AND campaigns.status = 'scheduled')"
 )
 _ATTEMPT = (
@@ -42,16 +42,17 @@ _ATTEMPT = (
 _CALLING = " WHERE id = ? AND status = 'calling' AND call_id = ?"
 _CANCELLED = "EXISTS (SELECT 1 FROM campaigns WHERE campaigns.id = campaign_id AND campaigns.status = 'cancelled')"
 _SETTLE = (
-    f"UPDATE leads SET outcome = ?, due_at = ?, status = CASE WHEN ? = 'pending' AND {_CANCELLED}"
+    f"UPDATE leads SET outcome = ?, error = ?, due_at = ?, status = CASE WHEN ? = 'pending' AND {_CANCELLED}"
     f" THEN 'failed' ELSE ? END{_CALLING}"
 )
 _LAST = "(SELECT {} FROM attempts WHERE lead_id = leads.id ORDER BY number DESC LIMIT 1)"
 # Once the attempt is forgotten: the lead as the one before left it.
 _BEFORE = f" call_id = {_LAST.format('call_id')}, last_attempt_at = {_LAST.format('at')}, attempts = attempts - 1"
-_SKIP = f"UPDATE leads SET status = 'skipped', outcome = ?,{_BEFORE}{_CALLING}"
+_SKIP = f"UPDATE leads SET status = 'skipped', outcome = ?, error = ?,{_BEFORE}{_CALLING}"
 _PUT_BACK = (
     f"UPDATE leads SET status = CASE WHEN {_CANCELLED} THEN 'skipped' ELSE 'pending' END,"
-    f" outcome = CASE WHEN {_CANCELLED} THEN 'cancelled' ELSE {_LAST.format('outcome')} END,{_BEFORE}{_CALLING}"
+    f" outcome = CASE WHEN {_CANCELLED} THEN 'cancelled' ELSE {_LAST.format('outcome')} END,"
+    f" error = CASE WHEN {_CANCELLED} THEN NULL ELSE {_LAST.format('error')} END,{_BEFORE}{_CALLING}"
 )
 _FORGET = "DELETE FROM attempts WHERE call_id = ?"
 _COMPLETE = (
@@ -164,16 +165,19 @@ class CampaignTables:
             "claim_lead", Statement(_CLAIM, (call_id, at, lead_id), fault), Statement(_ATTEMPT, (lead_id,), fault)
         )
 
-    async def settle(self, lead: LeadRow, status: str, outcome: str, due_at: str, at: str) -> None:
+    async def settle(
+        self, lead: LeadRow, status: str, outcome: str, at: str, *, due_at: str = "", error: str | None = None
+    ) -> None:
         """What became of the call of a lead that is being called: `status` completed, failed, or pending for another
         attempt from `due_at` on (failed, where the campaign was cancelled meanwhile)."""
-        values = (outcome, due_at, status, status, lead.id, lead.call_id)
-        noted = Statement("UPDATE attempts SET outcome = ? WHERE call_id = ?", (outcome, lead.call_id))
+        values = (outcome, error, due_at, status, status, lead.id, lead.call_id)
+        note = "UPDATE attempts SET outcome = ?, error = ? WHERE call_id = ?"
+        noted = Statement(note, (outcome, error, lead.call_id))
         await self._done("settle_lead", lead, at, Statement(_SETTLE, values, _not_calling(lead)), noted)
 
-    async def skip(self, lead: LeadRow, outcome: str, at: str) -> None:
+    async def skip(self, lead: LeadRow, outcome: str, at: str, error: str) -> None:
         """The lead may not be dialled, and was not."""
-        skip = Statement(_SKIP, (outcome, lead.id, lead.call_id), _not_calling(lead))
+        skip = Statement(_SKIP, (outcome, error, lead.id, lead.call_id), _not_calling(lead))
         await self._done("skip_lead", lead, at, Statement(_FORGET, (lead.call_id,)), skip)
 
     async def put_back(self, lead: LeadRow, at: str, pause_because: str = "") -> None:

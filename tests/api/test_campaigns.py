@@ -215,7 +215,7 @@ def test_a_lead_that_is_being_called_stays_and_so_does_its_campaign(tmp_path: Pa
         assert (await api.delete(f"{path}/leads/{other.id}")).body == {"success": True}
         assert (await api.delete(f"{path}/leads/{other.id}")).status == 404
         called = LeadRow(**{**_fields(lead), "status": "calling", "call_id": "the-call", "attempts": 1})
-        await tables.settle(called, "completed", "user_hangup", "", "2026-11-20T09:01:00.000Z")
+        await tables.settle(called, "completed", "user_hangup", "2026-11-20T09:01:00.000Z")
         campaign = (await api.get(path)).body["campaign"]
         assert (campaign["status"], campaign["completed_leads"]) == ("completed", 1)
         assert (await api.delete(path)).body == {"success": True}

@@ -80,7 +80,7 @@ def test_killed_once_at_any_point() -> None:
         everything_is_well(world)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(1, 90), min_size=2, max_size=8))
 def test_killed_again_and_again(points: set[int]) -> None:
     world = world_of(points)

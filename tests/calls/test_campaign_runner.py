@@ -80,7 +80,8 @@ def test_who_turned_the_call_down_is_not_called_again() -> None:
 def test_a_number_that_may_not_be_dialled_is_skipped_with_the_reason() -> None:
     refusal = Refused("destination_not_allowed", "'+31200000000' is denied by [dialling] deny")
     world = ran(World(refusals={"+31200000000": [refusal]}), 2)
-    assert world.states() == [("skipped", refusal.message, 0), ("completed", "user_hangup", 1)]
+    assert world.states() == [("skipped", refusal.code, 0), ("completed", "user_hangup", 1)]
+    assert world.leads()[0].error == refusal.message
     assert world.leads()[0].call_id is None
 
 

@@ -171,8 +171,9 @@ def test_six_leads_of_every_kind(asterisk_root: Path, tmp_path: Path) -> None:
             ("failed", "rejected", 1),
             ("completed", "user_hangup", 1),
         ]
-        assert (found[5]["status"], found[5]["attempts"]) == ("skipped", 0)
-        assert "[dialling] allow" in found[5]["outcome"]
+        denied = found[5]
+        assert (denied["status"], denied["attempts"], denied["outcome"]) == ("skipped", 0, "destination_not_allowed")
+        assert "[dialling] allow" in denied["error"]
         assert street.rang == {number_of(index): 1 for index in range(5)}
         assert street.most_at_once == 2
         rows = {row.id: row for row in await street.stage.rows()}

@@ -41,7 +41,7 @@ async def fill(path: Path) -> None:
     await tables.create(campaign("aa-2", "Evil \x1b[2J", status="paused", status_reason="trunk 'x' is not active"))
     for number, call, status, outcome in ((0, "call-0", "completed", "user_hangup"), (1, "call-1", "failed", "busy")):
         await tables.claim(f"lead-{number}", call, AT)
-        await tables.settle(replace(lead(number), call_id=call), status, outcome, "", AT)
+        await tables.settle(replace(lead(number), call_id=call), status, outcome, AT)
     await tables.claim("lead-2", "call-2", AT)
     await store.close()
 
@@ -96,9 +96,9 @@ def test_a_name_or_an_id_that_fits_none_or_several_is_refused(database: Path) ->
 def test_a_watched_campaign_tells_each_change_and_ends_with_it(database: Path) -> None:
     async def finish() -> None:
         store = await SqliteStore.open(database)
-        await store.campaigns.settle(replace(lead(2), call_id="call-2"), "completed", "user_hangup", "", AT)
+        await store.campaigns.settle(replace(lead(2), call_id="call-2"), "completed", "user_hangup", AT)
         await store.campaigns.claim("lead-3", "call-3", AT)
-        await store.campaigns.settle(replace(lead(3), call_id="call-3"), "failed", "no_answer", "", AT)
+        await store.campaigns.settle(replace(lead(3), call_id="call-3"), "failed", "no_answer", AT)
         await store.close()
 
     later = threading.Timer(0.5, lambda: asyncio.run(finish()))

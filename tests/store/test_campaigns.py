@@ -100,10 +100,10 @@ def test_the_end_of_a_call_is_written_once_and_by_that_call_alone(tmp_path: Path
         first = (await tables.leads("c"))[0]
         await tables.claim(first.id, "call", AT)
         with pytest.raises(StoreError, match="not being called with other"):
-            await tables.settle(calling(first, "other"), "completed", "user_hangup", "", AT)
-        await tables.settle(calling(first), "completed", "user_hangup", "", AT)
+            await tables.settle(calling(first, "other"), "completed", "user_hangup", AT)
+        await tables.settle(calling(first), "completed", "user_hangup", AT)
         with pytest.raises(StoreError, match="not being called"):
-            await tables.settle(calling(first), "failed", "busy", "", AT)
+            await tables.settle(calling(first), "failed", "busy", AT)
         with pytest.raises(StoreError, match="not being called"):
             await tables.put_back(calling(first), AT)
         assert (await tables.leads("c"))[0] == replace(calling(first), status="completed", outcome="user_hangup")
@@ -115,7 +115,7 @@ def test_another_attempt_comes_when_it_is_due_and_before_those_who_were_never_tr
     async def act(tables: CampaignTables) -> None:
         first, second, _ = await tables.leads("c")
         await tables.claim(first.id, "call", AT)
-        await tables.settle(calling(first), "pending", "busy", LATER, AT)
+        await tables.settle(calling(first), "pending", "busy", AT, due_at=LATER)
         assert await tables.next_lead("c", AT) == second
         assert await tables.next_due("c") == LATER
         again = await tables.next_lead("c", LATER)
@@ -133,14 +133,16 @@ def test_a_lead_that_is_put_back_is_as_it_was_before(tmp_path: Path) -> None:
         assert (await tables.leads("c"))[0] == first
         assert await tables.starts("") == []
         await tables.claim(first.id, "one", AT)
-        await tables.settle(calling(first, "one"), "pending", "busy", AT, AT)
+        await tables.settle(calling(first, "one"), "pending", "busy", AT, due_at=AT, error="It was busy.")
         before = (await tables.leads("c"))[0]
         await tables.claim(first.id, "two", LATER)
         await tables.put_back(calling(first, "two", 2, LATER), LATER)
         assert (await tables.leads("c"))[0] == before
         await tables.claim(first.id, "three", LATER)
-        await tables.skip(calling(first, "three", 2, LATER), "denied", LATER)
-        assert (await tables.leads("c"))[0] == replace(before, status="skipped", outcome="denied")
+        await tables.skip(calling(first, "three", 2, LATER), "denied", LATER, "It is denied.")
+        assert (await tables.leads("c"))[0] == replace(
+            before, status="skipped", outcome="denied", error="It is denied."
+        )
 
     with_tables(tmp_path, act)
 
@@ -150,10 +152,10 @@ def test_with_the_last_lead_the_campaign_is_completed(tmp_path: Path) -> None:
         first, second = await tables.leads("c")
         await tables.claim(first.id, "one", AT)
         await tables.claim(second.id, "two", AT)
-        await tables.settle(calling(first, "one"), "completed", "user_hangup", "", AT)
+        await tables.settle(calling(first, "one"), "completed", "user_hangup", AT)
         found = await tables.campaign("c")
         assert found is not None and found[0].status == "scheduled"
-        await tables.skip(calling(second, "two"), "denied", LATER)
+        await tables.skip(calling(second, "two"), "denied", LATER, "It is denied.")
         found = await tables.campaign("c")
         assert found is not None
         assert (found[0].status, found[0].updated_at) == ("completed", LATER)
@@ -168,7 +170,7 @@ def test_whoever_is_called_when_a_campaign_is_cancelled_is_not_called_again(tmp_
         await tables.claim(first.id, "one", AT)
         await tables.claim(second.id, "two", AT)
         await tables.change("c", "scheduled", {"status": "cancelled"})
-        await tables.settle(calling(first, "one"), "pending", "busy", LATER, AT)
+        await tables.settle(calling(first, "one"), "pending", "busy", AT, due_at=LATER)
         await tables.put_back(calling(second, "two"), AT)
         found = [(one.status, one.outcome) for one in await tables.leads("c")]
         assert found == [("failed", "busy"), ("skipped", "cancelled"), ("skipped", "cancelled")]
@@ -187,7 +189,7 @@ def test_what_is_being_called_is_not_removed(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="not there"):
             await tables.remove_lead("another", second.id)
         await tables.remove_lead("c", second.id)
-        await tables.settle(calling(first), "completed", "user_hangup", "", AT)
+        await tables.settle(calling(first), "completed", "user_hangup", AT)
         await tables.remove("c")
         assert await tables.leads("c") == []
         assert await tables.starts("") == []

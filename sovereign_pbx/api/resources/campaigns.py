@@ -72,6 +72,7 @@ LEAD_SCHEMA: Final = object_schema(
         "variables": OBJECT,
         "status": {"enum": ["pending", "calling", "completed", "failed", "skipped"]},
         "outcome": TEXT,
+        "error": TEXT,
         "call_id": TEXT,
         "attempts": COUNT,
         "last_attempt_at": MAYBE_TIME,

@@ -29,6 +29,7 @@ CREATE TABLE leads (
     variables       TEXT NOT NULL,
     status          TEXT NOT NULL CHECK (status IN ('pending', 'calling', 'completed', 'failed', 'skipped')),
     outcome         TEXT,
+    error           TEXT,
     call_id         TEXT,
     attempts        INTEGER NOT NULL,
     last_attempt_at TEXT,
@@ -47,7 +48,8 @@ CREATE TABLE attempts (
     campaign_id TEXT NOT NULL,
     number      INTEGER NOT NULL,
     at          TEXT NOT NULL,
-    outcome     TEXT
+    outcome     TEXT,
+    error       TEXT
 ) STRICT;
 CREATE INDEX attempts_by_lead ON attempts (lead_id, number);
 CREATE INDEX attempts_by_age ON attempts (at);
