@@ -112,6 +112,17 @@ def test_the_address_of_a_provider_may_be_given_where_the_file_does_not_know_it(
     asyncio.run(run())
 
 
+def test_a_key_that_the_administrator_writes_later_is_never_sent_to_an_address_of_the_apis(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving_rest(tmp_path) as api:
+            await api.post("/byok/config", {"provider": "openai", "base_url": "http://10.0.0.5:8000/v1"})
+            await api.post("/byok", {"provider": "openai", "api_key": KEY})
+        async with serving_rest(tmp_path, providers={"openai": {"api_key": "of-the-file"}}) as api:
+            assert dict(api.backend.accounts["openai"]) == {"api_key": "of-the-file"}
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
