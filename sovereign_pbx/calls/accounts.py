@@ -40,7 +40,7 @@ def overlaid(written: Mapping[str, Account], given: Mapping[str, Given]) -> dict
     for name, one in given.items():
         own = {"api_key": one.api_key} if one.api_key else {}
         own |= {"base_url": one.base_url} if one.base_url and not written.get(name) else {}
-        accounts[name] = {**own, **{key: value for key, value in written.get(name, {}).items() if value}}
+        accounts[name] = {**own, **{key: value for key, value in written.get(name, {}).items() if value != ""}}
     return accounts
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from sovereign_pbx.api.errors import ApiError, invalid, not_here
-from sovereign_pbx.api.operation import Asked, Operation
+from sovereign_pbx.api.operation import Asked, Handler, Method, Operation
 from sovereign_pbx.api.schema import OBJECT, SUCCESS, TEXT, object_schema
 from sovereign_pbx.assistants.problem import Problem, nearest
 from sovereign_pbx.assistants.shape import Text, Url
@@ -78,7 +78,6 @@ def operations(accounts: Accounts) -> list[Operation]:
         addresses = {name: {"base_url": accounts.base_url(name)} for name in SERVED if accounts.base_url(name)}
         return {"byok_config": addresses}
 
-    writes: dict[str, Any] = {"tag": "byok", "scope": "admin", "errors": (404, 409, 501)}
     return [
         Operation(
             method="GET",
@@ -89,37 +88,27 @@ def operations(accounts: Accounts) -> list[Operation]:
             handler=shown,
             answer=ANSWER,
         ),
-        Operation(
-            method="POST",
-            path="/byok",
-            name="setByokKey",
-            summary="Give a provider's key; it counts from the next call on.",
-            handler=given,
-            body=KEY_BODY,
-            answer=CHANGED,
-            **writes,
+        _change(
+            "POST", "/byok", "setByokKey", "Give a provider's key; it counts from the next call on.", given, KEY_BODY
         ),
-        Operation(
-            method="DELETE",
-            path="/byok",
-            name="deleteByokKey",
-            summary="Take a provider's key away.",
-            handler=removed,
-            body=REMOVAL,
-            answer=CHANGED,
-            **writes,
-        ),
-        Operation(
-            method="POST",
-            path="/byok/config",
-            name="setByokConfig",
-            summary="Say at which address a provider is asked.",
-            handler=configured,
-            body=CONFIG_BODY,
-            answer=CONFIGURED,
-            **writes,
-        ),
+        _change("DELETE", "/byok", "deleteByokKey", "Take a provider's key away.", removed, REMOVAL),
+        _change("POST", "/byok/config", "setByokConfig", "Say where a provider is asked.", configured, CONFIG_BODY),
     ]
+
+
+def _change(method: Method, path: str, name: str, summary: str, handler: Handler, body: Table) -> Operation:
+    return Operation(
+        method=method,
+        path=path,
+        name=name,
+        summary=summary,
+        tag="byok",
+        handler=handler,
+        scope="admin",
+        body=body,
+        answer=CONFIGURED if body is CONFIG_BODY else CHANGED,
+        errors=(404, 409, 501),
+    )
 
 
 def _ids(accounts: Accounts) -> dict[str, str | None]:
