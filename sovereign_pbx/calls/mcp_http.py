@@ -73,19 +73,22 @@ class Body(httpx2.AsyncByteStream):
 class Transport(httpx2.AsyncBaseTransport):
     """Sends by `session`, which stays open. Raises what httpx2's own transport raises: ConnectError, ReadError.
 
-    `broken` is told, and why, when a stream (GET) is over or a POST was not accepted within `accept_s`: over SSE that
-    is the end of a connection, of which the library itself says nothing.
+    `broken` is told, and why, when a stream (GET) is over or a POST came to nothing within `accept_s`: over SSE that is
+    the end of a connection, of which the library itself says nothing. `refused` is told with what status a POST was.
     """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         max_bytes: int,
+        *,
+        refused: Callable[[str], None],
         broken: Callable[[str], None] = lambda why: None,
         accept_s: float | None = None,
     ) -> None:
         self._session = session
         self._max_bytes = max_bytes
+        self._refused = refused
         self._broken = broken
         self._accept_s = accept_s
         self._next_stream = 0.0
@@ -100,8 +103,8 @@ class Transport(httpx2.AsyncBaseTransport):
         except (httpx2.TransportError, TimeoutError) as exc:
             self._broken(str(exc) or f"no answer within {self._accept_s:g} s")
             raise
-        if response.status >= 300:
-            self._broken(f"the server answered {response.status}")
+        if response.status >= 300 and not stream:
+            self._refused(f"the server answered {response.status}")
         body = Body(response, Budget(self._max_bytes, refilled=stream), self._broken, endless=stream)
         return httpx2.Response(response.status, headers=list(response.raw_headers), stream=body, request=request)
 

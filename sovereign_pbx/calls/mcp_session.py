@@ -33,6 +33,7 @@ T = TypeVar("T")
 IDLE_S = 120.0  # a server that nobody needs is let go
 LISTED_S = 30.0  # so long a list of tools is believed; calls that come in the meantime don't ask again
 _CLOSE_S = 3.0
+_ANY_STATUS = "Server returned an error response"  # the library's words for every status but 404
 _NO_MCP = "the server's answer is not what MCP asks for"
 _MOST_PAGES = 10
 _MOST_TOOLS = 500
@@ -61,6 +62,7 @@ class Connection:
         self._http = http
         self._max_bytes = max_bytes
         self._why: McpFailed | None = None
+        self._status = ""
         self._leave = asyncio.Event()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._live(), name=f"mcp-{server.id}")
@@ -122,7 +124,7 @@ class Connection:
             if exc.code == mcp_types.CONNECTION_CLOSED:  # its owner knows more, in a moment
                 self._leave.set()
                 await asyncio.wait({self._owner}, timeout=_CLOSE_S)
-            raise (self._lost() if self._owner.done() else failed(exc)) from exc
+            raise (self._lost() if self._owner.done() else self._failed(exc)) from exc
         except Exception as exc:
             raise failed(exc) from exc
         finally:
@@ -145,7 +147,7 @@ class Connection:
         try:
             async with (
                 asyncio.timeout(self.server.timeout_seconds) as limit,
-                connected(self.server, self._http, self._max_bytes, self._deaf) as client,
+                connected(self.server, self._http, self._max_bytes, deaf=self._deaf, refused=self._refused) as client,
             ):
                 await self._list(client)
                 limit.reschedule(None)
@@ -156,7 +158,7 @@ class Connection:
         except TimeoutError:
             self._fail(McpFailed(self._late()))
         except Exception as exc:
-            self._fail(failed(exc))
+            self._fail(self._failed(exc))
         except asyncio.CancelledError:
             self._fail(McpFailed("it was closed"))
             raise
@@ -168,6 +170,13 @@ class Connection:
         if not self._leave.is_set():
             self._why = McpFailed(why)
             self._leave.set()
+
+    def _refused(self, why: str) -> None:
+        self._status = why
+
+    def _failed(self, exc: Exception) -> McpFailed:
+        found = failed(exc)
+        return McpFailed(self._status) if found.why == _ANY_STATUS and self._status else found
 
     def _fail(self, why: McpFailed) -> None:
         self._why = self._why or why
@@ -200,15 +209,23 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    server: McpServer, http: ClientSession, max_bytes: int, deaf: Callable[[str], None]
+    server: McpServer,
+    http: ClientSession,
+    max_bytes: int,
+    *,
+    deaf: Callable[[str], None],
+    refused: Callable[[str], None],
 ) -> AsyncIterator[Client]:
-    """The library's client, its handshake done. `deaf` is told when the SSE transport is of no more use."""
+    """The library's client, its handshake done. `deaf` is told when the SSE transport is of no more use, `refused` with
+    what status a request was: the library keeps that to itself."""
     sse = server.transport == "sse"
 
     def client(
         headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
     ) -> httpx2.AsyncClient:
-        sending = Transport(http, max_bytes, deaf, server.timeout_seconds) if sse else Transport(http, max_bytes)
+        sending = Transport(http, max_bytes, refused=refused)
+        if sse:
+            sending = Transport(http, max_bytes, refused=deaf, broken=deaf, accept_s=server.timeout_seconds)
         return httpx2.AsyncClient(transport=sending, headers=dict(server.headers), timeout=None, trust_env=False)
 
     if sse:

@@ -1,6 +1,7 @@
 """MCP servers through the official library: both transports, and everything a server may do wrong."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -91,7 +92,7 @@ def test_a_probe_says_what_the_contract_says() -> None:
             assert found == {"ok": True, "tools": [tool]}
             wrong = await servers.probe(described(script, headers={"Authorization": "Bearer wrong"}))
             assert wrong.pop("duration_ms") >= 0
-            assert wrong == {"ok": False, "error": "Server returned an error response"}
+            assert wrong == {"ok": False, "error": "the server answered 401"}
 
     play(scene())
 
@@ -175,6 +176,8 @@ def test_a_server_that_does_not_answer_has_its_time_and_no_more(transport: Trans
     play(scene())
 
 
+# mcp's server forgets streams of its SSE transport when it is cut off, and says so when they are collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("transport", BOTH)
 def test_a_server_that_dies_in_the_middle_of_a_call_fails_it_at_once_and_is_found_again(transport: Transport) -> None:
     async def scene() -> None:
@@ -192,6 +195,7 @@ def test_a_server_that_dies_in_the_middle_of_a_call_fails_it_at_once_and_is_foun
             await works_again(servers, server)
 
     play(scene())
+    gc.collect()
 
 
 def test_a_server_that_was_started_anew_between_two_calls_is_asked_again_and_once() -> None:
@@ -211,7 +215,7 @@ def test_a_server_that_is_away_is_not_tried_by_every_call() -> None:
         async with stage() as (script, servers, server):
             script.fail("refuse")
             for _ in range(20):
-                with pytest.raises(McpFailed, match="Server returned an error response"):
+                with pytest.raises(McpFailed, match="the server answered 503"):
                     await servers.tools(server)
             assert script.requests <= 4  # a probe and a handshake each time that it is tried
             script.fail(None)
