@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from sovereign_pbx.testing.audiosocket_caller import NotAnswered
+from sovereign_pbx.testing.mcp_server import ScriptedMcp, ScriptedTool
 from sovereign_pbx.testing.port_block import reserve_ports
 from tests.api.rest import make_key
 from tests.calls.house import House, assistant, house, play
@@ -104,5 +105,42 @@ def test_a_call_that_has_begun_keeps_the_assistant_it_began_with(tmp_path: Path)
             (report,) = await place.reported()
             assert report["assistant"]["metadata"] == {"version": 1}
             await refused(place, "555")
+
+    play(scene())
+
+
+def test_an_mcp_server_made_through_the_api_is_tested_with_its_secret_headers(tmp_path: Path) -> None:
+    async def scene() -> None:
+        token = {"Authorization": "Bearer hunter2"}
+        stock = ScriptedTool("stock", "Looks into the stock.")
+        async with house_with_api(tmp_path) as (_, api), ScriptedMcp(stock, headers=token) as server:
+            body = {"name": "Stock", "url": server.url, "headers": token}
+            path = f"/mcp-servers/{(await api('POST', '/mcp-servers', body))['mcp_server']['id']}"
+            tested = await api("POST", f"{path}/test")
+            assert (tested["ok"], [tool["name"] for tool in tested["tools"]]) == (True, ["stock"])
+            await api("PATCH", path, {"headers": {"Authorization": "Bearer other"}})
+            tested = await api("POST", f"{path}/test")
+            assert tested["ok"] is False and tested["error"] and "other" not in tested["error"]
+
+    play(scene())
+
+
+def test_a_workflow_made_through_the_api_conducts_the_calls_of_its_number_while_it_is_active(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with house_with_api(tmp_path, numbers=[]) as (place, api):
+            desk = await api("POST", "/assistants", assistant(name="Desk", first_message="The assistant speaks."))
+            node = {
+                "id": "intake",
+                "type": "conversation",
+                "instructions": "Ask.",
+                "first_line": "The workflow speaks.",
+            }
+            definition = {"version": 1, "entry_node": "intake", "nodes": [node]}
+            workflow = await api("POST", "/workflows", {"name": "Intake", "definition": definition})
+            ids = {"assistant_id": desk["assistant"]["id"], "workflow_id": workflow["workflow"]["id"]}
+            await api("POST", "/numbers", {"phone_number": "555", **ids})
+            assert [said["content"] for said in await greeted(place, "555")] == ["The workflow speaks."]
+            await api("PATCH", f"/workflows/{ids['workflow_id']}", {"is_active": False})
+            assert [said["content"] for said in await greeted(place, "555")] == ["The assistant speaks."]
 
     play(scene())
