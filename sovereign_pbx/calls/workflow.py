@@ -15,7 +15,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of
 from sovereign_pbx.assistants.workflow import Workflow
 from sovereign_pbx.assistants.workflow_plan import assistant_at
-from sovereign_pbx.calls.ringing import Prepared, open_stt, prepare, render_rest
+from sovereign_pbx.calls.ringing import Prepared, open_stt, prepare, render_rest, said_to_everybody
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.shell import Shell
 from sovereign_pbx.calls.speaking import Spawn
@@ -150,6 +150,7 @@ class Scenery:
             self._charge()
             prepared = self._prepared
             prepared.maker, prepared.voice, prepared.language = maker, fresh, language_of(now)
+            prepared.everybodys = said_to_everybody(now, self._services)
             coming.set_result(fresh)
         try:
             if users:

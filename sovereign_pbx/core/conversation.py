@@ -68,6 +68,8 @@ class Conversation:
     def __repr__(self) -> str:
         talk = self._talk
         parts = [talk.state.name if talk.state is not State.HELD else f"HELD over {talk.beneath.name}"]
+        if talk.place:
+            parts.append(f"at {talk.place}")
         if talk.reply is not None:
             parts.append(f"reply {talk.reply.number} {'streaming' if talk.reply.streaming else 'complete'}")
         parts.append(f"{len(talk.ledger.queue)} queued{' (paused)' if talk.ledger.paused else ''}")

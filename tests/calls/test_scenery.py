@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Report
 from sovereign_pbx.assistants.workflow import read_workflow
@@ -90,7 +91,7 @@ class Stage:
         shell = SimpleNamespace(speaking=self.speaking, thinking=None, conversation=SimpleNamespace(plan=Plan()))
         phrases = SimpleNamespace(get=lambda *_, **__: Phrase(b""), render=self._render)
         providers = SimpleNamespace(voice=lambda block: self.voices[block["voice_id"]])
-        services = SimpleNamespace(providers=providers, phrases=phrases)
+        services = SimpleNamespace(providers=providers, phrases=phrases, directory=Directory({}))
         workflow = read_workflow({"name": "w", "definition": GRAPH}, (), Report())
         assert workflow is not None
         ground = Assistant.parse({"tts_config": {"provider": "x", "voice_id": "anna"}}, where="it")
