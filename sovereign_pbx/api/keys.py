@@ -65,6 +65,9 @@ class KeyRing:
         self._look_s = look_s
         self._now = now
         self._looked = -look_s
+        self._looking = asyncio.Lock()
+        self._begun = 0  # looks
+        self._failed = False
         self._seen: tuple[int, int, int] | None = None
         self._keys: tuple[Key, ...] = ()
 
@@ -73,8 +76,14 @@ class KeyRing:
         digest = digest_of(token[:_LONGEST])
         if self._now() - self._looked < self._look_s and (found := self._known(digest)) is not None:
             return found
-        await asyncio.to_thread(self._look)
-        self._looked = self._now()
+        begun = self._begun
+        async with self._looking:  # one thread, however many strangers knock at once
+            if self._begun == begun or self._failed:
+                self._begun += 1
+                self._failed = True  # until it has not: a damaged file lets in nobody of the crowd
+                await asyncio.to_thread(self._look)
+                self._failed = False
+                self._looked = self._now()
         return self._known(digest)
 
     def _known(self, digest: str) -> Key | None:

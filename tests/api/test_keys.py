@@ -4,6 +4,7 @@ import asyncio
 import hmac
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,3 +136,30 @@ def test_no_key_is_shown_by_its_repr() -> None:
     token, key = new_key("crm", ("read",), now=NOW)
     assert repr(key) == f"<Key 'crm' …{token[-4:]}>"
     assert isinstance(key, Key) and digest_of(token) == key.digest
+
+
+def test_a_crowd_of_strangers_is_looked_up_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "keys.toml"
+    (token,) = made(path, "first")
+    looks: list[int] = []
+    ring = KeyRing(path)
+    look = ring._look
+
+    def counted() -> None:
+        looks.append(1)
+        look()
+
+    monkeypatch.setattr(ring, "_look", counted)
+
+    async def crowd() -> list[Key | None]:
+        return list(await asyncio.gather(*(ring.find(one) for one in ["guess"] * 99 + [token])))
+
+    found = asyncio.run(crowd())
+    assert found[:-1] == [None] * 99 and found[-1] is not None
+    assert len(looks) <= 2
+    path.write_text("[[keys]")
+
+    async def crowd_before_a_damaged_file() -> list[Any]:
+        return list(await asyncio.gather(*(ring.find("guess") for _ in range(9)), return_exceptions=True))
+
+    assert {type(one) for one in asyncio.run(crowd_before_a_damaged_file())} == {ConfigError}
