@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from sovereign_pbx.api.errors import ApiError, conflict
@@ -63,7 +63,8 @@ class Once:
             return await work()
         if not _KEY.fullmatch(given):
             raise ApiError(400, "invalid_request", f"{HEADER} must be 1 to 255 printable ASCII characters.")
-        key, body = _digest(f"{asked.key.digest if asked.key else ''} {given}"), _digest(_canonical(asked))
+        key = _digest(f"{asked.key.digest if asked.key else ''} {given}")
+        body = await asyncio.to_thread(_digest_of, asked.body)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             known = await self._claims.claimed(key, self._since())
@@ -92,8 +93,8 @@ def _again(known: Claim, body: str) -> str:
     return known.call_id
 
 
-def _canonical(asked: Asked) -> str:
-    return json.dumps(asked.body, sort_keys=True, default=str)
+def _digest_of(body: Any) -> str:
+    return _digest(json.dumps(body, sort_keys=True, default=str))
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,7 @@
 """`POST /calls/outbound`: call somebody (contract §6), with a saved assistant, one changed for this call, or one that
 exists for it alone."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -63,7 +64,8 @@ def operations(directory: Directory, dialler: Dialler, once: Once) -> list[Opera
 
     async def outbound(asked: Asked) -> dict[str, Any]:
         async def dial() -> str:
-            return await dialler.place(request_of(directory, asked.body))
+            request = await asyncio.to_thread(request_of, directory, asked.body)  # 13 ms for one with a hundred tools
+            return await dialler.place(request)
 
         call_id = await once.do(asked, dial)
         return {"success": True, "call_id": call_id, "status": "dialing", "room_name": call_id}
