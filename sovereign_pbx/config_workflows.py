@@ -32,7 +32,11 @@ def check_workflows(config: "Config", report: Report) -> None:
                     complain(path, f'the parameters of tool "{tool.name}" are no JSON Schema: {fault}')
             for tool in tools:
                 if tool.kind == "mcp" and config.directory.mcp_server(tool.mcp_server_id) is None:
-                    complain(path, f'there is no MCP server "{tool.mcp_server_id}"', _known(config.mcp_servers))
+                    complain(
+                        path,
+                        f'there is no MCP server "{tool.mcp_server_id}"',
+                        _known("mcp_servers", config.mcp_servers),
+                    )
 
 
 def _check_numbers(config: "Config", report: Report) -> None:
@@ -40,7 +44,7 @@ def _check_numbers(config: "Config", report: Report) -> None:
     for index, entry in enumerate(config.numbers[: len(config.own.get("number", ()))]):
         if entry.workflow and entry.workflow not in written and directory.workflow(entry.workflow) is None:
             guess = nearest(entry.workflow, config.workflows)
-            remedy = f'did you mean "{guess}"?' if guess else _known(config.workflows)
+            remedy = f'did you mean "{guess}"?' if guess else _known("workflows", config.workflows)
             report.error(("numbers", index, "workflow"), f'there is no workflow "{entry.workflow}"', remedy)
 
 
@@ -50,8 +54,8 @@ def _written(config: "Config") -> set[str]:
     return set(tables) if isinstance(tables, dict) else set()
 
 
-def _known(names: Mapping[str, object]) -> str:
-    return f"known: {', '.join(sorted(names))}" if names else "there are none"
+def _known(table: str, names: Mapping[str, object]) -> str:
+    return f"known: {', '.join(sorted(names))}" if names else f"there are no [{table}.NAME] tables"
 
 
 def _destinations(node: Mapping[str, Any], tools: tuple[Tool, ...]) -> Iterator[str]:

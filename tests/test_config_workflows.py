@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sovereign_pbx.cli import cli
 from sovereign_pbx.config import examine
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +68,15 @@ def test_a_workflow_of_the_file_has_the_name_of_its_table_and_a_lasting_id(tmp_p
 
 def test_a_number_with_a_workflow_needs_no_assistant(tmp_path: Path) -> None:
     assert findings(tmp_path, NUMBER + DIALLING + SHOP) == []
+
+
+def test_the_command_says_who_conducts_a_call(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(NUMBER + DIALLING + SHOP, "utf-8")
+    file.chmod(0o600)
+    told = CliRunner().invoke(cli, ["-c", str(file), "assistants", "try", "100"])
+    assert told.exit_code == 0
+    assert told.output.splitlines()[-2:] == ["taken by: shop (saved)", "conducted by: the workflow shop"]
 
 
 def test_a_fault_of_the_graph_stands_at_its_line(tmp_path: Path) -> None:

@@ -133,3 +133,5 @@ def _story(resolution: Resolution, saved: Assistant | None, called: str, webhook
         yield "nobody takes it: the dialplan's fallback gets the caller"
     else:
         yield f"taken by: {resolution.assistant.name if resolution.assistant else ''} ({resolution.source})"
+        if resolution.workflow is not None:
+            yield f"conducted by: the workflow {resolution.workflow.name}"
