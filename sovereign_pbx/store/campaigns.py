@@ -16,7 +16,6 @@ from sovereign_pbx.store import campaign_queries as queries
 from sovereign_pbx.store.campaign_queries import Counted
 from sovereign_pbx.store.campaign_rows import (
     CAMPAIGN_COLUMNS,
-    LEAD_COLUMNS,
     CampaignRow,
     LeadRow,
     campaign_values,
@@ -27,8 +26,12 @@ from sovereign_pbx.store.writer import Statement
 T = TypeVar("T")
 
 _CHUNK = 500
-_EXTRACTED = ", ".join(f"json_extract(value, '$.{name}')" for name in LEAD_COLUMNS)
-_INSERT_LEADS = f"INSERT INTO leads ({', '.join(LEAD_COLUMNS)}) SELECT {_EXTRACTED} FROM json_each(?) ORDER BY key"
+_GIVEN = ("id", "campaign_id", "phone_number", "variables", "created_at")
+_EXTRACTED = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(_GIVEN)))
+_INSERT_LEADS = (
+    f"INSERT INTO leads ({', '.join(_GIVEN)}, status, attempts, due_at)"
+    f" SELECT {_EXTRACTED}, 'pending', 0, '' FROM json_each(?) ORDER BY key"
+)
 _CLAIM = (
     "UPDATE leads SET status = 'calling', call_id = ?, attempts = attempts + 1, last_attempt_at = ?, outcome = NULL,"
     " error = NULL WHERE id = ? AND status = 'pending'"
@@ -199,12 +202,13 @@ class CampaignTables:
 
 
 async def _inserted(leads: Sequence[LeadRow]) -> list[Statement]:
-    """A few statements for thousands of leads, made in a thread: neither the event loop nor, for long, the writer may
-    be held up by them."""
+    """A few statements for thousands of new leads, made in a thread: neither the event loop nor, for long, the writer
+    may be held up by them."""
 
     def made() -> list[Statement]:
         chunks = (leads[at : at + _CHUNK] for at in range(0, len(leads), _CHUNK))
-        return [Statement(_INSERT_LEADS, (to_json(chunk),)) for chunk in chunks]
+        given = ([[getattr(lead, name) for name in _GIVEN] for lead in chunk] for chunk in chunks)
+        return [Statement(_INSERT_LEADS, (to_json(chunk),)) for chunk in given]
 
     return await asyncio.to_thread(made)
 
