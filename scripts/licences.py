@@ -26,6 +26,7 @@ ALLOWED = {
     "HPND",
     "ISC",
     "MIT",
+    "MIT-0",
     "MIT-CMU",
     "PSF-2.0",
     "UNLICENSE",

@@ -1,6 +1,7 @@
 """What only shows when tools are seen together with the rest: MCP servers that are not there, schemas that are none."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,6 @@ from sovereign_pbx.assistants.problem import Path as KeyPath
 from sovereign_pbx.assistants.problem import Problem, Report, nearest
 from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.calls.arguments import schema_fault
-from sovereign_pbx.calls.mcp import is_installed
 from sovereign_pbx.config_findings import Finding, located
 from sovereign_pbx.config_source import read_source
 
@@ -31,7 +31,7 @@ def check_tools(config: "Config", report: Report) -> None:
 
 def mcp_findings(config: "Config", file: Path) -> list[Finding]:
     """Assistants whose MCP tools can't work on this machine."""
-    if is_installed():
+    if find_spec("mcp") is not None:
         return []
     remedy = "install sovereign-pbx with the extra mcp"
     problems = [

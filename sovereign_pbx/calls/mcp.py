@@ -35,13 +35,6 @@ LONGEST_BACKOFF_S: Final = 10.0  # so long a server that is back may still count
 _Key = tuple[Any, ...]
 
 
-def is_installed() -> bool:
-    """Is the client library there? Imports nothing."""
-    from importlib.util import find_spec
-
-    return find_spec("mcp") is not None
-
-
 class McpServers:
     """Everybody's MCP servers. Made once; `close` when the last call is over."""
 

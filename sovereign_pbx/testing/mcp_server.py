@@ -53,6 +53,7 @@ class ScriptedMcp:
         transport: Literal["streamable_http", "sse"] = "streamable_http",
         headers: Mapping[str, str] | None = None,
         page: int = 100,
+        port: int = 0,
     ) -> None:
         self.tools = list(tools)
         self.transport = transport
@@ -63,7 +64,7 @@ class ScriptedMcp:
         self._fault: McpFault | None = None
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
         self._page = page
-        self._port = 0
+        self._port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
