@@ -37,7 +37,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="JSON for progra
 _call = click.option(
     "--call", default="", metavar="ID", help="Only those of this call; the beginning of its id will do."
 )
-_event = click.option("--event", default="", type=click.Choice(["", *EVENTS[2:]]), help="Only those that tell of this.")
+_event = click.option("--event", type=click.Choice(EVENTS[2:]), help="Only those that tell of this.")
 
 
 @click.group()
@@ -60,14 +60,14 @@ def list_webhooks(
     database: Path | None,
     as_json: bool,
     call: str,
-    event: str,
+    event: str | None,
     which: str | None,
     limit: int,
 ) -> None:
     """What has not been delivered: waiting, or given up."""
     states = {"dead": ["dead"], "pending": ["pending"], "all": list(_STYLES)}.get(which or "", ["pending", "dead"])
     with reading(invocation, database) as connection:
-        found = outbox.letters(connection, states=states, call=call, event=event, limit=limit)
+        found = outbox.letters(connection, states=states, call=call, event=event or "", limit=limit)
     if as_json:
         _print_json([asdict(letter) for letter in found])
     else:
@@ -150,7 +150,7 @@ def _the_one(connection: sqlite3.Connection, prefix: str) -> Letter:
 
 
 def _headers(letter: Letter, body: bytes, secret: str, user_agent: str) -> dict[str, str]:
-    if not letter.url.startswith(("http://", "https://")):  # a report by mail has none
+    if not _is_http(letter.url):  # a report by mail has none
         return {}
     return signing.headers(
         letter.event, body, secret, webhook_id=letter.webhook_id, unix_s=int(time.time()), user_agent=user_agent
@@ -172,7 +172,7 @@ def _print_page(letter: Letter, headers: dict[str, str], body: bytes) -> None:
     shown = {
         "webhook": letter.webhook_id,
         "call": letter.call_id,
-        "to": public_url(letter.url),
+        "to": _address(letter.url),
         "state": letter.state,
         "tries": str(letter.attempts),
         "written": _moment(letter.created_at),
@@ -202,10 +202,19 @@ def _table(found: Sequence[Letter]) -> Table:
             Text(one.state, style=_STYLES.get(one.state, "")),
             str(one.attempts),
             _next(one),
-            plain(public_url(one.url)),
+            plain(_address(one.url)),
             plain(one.last_error or ""),
         )
     return table
+
+
+def _address(url: str) -> str:
+    """Without what could be a credential; a mail address has none."""
+    return public_url(url) if _is_http(url) else url
+
+
+def _is_http(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
 
 
 def _next(letter: Letter) -> str:

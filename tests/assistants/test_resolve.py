@@ -4,8 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sovereign_pbx.assistants.account import Account
+from sovereign_pbx.assistants.answer import ANSWER
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.model import Assistant, identifier_of
 from sovereign_pbx.assistants.resolve import Resolution, resolve
@@ -36,6 +39,7 @@ DIRECTORY = Directory(
     ],
 )
 NO_ACCOUNT = Account()
+KEYS = st.sampled_from([*ANSWER.keys, "agent", "agentId", "agent_config", "firstMessage", "is_active", "llm_config"])
 ACCOUNT = Account(url="https://example.com/account")
 
 
@@ -278,3 +282,20 @@ def test_cancelling_the_resolution_cancels_the_webhook() -> None:
             await task
 
     asyncio.run(scenario())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=8), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_whatever_is_answered_the_call_goes_on_or_is_rejected(answer: Any) -> None:
+    linked = resolved("100", Webhook(answer))
+    assert linked.outcome in ("assistant", "rejected", "none")
+    if linked.outcome == "none":  # somebody must have said so
+        assert any("not active" in note for note in linked.notes)
+    unlinked = resolved("999", Webhook(answer), ACCOUNT)
+    assert unlinked.outcome != "none" or unlinked.notes

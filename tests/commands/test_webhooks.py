@@ -231,3 +231,14 @@ def test_a_user_who_may_not_write_is_told_so(database: Path) -> None:
     database.chmod(0o400)
     result = invoke(database, "retry", "a-end")
     assert result.exit_code == 2 and "run as root" in result.stderr
+
+
+def test_a_report_by_mail_is_shown_without_headers(tmp_path: Path) -> None:
+    async def fill_mail() -> None:
+        store = await SqliteStore.open(tmp_path / "calls.db")
+        await store.create_call(CallRow(id="a"), [hook("m", "a", "end-of-call-report", "mailto:desk@example.com")])
+        await store.close()
+
+    asyncio.run(fill_mail())
+    assert json.loads(invoke(tmp_path / "calls.db", "show", "m", "--json").stdout)["headers"] == {}
+    assert "mailto:desk@example.com" in invoke(tmp_path / "calls.db", "list").stdout
