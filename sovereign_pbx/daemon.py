@@ -16,7 +16,6 @@ from sovereign_pbx import __version__, after_the_call, rest, service
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.estate import Estate
-from sovereign_pbx.assistants.workflow_plan import conducting
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
@@ -48,6 +47,7 @@ from sovereign_pbx.media.turn import TurnModel
 from sovereign_pbx.media.vad import SpeechDetector
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
+from sovereign_pbx.preloading import keep_loaded
 from sovereign_pbx.probe import Probe
 from sovereign_pbx.speech import catalogue, models
 from sovereign_pbx.speech.phrases import PhraseCache
@@ -175,8 +175,7 @@ class Daemon:
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
         stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
-        taking = (*config.assistants.values(), *conducting(config.directory))
-        loading = services.providers.preload(taking)  # behind the first calls, if they come at once
+        loading = keep_loaded(self.estate, services.providers)  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
         return desk
 

@@ -94,8 +94,9 @@ class Directory:
     def _place(self, assistants: Mapping[str, Assistant], numbers: Sequence[Number]) -> None:
         self.assistants = MappingProxyType(dict(assistants))
         self.numbers = tuple(numbers)
-        self._by_id = {assistant.id: assistant for assistant in assistants.values()}
-        self._by_display = {assistant.name: assistant for assistant in assistants.values()}
+        # the administrator's come first, and win: nobody takes their calls over with a name
+        self._by_id = {assistant.id: assistant for assistant in reversed(assistants.values())}
+        self._by_display = {assistant.name: assistant for assistant in reversed(assistants.values())}
         self._by_number = {entry.number: entry for entry in reversed(self.numbers)}
         self._by_digits = {normal(entry.number): entry for entry in reversed(self.numbers)}
 

@@ -42,6 +42,7 @@ class Estate:
         self.tool_templates: Shelf[Mapping[str, Any]] = shelf("tool_template")
         self.analysis_templates: Shelf[Mapping[str, Any]] = shelf("analysis_template")
         self.directory = Directory({})
+        self.news = asyncio.Event()  # set with every change, for whoever clears it
         self._refresh()
 
     def analysis_template(self, template_id: str) -> Mapping[str, Any] | None:
@@ -59,6 +60,7 @@ class Estate:
             mcp_servers=_named(self.mcp_servers),
             workflows=_named(self.workflows),
         )
+        self.news.set()
 
 
 def _named(shelf: Shelf[T]) -> dict[str, T]:

@@ -52,6 +52,13 @@ def test_an_assistant_is_found_by_table_name_id_and_display_name() -> None:
     assert DIRECTORY.assistant("nobody") is None
 
 
+def test_of_two_assistants_that_people_see_by_the_same_name_the_first_is_meant() -> None:
+    directory = Directory(
+        {"desk": assistant("desk", name="Front desk"), "later": assistant("later", name="Front desk")}
+    )
+    assert directory.assistant("Front desk") is directory.assistant("desk")
+
+
 def test_a_star_takes_every_number_without_an_entry() -> None:
     directory = Directory({"reception": RECEPTION}, [Number(number="*", assistant="reception"), Number(number="7")])
     assert directory.find("12345")[1] is RECEPTION
