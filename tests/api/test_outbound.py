@@ -8,6 +8,7 @@ import pytest
 
 from sovereign_pbx.api.resources.once import HEADER
 from sovereign_pbx.core.errors import Refused
+from sovereign_pbx.store.failure import StoreError
 from tests.api.rest import Client, Got, serving_rest
 
 SECTIONS: dict[str, Any] = {
@@ -280,6 +281,22 @@ def test_a_request_whose_outcome_is_unknown_is_not_dialled_again(tmp_path: Path)
             got = await dial(api, "k", assistant_id="reception")
             assert (got.status, got.body["code"]) == (409, "outcome_unknown")
             assert api.desk.placed == []
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_fails_after_the_call_was_placed_does_not_hide_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(key: str, call_id: str) -> None:
+        raise StoreError("the disk is full")
+
+    async def run() -> None:
+        async with serving_rest(tmp_path, **SECTIONS) as api:
+            monkeypatch.setattr(api.store.claims, "settle", full)
+            got = await dial(api, "k", assistant_id="reception")
+            assert (got.status, got.body["call_id"]) == (200, "call-1")
+            assert (await dial(api, "k", assistant_id="reception")).body["code"] == "outcome_unknown"
 
     asyncio.run(run())
 

@@ -13,12 +13,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
+import structlog
+
 from sovereign_pbx.api.errors import ApiError, conflict
 from sovereign_pbx.api.operation import Asked
-from sovereign_pbx.core.errors import Refused
+from sovereign_pbx.core.errors import Refused, SovereignError
+
+log = structlog.get_logger(__name__)
 
 HEADER: Final = "Idempotency-Key"
 KEPT: Final = timedelta(hours=24)
+_DISK_S: Final = 5.0
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -71,14 +76,23 @@ class Once:
             return await self._first(key, body, work) if known is None else _again(known, body)
 
     async def _first(self, key: str, body: str, work: Callable[[], Awaitable[str]]) -> str:
-        await self._claims.claim(key, body, _text(self._now()), self._since())
+        async with asyncio.timeout(_DISK_S):
+            await self._claims.claim(key, body, _text(self._now()), self._since())
         try:
             call_id = await work()
         except (ApiError, Refused):  # nothing was dialled: the same key may be tried again
-            await self._claims.release(key)
+            await self._written(self._claims.release(key))
             raise
-        await self._claims.settle(key, call_id)
+        await self._written(self._claims.settle(key, call_id))
         return call_id
+
+    async def _written(self, write: Awaitable[None]) -> None:
+        """What happened has happened, whatever the disk says; a slow one writes it later."""
+        try:
+            async with asyncio.timeout(_DISK_S):
+                await write
+        except (TimeoutError, SovereignError) as exc:
+            log.error("idempotency.not_written", error=str(exc) or type(exc).__name__)
 
     def _since(self) -> str:
         return _text(self._now() - KEPT)
