@@ -1,6 +1,8 @@
 """Calls by page and filter, and keys of requests that must not be carried out twice."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -89,6 +91,24 @@ def test_a_filter_finds_exactly_what_it_says(
         assert page.total == len(expected)
 
     with_store(tmp_path_factory.mktemp("filter"), use)
+
+
+def test_the_calls_of_a_campaign_are_those_it_placed(tmp_path: Path) -> None:
+    async def use(store: SqliteStore) -> None:
+        for number in range(3):
+            await store.create_call(CallRow(id=f"c{number}", created_at=at(number)))
+        await asyncio.to_thread(attempted, tmp_path / "calls.db", ("c0", "spring"), ("c1", "autumn"), ("c2", "spring"))
+        page = await store.call_page(CallFilter(campaign_id="spring"), 10, 0)
+        assert ([call.id for call in page.calls], page.total) == (["c2", "c0"], 2)
+
+    with_store(tmp_path, use)
+
+
+def attempted(file: Path, *calls: tuple[str, str]) -> None:
+    """Calls that campaigns placed (call, campaign)."""
+    insert = "INSERT INTO attempts (call_id, lead_id, campaign_id, number, at) VALUES (?, 'l1', ?, 1, '')"
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        connection.executemany(insert, calls)
 
 
 def test_seconds_add_up_from_a_moment_on(tmp_path: Path) -> None:
