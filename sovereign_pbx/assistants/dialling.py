@@ -78,9 +78,12 @@ class DialRules:
         return ""
 
     def _forms(self, wanted: str) -> tuple[str, ...]:
-        """The number, and what it is internationally where it is written as within the country."""
-        domestic = self.country and wanted.isdigit() and wanted.startswith("0")
-        return (wanted, f"+{self.country}{wanted[1:]}") if domestic else (wanted,)
+        """The number as it is written, and in the country's other form, national or international: one number each."""
+        if self.country and wanted.isdigit() and wanted.startswith("0"):
+            return wanted, f"+{self.country}{wanted[1:]}"
+        if self.country and wanted.startswith(f"+{self.country}"):
+            return wanted, f"0{wanted[1 + len(self.country) :]}"
+        return (wanted,)
 
     def _names(self, wanted: str) -> bool:
         return any(not pattern.endswith("*") and normal(pattern) == wanted for pattern in self.allow)

@@ -6,8 +6,8 @@ naming it in full.
 
 The list is of the ranges that we know, not of all there are: an allow-list of the countries you call stays the lock.
 Left out on purpose: Ireland's 15xx, which can't be told from Dublin's 01 5xx by its beginning, and the islands of +1,
-which are dear but ordinary numbers. Emergency and other short numbers have no international form; nobody has allowed
-them unless he wrote them.
+which are dear but ordinary numbers. Emergency and other short numbers are not among these ranges, since they may be
+anybody's extensions: `allow = ["*"]` allows them, `["+*"]` does not.
 
 Sources: global codes from ITU-T's list of assigned E.164 country codes; national ranges from libphonenumber's metadata
 of each region (`premium_rate`, `shared_cost`, `personal_number`; read in daviddrysdale/python-phonenumbers). Wider than

@@ -122,6 +122,9 @@ def test_national_forms_are_known_where_the_country_is() -> None:
     home = DialRules(allow=("*",), deny=("+3120*",), country="31")
     assert not home.permits("0201234567")
     assert home.permits("0301234567")
+    away = DialRules(allow=("*",), deny=("020*",), country="31")
+    assert not away.permits("+31201234567")
+    assert away.permits("+32201234567")
 
 
 @pytest.mark.parametrize(

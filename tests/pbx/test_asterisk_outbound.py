@@ -76,6 +76,28 @@ def test_a_refusal_is_told_for_what_it_is(asterisk_root: Path, trunk: str, manne
     run(asterisk_root, script)
 
 
+@pytest.mark.parametrize(
+    ("manner", "told"), [("busy", ("busy", 17)), ("decline", ("rejected", 21)), ("ring", ("no_answer", 19))]
+)
+def test_a_refusal_is_seen_through_a_dialplan_of_many_storeys(
+    asterisk_root: Path, manner: str, told: tuple[str, int]
+) -> None:
+    storeys = (
+        "exten => _1XX,1,Dial(Local/${EXTEN}@upstairs)\n[upstairs]\nexten => _1XX,1,Dial(Local/${EXTEN}@attic/n)\n"
+    )
+    plan = PLAN.replace("exten => _1XX,1,", f"{storeys}[attic]\nexten => _1XX,1,").replace(
+        "exten => uri", "[sovereign-dial](+)\nexten => uri"
+    )
+
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = manner  # type: ignore[assignment]  # one of them
+        wanted = order(trunk="", ring_s=1.0)
+        await stage.pbx.originate(wanted)
+        assert (await ended(stage, wanted.call_id))[:2] == told
+
+    run(asterisk_root, script, plan)
+
+
 @BOTH
 @pytest.mark.parametrize("manner", ["ring", "dead"])
 def test_the_ring_time_out_is_no_answer(asterisk_root: Path, trunk: str, manner: str) -> None:

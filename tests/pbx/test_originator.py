@@ -271,25 +271,33 @@ def test_a_ringing_call_that_could_not_be_ended_is_not_answered() -> None:
 Event = tuple[str, dict[str, str]]
 
 
-def hangup(cause: str, channel: str = "us") -> Event:
-    return "Hangup", {"Uniqueid": channel, "Cause": cause}
+OURS = "Local/100@sovereign-dial-0000002a;1"
+SECOND = "Local/100@sovereign-dial-0000002a;2"
+THEIRS = "PJSIP/agent-00000007"
+
+
+def hangup(cause: str, channel: str = OURS) -> Event:
+    return "Hangup", {"Uniqueid": "us" if channel == OURS else channel, "Channel": channel, "Cause": cause}
 
 
 def response(said: str, reason: str) -> Event:
     return "OriginateResponse", {"Response": said, "Reason": reason}
 
 
-DIALLED: Event = ("DialBegin", {"DestUniqueid": "us"})
+DIALLED: Event = ("DialBegin", {"DestUniqueid": "us", "DestChannel": OURS})
 FAILURE = response("Failure", "0")
+NO_ANSWER = {"DialStatus": "NOANSWER"}
 # As Asterisk 22.10 tells of a call through the administrator's dialplan: the truth is three channels away
 DECLINED_BEHIND_LOCAL: list[Event] = [
-    ("LocalBridge", {"LocalOneUniqueid": "us", "LocalTwoUniqueid": "b"}),
+    ("Newchannel", {"Uniqueid": "us", "Channel": OURS}),
+    ("Newchannel", {"Uniqueid": "b", "Channel": SECOND}),
     DIALLED,
-    ("DialBegin", {"Uniqueid": "b", "DestUniqueid": "c"}),
-    ("DialEnd", {"Uniqueid": "b", "DestUniqueid": "c", "DialStatus": "NOANSWER"}),
+    ("Newchannel", {"Uniqueid": "c", "Channel": THEIRS}),
+    ("DialBegin", {"Uniqueid": "b", "Channel": SECOND, "DestUniqueid": "c", "DestChannel": THEIRS}),
+    ("DialEnd", {"Uniqueid": "b", "Channel": SECOND, "DestUniqueid": "c", "DestChannel": THEIRS, **NO_ANSWER}),
     hangup("0"),
-    hangup("34", "b"),
-    hangup("21", "c"),
+    hangup("34", SECOND),
+    hangup("21", THEIRS),
     FAILURE,
 ]
 

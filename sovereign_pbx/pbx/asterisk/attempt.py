@@ -56,8 +56,8 @@ class Attempt:
     action_id: str
     where: str  # what was dialled, for people
     session: int
-    channels: set[str] = field(default_factory=set)  # Uniqueids, ours and those behind it
-    open: set[str] = field(default_factory=set)
+    channels: set[str] = field(default_factory=set)  # names of ours and of those behind it; and our Uniqueid
+    open: set[str] = field(default_factory=set)  # those of them that are still there
     causes: list[int] = field(default_factory=list)
     busy: bool = False
     unanswered: bool = False  # somewhere behind our channel it rang until the dialplan gave up
@@ -72,18 +72,20 @@ class Attempt:
 
     def take(self, message: AmiMessage) -> None:
         """An event of one of its channels, or its OriginateResponse."""
+        name, ours = message.get("Channel"), message.get("Uniqueid") == self.line.pbx_id
         match message.event:
             case "Newchannel":
-                self._appeared(message.get("Uniqueid"))
-            case "LocalBridge":
-                self._follow(message.get("LocalTwoUniqueid"))
+                self.seen |= ours
+                self._follow(name)
             case "DialBegin":
                 self.dialled |= message.get("DestUniqueid") == self.line.pbx_id
-                self._follow(message.get("DestUniqueid"))
+                self._follow(message.get("DestChannel"))
             case "DialEnd":
                 self._dial_ended(message.get("DialStatus"))
             case "Hangup":
-                self._hung_up(message.get("Uniqueid"), message.get("Cause"))
+                self.seen |= ours
+                self.over |= ours
+                self._hung_up(name, message.get("Cause"))
             case "OriginateResponse":
                 self.response, self.reason = message.get("Response"), message.get("Reason")
 
@@ -123,14 +125,12 @@ class Attempt:
         others = sorted(told, key=lambda cause: (cause in _OF_THE_DIALPLAN, cause in _NO_ANSWER))
         return of_the_person or next(iter(others), None)
 
-    def _appeared(self, channel: str) -> None:
-        self.seen |= channel == self.line.pbx_id
-        self.open.add(channel)
-
     def _follow(self, channel: str) -> None:
-        if channel and len(self.channels) < MOST_CHANNELS:
-            self.channels.add(channel)
-            self.open.add(channel)
+        """A channel of this call. A Local one is two: what the dialplan behind it dials is told of its second half."""
+        if channel and channel not in self.channels and len(self.channels) < MOST_CHANNELS:
+            halves = {channel, f"{channel[:-1]}2"} if channel.endswith(";1") else {channel}
+            self.channels |= halves
+            self.open |= halves
 
     def _dial_ended(self, status: str) -> None:
         self.busy |= status == "BUSY"
@@ -140,5 +140,3 @@ class Attempt:
         self.open.discard(channel)
         if cause.isascii() and cause.isdigit():
             self.causes.append(int(cause[:4]))
-        self.seen |= channel == self.line.pbx_id
-        self.over |= channel == self.line.pbx_id

@@ -145,7 +145,7 @@ class Originator:
     def _begin(self, line: Line, order: DialOrder) -> Attempt:
         where = f"{order.destination} on trunk {order.trunk}" if order.trunk else order.destination
         attempt = Attempt(line, f"sovereign-{uuid4()}", where, self._ami.sessions)
-        attempt.channels |= {line.pbx_id, _other(line)}
+        attempt.channels.add(line.pbx_id)
         self._arm(attempt, order.ring_s + _FORGOTTEN_S)
         self._attempts[line.pbx_id] = self._by_action[attempt.action_id] = attempt
         return attempt
@@ -156,7 +156,7 @@ class Originator:
         if message.event == "OriginateResponse":
             attempt = self._by_action.get(message.get("ActionID"))
             return (attempt,) if attempt is not None else ()
-        names = {message.get(name) for name in ("Uniqueid", "DestUniqueid", "LocalOneUniqueid")} - {""}
+        names = {message.get(name) for name in ("Uniqueid", "DestUniqueid", "Channel", "DestChannel")} - {""}
         return tuple(attempt for attempt in self._attempts.values() if attempt.channels & names)
 
     def _settle_soon(self, attempt: Attempt) -> None:
@@ -211,11 +211,5 @@ def _of(line: Line, attempt: Attempt, variables: list[str]) -> dict[str, Field]:
     return {
         "ActionID": attempt.action_id,
         "ChannelId": line.pbx_id,
-        "OtherChannelId": _other(line),
         "Variable": [f"SOVEREIGN_CALL={line.token}", *variables],
     }
-
-
-def _other(line: Line) -> str:
-    """The id of a Local channel's other half."""
-    return f"{line.pbx_id}-2"
