@@ -35,7 +35,7 @@ WHISPER = {"stt_config": {"provider": "whisper", "model": "base"}}
 
 def test_what_is_there_is_loaded_first_and_what_comes_as_it_comes() -> None:
     async def run() -> None:
-        estate, recorder = Estate(Nowhere(), {"assistant": [entry("desk"), entry("same needs")]}), Recorder()
+        estate, recorder = Estate(Nowhere(), {"assistant": [entry("desk"), entry("twin")]}), Recorder()
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(keep_loaded(estate, recorder))
             await until(lambda: recorder.loaded == [["desk"]])

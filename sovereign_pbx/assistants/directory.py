@@ -95,8 +95,8 @@ class Directory:
         self.assistants = MappingProxyType(dict(assistants))
         self.numbers = tuple(numbers)
         # the administrator's come first, and win: nobody takes their calls over with a name
-        self._by_id = {assistant.id: assistant for assistant in reversed(assistants.values())}
-        self._by_display = {assistant.name: assistant for assistant in reversed(assistants.values())}
+        self._by_id = {assistant.id: assistant for assistant in reversed([*assistants.values()])}
+        self._by_display = {assistant.name: assistant for assistant in reversed([*assistants.values()])}
         self._by_number = {entry.number: entry for entry in reversed(self.numbers)}
         self._by_digits = {normal(entry.number): entry for entry in reversed(self.numbers)}
 
