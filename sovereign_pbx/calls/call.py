@@ -335,7 +335,9 @@ class Call:
 
     async def _finished(self, talk: Talk, reason: EndReason) -> tuple[dict[str, Any], str | None]:
         try:
-            return await talk.finish(reason)
+            statistics, recording = await talk.finish(reason)
+            statistics["usage"] = self._services.post_call.so_far(statistics["usage"])
+            return statistics, recording
         except Exception:  # the row and the report are owed whatever went wrong in the talk
             log.exception("call.not_finished")
             return {}, None

@@ -97,6 +97,10 @@ class PostCall:
             when = deadline.when()
             deadline.reschedule(self._end if when is None else min(when, self._end))
 
+    def so_far(self, talk: Mapping[str, Any]) -> dict[str, Any]:
+        """The usage of the conversation alone, summed and priced: what is kept should the rest never be told."""
+        return whole_usage(talk, Tokens(), Tokens(), self._prices)
+
     async def conclude(self, assistant: Assistant | None, subject: Subject, talk: Mapping[str, Any]) -> Conclusion:
         """Sum up and analyse one call. `subject.summary` is not read; `talk` is the usage of the conversation. Raises
         nothing but cancellation."""

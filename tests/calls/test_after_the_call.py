@@ -259,6 +259,8 @@ def test_a_daemon_killed_while_it_analyses_owes_one_report_and_sends_it_once(tmp
                 ids = {got.webhook_id for got in place.receiver.got if got.event == "end-of-call-report"}
                 assert len(ids) == 1
                 assert "stopped before it" in (await events_of(place, report["call"]["id"]))["analysis.failed"]["why"]
+                usage = (await row_of(place)).statistics["usage"]
+                assert usage["totals"]["input_tokens"] == usage["llm"][0]["input_tokens"] > 0
             finally:
                 await daemon.stop()
 
