@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+MOST_BYTES: Final = 300_000
+"""Of one answer. The library holds the interpreter while it checks a message: 900 kB of tools cost everybody 0.1 s."""
+
 MOST_CONNECTIONS: Final = 32
 FIRST_BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 10.0  # so long a server that is back may still count as away
@@ -38,8 +41,9 @@ _Key = tuple[Any, ...]
 class McpServers:
     """Everybody's MCP servers. Made once; `close` when the last call is over."""
 
-    def __init__(self, open_session: Callable[[], ClientSession], *, max_bytes: int = 1_000_000) -> None:
-        self._loop: SideLoop[_Connections] = SideLoop("mcp", lambda: _living(open_session, max_bytes))
+    def __init__(self, open_session: Callable[[], ClientSession], *, max_bytes: int = MOST_BYTES) -> None:
+        most = min(max_bytes, MOST_BYTES)
+        self._loop: SideLoop[_Connections] = SideLoop("mcp", lambda: _living(open_session, most))
 
     async def preload(self) -> None:
         """Begin the thread and import the library, before a caller has to wait for it. Raises nothing."""

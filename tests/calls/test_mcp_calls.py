@@ -129,7 +129,7 @@ def test_the_call_goes_on_without_a_server_that_is_not_required(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [("slow", "no answer within 5 s"), ("huge", "the server sends more than 1000000 bytes"), ("refuse", "")],
+    [("slow", "no answer within 5 s"), ("huge", "the server sends more than 300000 bytes"), ("refuse", "")],
 )
 def test_a_server_that_fails_in_the_call_is_told_to_the_model(tmp_path: Path, fault: McpFault, why: str) -> None:
     async def scene() -> None:
