@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report
 from sovereign_pbx.calls.analysis_check import BadSchema, TooSlow, faults
+from sovereign_pbx.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -16,8 +17,7 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 def check_after_the_call(config: "Config", report: Report) -> None:
     """Report on `[mail]`, `[post_call]`, `[recording]` links, `[retention]` and each assistant's analysis and mail."""
     _check_mail(config, report)
-    if config.post_call.provider and not _is_known(config.post_call.provider, config):
-        report.error(("post_call", "provider"), *_unknown_provider(config.post_call.provider))
+    _check_model(config, report)
     links = config.recording.enabled and config.recording.link_days and config.http.enabled
     if links and not config.http.public_url and config.http.host.strip("[]") in (*_LOCAL, "0.0.0.0", "::"):
         what = "the recording_url of reports leads to an address that only this machine understands"
@@ -28,6 +28,18 @@ def check_after_the_call(config: "Config", report: Report) -> None:
         report.warn(("retention", "metadata_days"), what, "make content_days the shorter one")
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
+
+
+def _check_model(config: "Config", report: Report) -> None:
+    section = config.post_call
+    if section.provider:
+        from sovereign_pbx.speech.catalogue import validate  # late: most configurations need nothing of it
+
+        try:
+            named = {"provider": section.provider, **({"model": section.model} if section.model else {})}
+            validate("llm", named, config.providers)
+        except ConfigError as exc:
+            report.error(("post_call", "provider"), exc.message, exc.remedy)
 
 
 def _check_mail(config: "Config", report: Report) -> None:
@@ -67,13 +79,3 @@ def _templates(config: "Config") -> set[str]:
     """Ids and names."""
     made = config.made.get("analysis_template", ())
     return {entry.id for entry in made} | {str(entry.thing.get("name")) for entry in made}
-
-
-def _is_known(provider: str, config: "Config") -> bool:
-    from sovereign_pbx.speech.catalogue import CATALOGUE  # late: `config` must load without what providers need
-
-    return provider in CATALOGUE["llm"] or bool(config.providers.get(provider, {}).get("base_url"))
-
-
-def _unknown_provider(name: str) -> tuple[str, str]:
-    return f'there is no provider "{name}" of language models', f"or set base_url in [providers.{name}]"

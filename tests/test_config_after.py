@@ -72,7 +72,8 @@ def test_what_is_doubtful_is_said(tmp_path: Path, sections: str, assistant: str,
     [
         ('[mail]\nhost = "m"\n', 'has no "from"'),
         ('[mail]\nhost = "m"\nfrom = "nobody"\n', "an e-mail address"),
-        ('[post_call]\nprovider = "opnai"\n', 'there is no provider "opnai"'),
+        ('[post_call]\nprovider = "opnai"\n', "there is no provider 'opnai'"),
+        ('[post_call]\nprovider = "mistral"\n', "api_key is missing"),
     ],
 )
 def test_what_cannot_work_is_an_error(tmp_path: Path, sections: str, words: str) -> None:
