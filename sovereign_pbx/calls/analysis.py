@@ -63,7 +63,7 @@ async def analyse(model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens
             return await _asked(model, plan, subject, tokens, within_s)
     except TimeoutError:
         return Analysis(None, f"not done within {within_s:g} s")
-    except (ProviderError, BadSchema, TooSlow) as exc:
+    except (ProviderError, NoPlan, BadSchema, TooSlow) as exc:
         return Analysis(None, str(exc))
     except Exception as exc:  # whatever a provider's code does wrong, the report is owed
         log.exception("analysis.broke")
@@ -71,7 +71,7 @@ async def analyse(model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens
 
 
 async def _asked(model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens: Tokens, within_s: float) -> Analysis:
-    questions = plan.asks(subject)
+    questions = await asyncio.to_thread(plan.asks, subject)
     answer = await ask(model, questions, tokens, within_s)
     result, wrong = await asyncio.to_thread(_judged, plan.schema, answer)
     if not wrong:

@@ -5,7 +5,7 @@ Placeholders are filled in one pass: a caller who says "{{schema}}" has said it,
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -25,9 +25,9 @@ def filled(text: str, values: Mapping[str, str], *, single: bool = False) -> str
     return (_EITHER if single else _DOUBLE).sub(lambda found: values.get(_name(found), found[0]), text)
 
 
-def names_in(text: str, *, single: bool = False) -> set[str]:
-    """The placeholders of `text`, known or not."""
-    return {_name(found) for found in (_EITHER if single else _DOUBLE).finditer(text)}
+def placeholders(text: str, *, single: bool = False) -> Iterator[str]:
+    """The names of the placeholders in `text`, known or not, each as often as it stands there."""
+    return (_name(found) for found in (_EITHER if single else _DOUBLE).finditer(text))
 
 
 def _name(found: re.Match[str]) -> str:

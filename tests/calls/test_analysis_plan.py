@@ -96,3 +96,10 @@ def test_a_template_that_is_not_there_is_said(template: Any) -> None:
 
 def test_two_messages_are_asked_for_where_nobody_says_otherwise() -> None:
     assert plan({"schema": SCHEMA}).threshold == 2
+
+
+def test_a_plan_that_names_the_transcript_without_end_is_refused_in_time() -> None:
+    hostile = plan({"schema": SCHEMA, "messages": [{"role": "user", "content": "{{transcript}}" * 70_000}]})
+    said = [Message("user", "x" * 20_000)]
+    with pytest.raises(NoPlan, match="longer than"):
+        hostile.asks(Subject(messages=said, summary="", end_reason="user_hangup"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign_pbx.calls.analysis_text import filled, names_in, object_in
+from sovereign_pbx.calls.analysis_text import filled, object_in, placeholders
 
 JSON = st.recursive(
     st.none()
@@ -32,7 +32,7 @@ def test_spaces_are_allowed_and_unknown_names_stay() -> None:
 
 def test_a_template_knows_both_kinds_of_braces() -> None:
     assert filled("{a} {{a}} {b}", {"a": "1"}, single=True) == "1 1 {b}"
-    assert names_in("{a} {{b}} { c }", single=True) == {"a", "b"}
+    assert list(placeholders("{a} {{b}} { c } {a}", single=True)) == ["a", "b", "a"]
 
 
 @given(st.text(), st.text())
