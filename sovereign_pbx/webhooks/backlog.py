@@ -24,6 +24,7 @@ _READ = 128  # webhooks read at once
 _KEPT = 256  # webhooks in memory, their bodies with them; the rest stays where it is
 _KEPT_OF_LANE = 16  # of these for one path: more than it has places
 _REST = 4  # times as long as a slice took, until the next
+_UNREADABLE_S = 1.0  # until a store that could not be read is tried again
 _LONG_REST = 20  # times as long as a round of several slices took, until the next round
 
 
@@ -55,6 +56,7 @@ class Backlog:
         except Exception as exc:  # ending the deliverer's task would lose every later webhook
             log.warning("outbox_unreadable", error=str(exc))
             self._moved |= moved
+            self._again_at = _time() + _UNREADABLE_S
             return
         self._end = end
         begun = self._settled | set(held)

@@ -373,6 +373,90 @@ def test_a_store_that_keeps_failing_does_not_make_a_receiver_hear_the_same_witho
         asyncio.run(run())
 
 
+def test_an_outbox_that_cannot_be_read_is_asked_again_after_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with listening(Receiver(fine)) as receiver, bench(tmp_path) as b:
+            asked = 0
+
+            async def unreadable() -> int:
+                nonlocal asked
+                asked += 1
+                if asked <= 2:
+                    raise StoreError("no")
+                return await type(b.store).outbox_end(b.store)
+
+            monkeypatch.setattr(b.store, "outbox_end", unreadable)
+            b.deliverer._poll_s = 0.3
+            await b.enqueue("c1", receiver.url, "status-update")
+            await asyncio.sleep(0.1)
+            assert asked <= 2, "it did not pause"
+            await until(lambda: len(receiver.got) == 1)
+
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(run())
+    assert [line["event"] for line in lines] == ["outbox_unreadable"] * 2
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_counts_as_delivered(tmp_path: Path, status: int) -> None:
+    async def run() -> None:
+        async with listening(Receiver(answering(b"", status))) as receiver, bench(tmp_path) as b:
+            await b.enqueue("c1", receiver.url, "status-update")
+            await until(lambda: len(b.attempts) == 1)
+            assert await b.states("c1") == ["delivered"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked_for", "least", "most"), [("120", 120, 132), ("0", 2.5, 2.75), ("86400", 3600, 3600), ("soon", 2.5, 5)]
+)
+def test_a_receiver_that_says_when_to_come_again_is_obeyed_within_bounds(
+    tmp_path: Path, status: int, asked_for: str, least: float, most: float
+) -> None:
+    async def run() -> None:
+        answer = answering(b"", status, **{"Retry-After": asked_for})
+        async with listening(Receiver(answer)) as receiver, bench(tmp_path) as b:
+            await b.enqueue("c1", receiver.url, "status-update")
+            await until(lambda: len(b.attempts) == 1)
+            (one,) = await b.store.deliveries("c1")
+            waits = (datetime.fromisoformat(one.due_at) - b.clock()).total_seconds()
+            assert least - 0.01 <= waits <= most + 0.01
+
+    asyncio.run(run())
+
+
+def test_a_500_with_retry_after_is_a_failure_as_any(tmp_path: Path) -> None:
+    async def run() -> None:
+        answer = answering(b"", 500, **{"Retry-After": "1000"})
+        async with listening(Receiver(answer)) as receiver, bench(tmp_path) as b:
+            await b.enqueue("c1", receiver.url, "status-update")
+            await until(lambda: len(b.attempts) == 1)
+            (one,) = await b.store.deliveries("c1")
+            assert (datetime.fromisoformat(one.due_at) - b.clock()).total_seconds() <= 5
+
+    asyncio.run(run())
+
+
+def test_a_slow_path_does_not_delay_another_path_of_the_same_server(tmp_path: Path) -> None:
+    async def run() -> None:
+        async def by_path(got: Got) -> web.StreamResponse:
+            return await never(got) if got.event == "slow" else await fine(got)
+
+        async with listening(Receiver(by_path)) as receiver, bench(tmp_path) as b:
+            for n in range(200):
+                await b.enqueue(f"slow{n}", f"{receiver.url}/slow?n={n}", "slow")
+            for n in range(20):
+                await b.enqueue(f"good{n}", f"{receiver.url}/good", "good")
+            await until(lambda: sum(got.event == "good" for got in receiver.got) == 20, deadline_s=5.0)
+            assert sum(got.event == "slow" for got in receiver.got) <= 4
+
+    asyncio.run(run())
+
+
 def test_an_observer_that_fails_stops_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with listening(Receiver(fine)) as receiver, bench(tmp_path) as b:
