@@ -137,14 +137,29 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 @contextmanager
 def editing(path: Path) -> Iterator[tuple[Key, ...]]:
-    """The keys in `path`; until the block is over nobody else who asks so can change them."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = os.open(path.parent, os.O_RDONLY)  # the folder itself, so that no lock file stays behind, perhaps root's
+    """The keys in `path`; until the block is over nobody else who asks so can change them. ConfigError if they can't
+    be changed by this user."""
+    folder = _opened(path)  # the folder itself, so that no lock file stays behind, perhaps root's
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield read_keys(path)
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
     finally:
         os.close(folder)
+
+
+def _opened(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(path.parent, os.O_RDONLY)
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    remedy = "run the command as the daemon's user or as root"
+    return ConfigError(f"the API keys can't be changed: {error.strerror}", file=str(path), remedy=remedy)
 
 
 def write_keys(path: Path, keys: Iterable[Key]) -> None:

@@ -121,3 +121,11 @@ def test_two_who_make_keys_at_once_lose_none(file: Path) -> None:
     makers = [subprocess.Popen([*command, f"key {n}"], stdout=subprocess.DEVNULL) for n in range(4)]
     assert [maker.wait(30) for maker in makers] == [0] * 4
     assert {key.name for key in read_keys(file.parent / "state" / "keys.toml")} == {f"key {n}" for n in range(4)}
+
+
+def test_a_folder_that_can_not_be_written_is_said_and_not_thrown(file: Path) -> None:
+    (file.parent / "state").write_text("no folder")
+    for arguments in (["create", "crm"], ["revoke", "crm"]):
+        refused = keys(file, *arguments)
+        assert refused.exit_code == 2 and "as the daemon's user or as root" in refused.output
+    assert isinstance(keys(file, "list").exception, SystemExit)
