@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from sovereign_pbx.assistants.directory import Directory, Number
+from sovereign_pbx.assistants.directory import Directory, Number, normal
 from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.shelf import Entry, Keep, Shelf
@@ -55,12 +55,20 @@ class Estate:
     def _refresh(self) -> None:
         self.directory.replace(
             assistants=_named(self.assistants),
-            numbers=[entry.thing for entry in self.numbers],
+            numbers=_once(entry.thing for entry in self.numbers),
             trunks=_named(self.trunks),
             mcp_servers=_named(self.mcp_servers),
             workflows=_named(self.workflows),
         )
         self.news.set()
+
+
+def _once(numbers: Iterable[Number]) -> list[Number]:
+    """Each number once, however it is written: the administrator's, which come first, count."""
+    first: dict[str, Number] = {}
+    for number in numbers:
+        first.setdefault(normal(number.number), number)
+    return [*first.values()]
 
 
 def _named(shelf: Shelf[T]) -> dict[str, T]:

@@ -107,6 +107,14 @@ def test_a_change_is_in_the_directory_at_once() -> None:
     asyncio.run(run())
 
 
+def test_of_a_number_that_is_there_twice_the_administrators_takes_the_calls_however_it_is_dialled() -> None:
+    own = entry("1", Number(number="+31850835037", name="of the file"), place="config.toml:1")
+    made = entry("2", Number(number="0031850835037", name="of the API"))
+    directory = Estate(Memory(), {"number": [own, made]}).directory
+    for called in ("+31850835037", "0031850835037", "31850835037"):
+        assert directory.number(called) is own.thing
+
+
 def test_an_analysis_template_is_found_by_id_and_by_name() -> None:
     mood = {"name": "Mood", "schema": {}}
     estate = Estate(Memory(), {"analysis_template": [entry("1", mood)]})
