@@ -46,13 +46,12 @@ def target_for(event: str, assistant: Assistant | None, account: Account) -> Tar
     decide for the account's webhook and the usual ones for the assistant's own.
     """
     if assistant is None:
-        return _target(account.url, account.secret, account.dialect) if event in account.events else None
-    dialect = assistant.webhook_dialect or account.dialect
-    if assistant.webhook_url:
+        wanted = event in account.events
+    elif assistant.webhook_url:
         wanted = assistant.wants(event)
-        return _target(assistant.webhook_url, assistant.webhook_secret, dialect) if wanted else None
-    wanted = event in (account.events if assistant.webhook_events is None else assistant.webhook_events)
-    return _target(account.url, account.secret, dialect) if wanted else None
+    else:
+        wanted = event in (account.events if assistant.webhook_events is None else assistant.webhook_events)
+    return webhook_of(assistant, account) if wanted else None
 
 
 def tool_target(tool: Tool, assistant: Assistant | None, account: Account) -> Target | None:
@@ -76,6 +75,16 @@ def asks(assistant: Assistant | None, account: Asked) -> bool:
     if assistant is None:
         return bool(account.url) and "assistant-request" in account.events
     return "assistant-request" in (assistant.webhook_events or ()) and bool(assistant.webhook_url or account.url)
+
+
+def webhook_of(assistant: Assistant | None, account: Account) -> Target | None:
+    """The assistant's own webhook, else the account's; whatever events they want."""
+    if assistant is None:
+        return _target(account.url, account.secret, account.dialect)
+    dialect = assistant.webhook_dialect or account.dialect
+    if assistant.webhook_url:
+        return _target(assistant.webhook_url, assistant.webhook_secret, dialect)
+    return _target(account.url, account.secret, dialect)
 
 
 def _target(url: str, secret: str, dialect: Dialect) -> Target | None:

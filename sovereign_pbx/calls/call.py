@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from sovereign_pbx.assistants.account import webhook_of
 from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import Direction, plan_for
@@ -289,21 +290,18 @@ class Call:
 
     async def _ask(self, assistant: Assistant | None, number: Number | None) -> Any:
         services = self._services
-        own = assistant is not None and assistant.webhook_url
-        url = assistant.webhook_url if assistant is not None and own else services.account.url
-        secret = assistant.webhook_secret if assistant is not None and own else services.account.secret
-        dialect = (assistant.webhook_dialect if assistant is not None else None) or services.account.dialect
+        target = webhook_of(assistant, services.account)
+        if target is None:
+            raise WebhookError("", "refused", "no webhook is configured")
         facts = replace(
             self.books.facts,
             number_id=number.id if number else None,
             number_name=number.name if number else None,
-            dialect=dialect,
+            dialect=target.dialect,
         )
-        if not url:
-            raise WebhookError("", "refused", "no webhook is configured")
         with services.tracer.step("webhook.assistant_request"):
             return await services.asker.assistant_request(
-                url, secret, assistant_request(facts, utc_now()), services.ask_timeout_s
+                target.url, target.secret, assistant_request(facts, utc_now()), services.ask_timeout_s
             )
 
     # --- the end
