@@ -19,10 +19,11 @@ from aiohttp import ClientSession
 
 from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.calls.mcp_result import McpFailed, Told
+from sovereign_pbx.calls.remote_tool import RemoteTool
 from sovereign_pbx.calls.side_loop import SideLoop, SideLoopClosed
 
 if TYPE_CHECKING:
-    from sovereign_pbx.calls.mcp_session import Connection, RemoteTool
+    from sovereign_pbx.calls.mcp_session import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class McpServers:
         except McpFailed as exc:
             log.error("mcp.not_available", error=str(exc))
 
-    async def tools(self, server: McpServer) -> "tuple[RemoteTool, ...]":
+    async def tools(self, server: McpServer) -> tuple[RemoteTool, ...]:
         """The server's tools, at most half a minute old. Raises McpFailed."""
         return await self._run(lambda connections: connections.tools(server))
 
@@ -104,7 +105,7 @@ class _Connections:
         self._ending: set[Connection] = set()
         self._away: dict[_Key, _Away] = {}
 
-    async def tools(self, server: McpServer) -> "tuple[RemoteTool, ...]":
+    async def tools(self, server: McpServer) -> tuple[RemoteTool, ...]:
         return await (await self._connection(server)).listed()
 
     async def call(self, server: McpServer, tool: str, arguments: dict[str, Any]) -> Told:
@@ -117,7 +118,7 @@ class _Connections:
         self._drop(_key(server))
         return await (await self._connection(server)).call(tool, arguments)
 
-    async def probe(self, server: McpServer) -> "tuple[RemoteTool, ...]":
+    async def probe(self, server: McpServer) -> tuple[RemoteTool, ...]:
         connection = self._make(server)
         try:
             return await connection.listed()

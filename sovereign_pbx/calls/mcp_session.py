@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx2
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.calls.mcp_http import Transport
 from sovereign_pbx.calls.mcp_result import McpFailed, Told, told
+from sovereign_pbx.calls.remote_tool import RemoteTool, listed
 from sovereign_pbx.core.errors import SovereignError
 
 log = structlog.get_logger(__name__)
@@ -38,15 +38,6 @@ _NO_MCP = "the server's answer is not what MCP asks for"
 _MOST_PAGES = 10
 _MOST_TOOLS = 500
 _MOST_AT_ONCE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteTool:
-    """A tool as its server lists it."""
-
-    name: str
-    description: str
-    input_schema: dict[str, Any]
 
 
 class Connection:
@@ -200,7 +191,7 @@ class Connection:
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             page = await client.session.list_tools(params=mcp_types.PaginatedRequestParams(cursor=cursor))
-            tools += [RemoteTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+            tools += [listed(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
             cursor = page.next_cursor
             if cursor is None or len(tools) >= _MOST_TOOLS:
                 break

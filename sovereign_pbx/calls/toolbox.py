@@ -4,18 +4,16 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from sovereign_pbx.assistants.directory import Directory
-from sovereign_pbx.assistants.json_schema import check_schema
 from sovereign_pbx.assistants.mcp_server import McpServer
-from sovereign_pbx.assistants.problem import MOST_ENTRIES, Report
-from sovereign_pbx.assistants.shape import unsendable
 from sovereign_pbx.assistants.tools import NO_ARGUMENTS, Tool
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.mcp_result import McpFailed
+from sovereign_pbx.calls.remote_tool import RemoteTool
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.speech.llm import ToolSpec
 
@@ -60,7 +58,9 @@ async def borrow(
     )
 
 
-async def _offer(tool: Tool, directory: Directory, servers: McpServers, within_s: float) -> list[tuple[McpServer, Any]]:
+async def _offer(
+    tool: Tool, directory: Directory, servers: McpServers, within_s: float
+) -> list[tuple[McpServer, RemoteTool]]:
     server = directory.mcp_server(tool.mcp_server_id)
     try:
         if server is None:
@@ -77,26 +77,14 @@ async def _offer(tool: Tool, directory: Directory, servers: McpServers, within_s
     return [(server, known[name]) for name in dict.fromkeys(tool.allowed_tools) if _usable(name, known, tool)]
 
 
-def _usable(name: str, known: dict[str, Any], tool: Tool) -> bool:
-    fault = _fault(known[name].input_schema) if name in known else "the server has no such tool"
+def _usable(name: str, known: dict[str, RemoteTool], tool: Tool) -> bool:
+    fault = known[name].fault if name in known else "the server has no such tool"
     if fault:
         log.warning("mcp.tool_left_out", server=tool.mcp_server_id, tool=name, why=fault)
     return not fault
 
 
-def _fault(schema: dict[str, Any]) -> str:
-    """Why a model, or we, could not use a tool with these arguments."""
-    report = Report(entries=MOST_ENTRIES)
-    fault = unsendable(schema, (), report)
-    if not fault:
-        if schema.get("type", "object") != "object" or not isinstance(schema.get("properties", {}), dict):
-            fault = 'its schema is not of type "object"'
-        else:
-            check_schema(schema, (), report)
-    return fault or next((str(problem) for problem in report.errors), "")
-
-
-def _spec(found: Any, name: str) -> ToolSpec:
+def _spec(found: RemoteTool, name: str) -> ToolSpec:
     description = found.description[:_LONGEST_DESCRIPTION] or f"The tool {found.name}."
     return ToolSpec(name, description, {**NO_ARGUMENTS, **found.input_schema})
 

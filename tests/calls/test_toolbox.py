@@ -10,7 +10,7 @@ from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.assistants.tools import Tool, parse_tools
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.mcp_result import McpFailed
-from sovereign_pbx.calls.mcp_session import RemoteTool
+from sovereign_pbx.calls.remote_tool import RemoteTool, listed
 from sovereign_pbx.calls.toolbox import Borrowed, borrow, specs
 from sovereign_pbx.core.errors import Refused
 
@@ -34,7 +34,7 @@ class Listing(McpServers):
 
 
 def remote(name: str, schema: dict[str, Any] | None = None, description: str = "It does.") -> RemoteTool:
-    return RemoteTool(name, description, OBJECT if schema is None else schema)
+    return listed(name, description, OBJECT if schema is None else schema)
 
 
 def mcp(*allowed: str, server: str = "shop", **more: Any) -> dict[str, Any]:
