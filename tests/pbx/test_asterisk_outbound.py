@@ -189,6 +189,21 @@ def test_a_transfer_goes_out_on_the_trunk_that_is_named(asterisk_root: Path) -> 
     perform(asterisk_root, script)
 
 
+def test_a_trunk_is_of_one_transfer_only(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        stage.desk.steps = [NextStep("dial", "+31201234567", "agent"), NextStep("dial", "100")]
+        stage.agent.manner = "busy"
+        caller, call_id = await stage.talk()
+        stage.desk.links[call_id].close()
+        await until(lambda: len(stage.agent.calls) == 2)
+        first, second = (call.invite.start for call in stage.agent.calls.values())
+        assert "sip:+31201234567@" in first
+        assert "sip:agent@" in second  # as the administrator's context dials
+        await caller.over()
+
+    perform(asterisk_root, script)
+
+
 def test_hanging_up_before_anybody_answers_stops_the_ringing(asterisk_root: Path) -> None:
     async def script(stage: Stage) -> None:
         stage.agent.manner = "ring"
