@@ -272,7 +272,7 @@ class PostCall:
         20.0, Real(1, 60), "What the summary may take, and the analysis with its repair; then the report goes without."
     )
     wait_seconds: float = setting(60.0, Real(0, 3600), "How long a call may wait for its turn.")
-    at_once: int = setting(4, Whole(1, 1000), "Calls worked on at the same time; the others wait.")
+    at_once: int = setting(16, Whole(1, 1000), "Calls worked on at the same time; the others wait.")
     waiting: int = setting(256, Whole(0, 100_000), "Calls that may wait; further ones get a plain summary at once.")
     shutdown_seconds: float = setting(
         5.0, Real(0, 600), "What is left to it when the daemon ends; then reports go without."

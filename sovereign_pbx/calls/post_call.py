@@ -46,7 +46,7 @@ class PostCallSettings:
     model: str = ""
     timeout_s: float = 20.0
     wait_s: float = 60.0
-    at_once: int = 4
+    at_once: int = 16
     waiting: int = 256
 
 
