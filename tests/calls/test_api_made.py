@@ -15,6 +15,7 @@ from sovereign_pbx.testing.mcp_server import ScriptedMcp, ScriptedTool
 from sovereign_pbx.testing.port_block import reserve_ports
 from tests.api.rest import make_key
 from tests.calls.house import House, assistant, house, play
+from tests.calls.test_after_the_call import SCHEMA, kind, one_call, scripted
 from tests.waiting import until
 
 
@@ -142,5 +143,24 @@ def test_a_workflow_made_through_the_api_conducts_the_calls_of_its_number_while_
             assert [said["content"] for said in await greeted(place, "555")] == ["The workflow speaks."]
             await api("PATCH", f"/workflows/{ids['workflow_id']}", {"is_active": False})
             assert [said["content"] for said in await greeted(place, "555")] == ["The assistant speaks."]
+
+    play(scene())
+
+
+def test_an_analysis_template_made_through_the_api_asks_its_questions_of_the_next_call(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with house_with_api(tmp_path, numbers=[]) as (place, api):
+            place.openai.script = scripted('{"sentiment": 8}')
+            prompts = {"system_prompt": "Judge by the JSON Schema.", "user_prompt": "Judge this: {transcript}"}
+            template = await api("POST", "/analysis-templates", {"name": "Mood", "schema": SCHEMA, **prompts})
+            plan = {"structured_data_plan": {"enabled": True, "template_id": template["analysis_template"]["id"]}}
+            desk = await api("POST", "/assistants", assistant(name="Desk", analysis_plan=plan))
+            await api("POST", "/numbers", {"phone_number": "555", "assistant_id": desk["assistant"]["id"]})
+            await one_call(place, place.caller("555"))
+            (report,) = await place.reported()
+            assert report["analysis"] == {"sentiment": 8}
+            (asked,) = [body for body in place.openai.requests if kind(body) == "analysis"]
+            assert "Judge this: " in str(asked["messages"][-1]["content"])
+            assert "{transcript}" not in str(asked)
 
     play(scene())
