@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _TRIES: Final = 5
 _AGAIN_S: Final = 5.0
+_SHORTEST_S: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ async def insist(write: Callable[[], Awaitable[None]]) -> None:
 async def heard_within(news: asyncio.Event, seconds: float) -> None:
     """Wait for news, but not for longer than this."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(max(_SHORTEST_S, seconds)):
             await news.wait()
     except TimeoutError:
         pass

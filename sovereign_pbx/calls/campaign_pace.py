@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _WINDOW_S: Final = 60.0
+_SHORTEST_S: Final = 0.001  # a wait that is nothing but a rounding error would be begun again and again
 
 Clock = Callable[[], float]
 """Seconds that only go forward."""
@@ -24,7 +25,7 @@ class MinutePace:
         limit = self._now() - _WINDOW_S
         while self._began and self._began[0] <= limit:
             self._began.popleft()
-        return 0.0 if len(self._began) < per_minute else self._began[-per_minute] - limit
+        return 0.0 if len(self._began) < per_minute else max(_SHORTEST_S, self._began[-per_minute] - limit)
 
     def recall(self, began: Iterable[float]) -> None:
         """Calls that were begun before this pace was kept."""

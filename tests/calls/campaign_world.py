@@ -48,6 +48,10 @@ class Killed(BaseException):
     """`kill -9`."""
 
 
+class Wrong(BaseException):
+    """The runner did what it must never do; no `except Exception` shall hide it."""
+
+
 @dataclass
 class End:
     """How somebody takes a call."""
@@ -181,10 +185,13 @@ class World:
     def _check(self, call: CampaignCall) -> None:
         """What is on disk before anything is dialled."""
         lead = self.lead(call.lead_id)
-        assert (lead.status, lead.call_id, lead.phone_number) == ("calling", call.call_id, call.destination)
-        assert call.call_id not in {one.call.call_id for one in self.dialled}, "dialled twice"
-        status = self.connection.execute("SELECT status FROM campaigns WHERE id = ?", (call.campaign_id,)).fetchone()
-        assert status == ("scheduled",), "a call for a campaign that does not run"
+        if (lead.status, lead.call_id, lead.phone_number) != ("calling", call.call_id, call.destination):
+            raise Wrong(f"dialled before it was written: {lead}")
+        if call.call_id in {one.call.call_id for one in self.dialled}:
+            raise Wrong(f"dialled twice: {lead}")
+        found = self.connection.execute("SELECT status FROM campaigns WHERE id = ?", (call.campaign_id,)).fetchone()
+        if found != ("scheduled",):
+            raise Wrong(f"dialled for a campaign that is {found[0]}")
 
     def _end(self, one: Dialled, row: CallRow, end: End) -> None:
         if self.dead:

@@ -87,9 +87,9 @@ def test_a_number_that_may_not_be_dialled_is_skipped_with_the_reason() -> None:
 
 @pytest.mark.parametrize("code", ["too_many_calls", "dialling_limit_reached", "pbx_unavailable", "shutting_down"])
 def test_without_room_the_lead_waits_and_keeps_its_attempt(code: str) -> None:
-    world = ran(World(refusals={"+31200000000": [Refused(code, "not now")] * 4}), 1)
+    world = ran(World(refusals={"+31200000000": [Refused(code, "not now")] * 4}), 1, calls_per_minute=1)
     assert world.states() == [("completed", "user_hangup", 1)]
-    assert world.dialled[0].at > 4, "it does not insist"
+    assert 4 < world.dialled[0].at < 20, "it does not insist, and what was not dialled does not count as a call"
 
 
 def test_what_would_be_refused_for_every_lead_pauses_the_campaign_and_says_why() -> None:
@@ -116,6 +116,37 @@ def test_nobody_is_called_outside_the_window() -> None:
         (world.began_at + timedelta(seconds=one.at)).astimezone(ZoneInfo("Europe/Amsterdam")) for one in world.dialled
     ]
     assert [(at.day, at.hour, at.minute) for at in began] == [(20, 10, 14), (20, 10, 17), (21, 10, 0), (21, 10, 3)]
+
+
+def test_nobody_is_called_whose_turn_comes_when_the_window_has_closed() -> None:
+    """The first is called at 16:59:30; the second waits for all campaigns' pace, by which it would be 17:00:30."""
+    world = World(ends=lambda number, attempt: End(seconds=1), began_at=MORNING + timedelta(hours=6, minutes=59.5))
+
+    async def run() -> None:
+        async with running(world, per_minute=1) as campaigns:
+            row = (await campaigns.create(fields(), leads(2))).row
+            await campaigns.change(row.id, {"status": "scheduled"})
+            await asyncio.sleep(3600)
+
+    virtual_time.run(run())
+    assert [one.number for one in world.dialled] == ["+31200000000"]
+
+
+@pytest.mark.parametrize(("own", "total"), [(2, 600), (600, 2)])
+def test_the_pace_is_kept_over_a_restart(own: int, total: int) -> None:
+    world = World(ends=lambda number, attempt: End(seconds=1))
+
+    async def run() -> None:
+        async with running(world, per_minute=total) as campaigns:
+            row = (await campaigns.create(fields(calls_per_minute=own), leads(3))).row
+            await campaigns.change(row.id, {"status": "scheduled"})
+            await reached(lambda: len(world.dialled) == 2)
+            await asyncio.sleep(2)
+        async with running(world, per_minute=total):
+            await reached(lambda: len(world.dialled) == 3)
+
+    virtual_time.run(run())
+    assert world.dialled[2].at - world.dialled[0].at >= 59.8
 
 
 def test_once_a_pause_is_answered_nothing_is_dialled_until_it_is_resumed() -> None:
