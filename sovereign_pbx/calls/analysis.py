@@ -56,36 +56,48 @@ def wanted(analysis_plan: Mapping[str, Any] | None, subject: Subject, template: 
     return plan
 
 
-async def analyse(model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens: Tokens, within_s: float) -> Analysis:
-    """Ask, check, and have it mended once. Raises nothing but cancellation; all of it takes `within_s` at most."""
-    try:
-        async with asyncio.timeout(within_s):
-            return await _asked(model, plan, subject, tokens, within_s)
-    except TimeoutError:
-        return Analysis(None, f"not done within {within_s:g} s")
-    except (ProviderError, NoPlan, BadSchema, TooSlow) as exc:
-        return Analysis(None, str(exc))
-    except Exception as exc:  # whatever a provider's code does wrong, the report is owed
-        log.exception("analysis.broke")
-        return Analysis(None, f"internal error: {type(exc).__name__}")
+class Analyst:
+    """Analyses calls. Answers are checked two at a time: a hostile schema may keep a thread for seconds, and there are
+    few of them."""
 
+    def __init__(self, checks_at_once: int = 2) -> None:
+        self._checks = asyncio.Semaphore(checks_at_once)
 
-async def _asked(model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens: Tokens, within_s: float) -> Analysis:
-    questions = await asyncio.to_thread(plan.asks, subject)
-    answer = await ask(model, questions, tokens, within_s)
-    result, wrong = await asyncio.to_thread(_judged, plan.schema, answer)
-    if not wrong:
-        return Analysis(result)
-    log.info("analysis.repairing", wrong=wrong)
-    returned = Message("assistant", answer[:_SHOWN] or "(nothing)")
-    again = Message("user", _REPAIR.format(faults="\n".join(f"- {line}" for line in wrong)))
-    answer = await ask(model, [*questions, returned, again], tokens, within_s)
-    result, wrong = await asyncio.to_thread(_judged, plan.schema, answer)
-    return (
-        Analysis(None, f"the answer does not fit, mended once: {'; '.join(wrong)}")
-        if wrong
-        else Analysis(result, repaired=True)
-    )
+    async def analyse(
+        self, model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens: Tokens, within_s: float
+    ) -> Analysis:
+        """Ask, check, and have it mended once. Raises nothing but cancellation; all of it takes `within_s` at most."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._asked(model, plan, subject, tokens, within_s)
+        except TimeoutError:
+            return Analysis(None, f"not done within {within_s:g} s")
+        except (ProviderError, NoPlan, BadSchema, TooSlow) as exc:
+            return Analysis(None, str(exc))
+        except Exception as exc:  # whatever a provider's code does wrong, the report is owed
+            log.exception("analysis.broke")
+            return Analysis(None, f"internal error: {type(exc).__name__}")
+
+    async def _asked(
+        self, model: ChatModel, plan: AnalysisPlan, subject: Subject, tokens: Tokens, within_s: float
+    ) -> Analysis:
+        questions = await asyncio.to_thread(plan.asks, subject)
+        answer = await ask(model, questions, tokens, within_s)
+        result, wrong = await self._judged(plan.schema, answer)
+        if not wrong:
+            return Analysis(result)
+        log.info("analysis.repairing", faults=len(wrong))
+        returned = Message("assistant", answer[:_SHOWN] or "(nothing)")
+        again = Message("user", _REPAIR.format(faults="\n".join(f"- {line}" for line in wrong)))
+        answer = await ask(model, [*questions, returned, again], tokens, within_s)
+        result, wrong = await self._judged(plan.schema, answer)
+        if wrong:
+            return Analysis(None, f"the answer does not fit, mended once: {'; '.join(wrong)}")
+        return Analysis(result, repaired=True)
+
+    async def _judged(self, schema: Mapping[str, Any], answer: str) -> tuple[dict[str, Any] | None, list[str]]:
+        async with self._checks:
+            return await asyncio.to_thread(_judged, schema, answer)
 
 
 def _judged(schema: Mapping[str, Any], answer: str) -> tuple[dict[str, Any] | None, list[str]]:
@@ -97,4 +109,4 @@ def _judged(schema: Mapping[str, Any], answer: str) -> tuple[dict[str, Any] | No
     return found, faults(schema, found)
 
 
-__all__ = ["Analysis", "NoPlan", "Subject", "analyse", "wanted"]
+__all__ = ["Analysis", "Analyst", "NoPlan", "Subject", "wanted"]

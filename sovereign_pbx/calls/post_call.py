@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.calls.analysis import Analysis, NoPlan, Subject, analyse, wanted
+from sovereign_pbx.calls.analysis import Analysis, Analyst, NoPlan, Subject, wanted
 from sovereign_pbx.calls.analysis_plan import AnalysisPlan, Template
 from sovereign_pbx.calls.post_call_model import post_call_block
 from sovereign_pbx.calls.prices import Prices
@@ -77,6 +77,7 @@ class PostCall:
         self._accounts = accounts or {}
         self._template = template
         self._prices = prices
+        self._analyst = Analyst()
         self._places = asyncio.Semaphore(settings.at_once)
         self._present = 0
         self._deadlines: set[asyncio.Timeout] = set()
@@ -161,7 +162,7 @@ class PostCall:
             duration_s=subject.duration_s,
             caller=subject.caller,
         )
-        work.note(await analyse(model, work.plan, about, work.analysis_tokens, within_s))
+        work.note(await self._analyst.analyse(model, work.plan, about, work.analysis_tokens, within_s))
 
     def _model(self, assistant: Assistant, work: "_Work") -> ChatModel | None:
         settings = self._settings
