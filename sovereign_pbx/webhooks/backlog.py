@@ -74,7 +74,7 @@ class Backlog:
             self._after, self._spent_s = START, 0.0
         else:
             self._again_at, self._after = _time() + took_s * _REST, found.after
-        if self._complete:
+        if start == START:  # what another process put back must not be overtaken by what was read before
             self._found.clear()
         return found.found
 
