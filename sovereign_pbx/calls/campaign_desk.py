@@ -1,17 +1,26 @@
 """Calls of campaigns, placed by the desk."""
 
+from typing import Protocol
+
 from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.campaign_calls import CampaignCall
-from sovereign_pbx.calls.desk import CallDesk
-from sovereign_pbx.calls.outbound import OutboundRequest
+from sovereign_pbx.calls.outbound import Finished, OutboundRequest
 from sovereign_pbx.core.errors import Refused
+
+
+class Desk(Protocol):
+    """What is needed of `desk.CallDesk`."""
+
+    async def place(self, request: OutboundRequest) -> str: ...
+
+    async def finished(self, call_id: str) -> Finished: ...
 
 
 class DeskDialler:
     """`campaign_calls.Dialler` on the desk of the daemon."""
 
-    def __init__(self, desk: CallDesk, directory: Directory) -> None:
+    def __init__(self, desk: Desk, directory: Directory) -> None:
         self._desk = desk
         self._directory = directory
 
