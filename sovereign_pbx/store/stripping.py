@@ -5,8 +5,8 @@ been reported, and webhooks that were not delivered.
 
 content    what was said and what was made of it: messages, the texts of turns, summary, analysis, where its recording
            lies, the texts in its events, and the bodies of delivered webhooks
-metadata   who it was: the caller's number, the events, the configuration it ran on (with its metadata), the lead of a
-           campaign, and again the bodies of delivered webhooks
+metadata   who it was: the caller's number, the events, the configuration it ran on (with its metadata), which lead of a
+           campaign it was for, and again the bodies of delivered webhooks
 """
 
 import sqlite3
@@ -32,6 +32,11 @@ _BODIES: Final = f"UPDATE outbox SET body = x'' WHERE call_id {_OF_THEM} AND sta
 _WITH_TEXT: Final = (
     "(name IN ('speak', 'instructed', 'analysis.failed') OR json_type(\"values\", '$.text') IS NOT NULL)"
 )
+# By way of the attempts, which are found by their call; a lead knows its last one only.
+_LEADS: Final = (
+    "UPDATE leads SET call_id = NULL WHERE status <> 'calling' AND call_id IN (SELECT value FROM json_each(?1))"
+    " AND id IN (SELECT lead_id FROM attempts WHERE call_id IN (SELECT value FROM json_each(?1)))"
+)
 _STRIP: Final[dict[Kind, tuple[str, ...]]] = {
     "content": (
         f"UPDATE calls SET summary = '', analysis_result = NULL, recording_path = NULL WHERE id {_OF_THEM}",
@@ -43,6 +48,8 @@ _STRIP: Final[dict[Kind, tuple[str, ...]]] = {
     "metadata": (
         f"UPDATE calls SET caller_phone = NULL, assistant = '{{}}' WHERE id {_OF_THEM}",
         f"DELETE FROM events WHERE call_id {_OF_THEM}",
+        _LEADS,
+        f"DELETE FROM attempts WHERE call_id {_OF_THEM}",
         _BODIES,
     ),
 }

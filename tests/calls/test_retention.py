@@ -13,6 +13,7 @@ from sovereign_pbx.calls.retention import Retention, Sweeper, sweep
 from sovereign_pbx.core.values import Message, TurnRecord
 from sovereign_pbx.store import CallRow, Outgoing
 from sovereign_pbx.store.sqlite import SqliteStore
+from sovereign_pbx.store.writer import Statement
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC).timestamp()
 OLD, NEW = "2026-10-01T08:00:00.000Z", "2026-11-19T08:00:00.000Z"
@@ -140,6 +141,44 @@ def test_who_called_goes_with_the_events_and_the_rest_stays(tmp_path: Path) -> N
         assert await kept.bodies("old") == [b""]
 
     with_store(tmp_path, play)
+
+
+def test_the_lead_of_a_campaign_forgets_its_call(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        for call_id, at in (("old", OLD), ("new", NEW)):
+            await kept.add(call_id, at)
+            await kept.store._write("lead", *_lead(call_id))
+        await kept.sweep(metadata_days=30)
+
+        def links(connection: Any) -> tuple[list[Any], list[Any]]:
+            leads = connection.execute("SELECT id, call_id, phone_number FROM leads ORDER BY seq").fetchall()
+            return leads, connection.execute("SELECT call_id FROM attempts").fetchall()
+
+        leads, attempts = await kept.store._read(links)
+        assert leads == [("lead-old", None, "+316"), ("lead-new", "new", "+316")]
+        assert attempts == [("new",)]
+
+    with_store(tmp_path, play)
+
+
+def _lead(call_id: str) -> list[Statement]:
+    """A lead that was called, of a campaign of its own."""
+    campaign = (
+        "INSERT INTO campaigns (id, name, assistant_id, status, schedule_start_time, schedule_end_time, timezone,"
+        " weekdays, max_attempts, retry_minutes, calls_at_once, calls_per_minute, created_at, updated_at)"
+        " VALUES (?, 'n', 'a', 'completed', '', '', 'UTC', '[]', 1, 1, 1, 1, '', '')"
+    )
+    lead = (
+        "INSERT INTO leads (id, campaign_id, phone_number, variables, status, call_id, attempts, due_at, created_at)"
+        " VALUES (?, ?, '+316', '{}', 'completed', ?, 1, '', '')"
+    )
+    attempt = "INSERT INTO attempts (call_id, lead_id, campaign_id, number, at) VALUES (?, ?, ?, 1, '')"
+    name = f"lead-{call_id}"
+    return [
+        Statement(campaign, (call_id,)),
+        Statement(lead, (name, call_id, call_id)),
+        Statement(attempt, (call_id, name, call_id)),
+    ]
 
 
 def test_a_young_call_stays_and_nothing_goes_where_nothing_is_asked_for(tmp_path: Path) -> None:
