@@ -1,13 +1,14 @@
 """The runs of all campaigns that are scheduled, owned by one task of the daemon."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from sovereign_pbx.calls.campaign_floor import Floor, heard_within
+from sovereign_pbx.calls.campaign_floor import Floor, heard_within, insist
 from sovereign_pbx.calls.campaign_run import CampaignRun
 from sovereign_pbx.calls.campaigns import utc_text
 
@@ -45,7 +46,10 @@ class CampaignRunner:
         """Whom an earlier daemon was calling when it ended. Before anybody else is called."""
         for lead in await self._floor.tables.calling():
             log.warning("campaign.left_calling", campaign=lead.campaign_id, lead=lead.id, call=lead.call_id)
-            await self._floor.settle(lead)
+            try:
+                await insist(functools.partial(self._floor.settle, lead))
+            except Exception:  # what is wrong with one lead must not keep all others from being called
+                log.exception("campaign.unsettled", campaign=lead.campaign_id, lead=lead.id)
         for began in (await self._recent()).values():
             self._floor.total.minute.recall(began)
 

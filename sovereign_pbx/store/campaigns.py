@@ -63,6 +63,10 @@ _COMPLETE = (
     " AND EXISTS (SELECT 1 FROM leads WHERE campaign_id = campaigns.id)"
     " AND NOT EXISTS (SELECT 1 FROM leads WHERE campaign_id = campaigns.id AND status IN ('pending', 'calling'))"
 )
+_EXHAUST = (
+    "UPDATE leads SET status = 'failed', due_at = '' WHERE campaign_id = ? AND status = 'pending'"
+    " AND attempts > 0 AND attempts >= ?"
+)
 _GIVE_UP = "UPDATE leads SET status = 'skipped', outcome = 'cancelled' WHERE campaign_id = ? AND status = 'pending'"
 
 
@@ -127,13 +131,16 @@ class CampaignTables:
         await self._write("create_campaign", Statement(insert, tuple(values.values())), *await _inserted(leads))
 
     async def change(self, campaign_id: str, expected: str, changes: Mapping[str, Any]) -> None:
-        """Set fields of a campaign whose status is `expected`; cancelled, it gives up whom it has not called."""
+        """Set fields of a campaign whose status is `expected`. Cancelled, it gives up whom it has not called; with
+        fewer attempts, whom it has called so often already."""
         values = campaign_values(changes)
         update = f"UPDATE campaigns SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ? AND status = ?"
         fault = f"campaign {campaign_id} is not {expected}"
         statements = [Statement(update, (*values.values(), campaign_id, expected), fault)]
         if changes.get("status") == "cancelled":
             statements.append(Statement(_GIVE_UP, (campaign_id,)))
+        if "max_attempts" in changes:
+            statements.append(Statement(_EXHAUST, (campaign_id, changes["max_attempts"])))
         await self._write("change_campaign", *statements)
 
     async def remove(self, campaign_id: str) -> None:

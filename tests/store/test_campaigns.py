@@ -195,3 +195,17 @@ def test_what_is_being_called_is_not_removed(tmp_path: Path) -> None:
         assert await tables.starts("") == []
 
     with_tables(tmp_path, act)
+
+
+def test_whoever_was_called_as_often_as_is_allowed_now_is_not_called_again(tmp_path: Path) -> None:
+    async def act(tables: CampaignTables) -> None:
+        first = (await tables.leads("c"))[0]
+        await tables.claim(first.id, "one", AT)
+        await tables.settle(calling(first, "one"), "pending", "busy", AT, due_at=LATER)
+        await tables.change("c", "scheduled", {"max_attempts": 2})
+        assert [one.status for one in await tables.leads("c")] == ["pending"] * 3
+        await tables.change("c", "scheduled", {"max_attempts": 1})
+        found = [(one.status, one.outcome, one.attempts) for one in await tables.leads("c")]
+        assert found == [("failed", "busy", 1), ("pending", None, 0), ("pending", None, 0)]
+
+    with_tables(tmp_path, act)
