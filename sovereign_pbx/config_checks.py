@@ -30,6 +30,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_account(config, report)
     _check_patience(config, report)
     _check_listeners(config, report)
+    _check_campaigns(config, report)
     check_made(config, report)
     check_targets(config, report)
     check_tools(config, report)
@@ -120,6 +121,13 @@ def _check_patience(config: "Config", report: Report) -> None:
     if decided < asked + READY_S:
         what = f"leaves no time to get ready after a webhook that takes its {asked:g} s: such calls go to the fallback"
         report.warn(("asterisk", "agi", "decide_timeout_seconds"), what, f"make it {asked + READY_S:g} or more")
+
+
+def _check_campaigns(config: "Config", report: Report) -> None:
+    most = config.dialling.max_at_once
+    if "max_at_once" in (config.resolved.get("campaigns") or {}) and config.campaigns.max_at_once > most:
+        what = f"is more than [dialling] max_at_once ({most}), by which the calls of campaigns are counted, too"
+        report.warn(("campaigns", "max_at_once"), what, f"make it less than {most}, so that other calls find room")
 
 
 def _check_listeners(config: "Config", report: Report) -> None:
