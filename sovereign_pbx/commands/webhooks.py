@@ -220,6 +220,8 @@ def _is_http(url: str) -> bool:
 def _next(letter: Letter) -> str:
     if letter.state != "pending":
         return ""
+    if letter.waits_for is not None:
+        return f"after {letter.waits_for[:8]}"
     return _moment(letter.due_at) if letter.due_at > utc_now() else "now"
 
 

@@ -87,7 +87,7 @@ def kept_secrets(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 class Letter:
     """One webhook as people see it. `state`: pending, delivered, dead. `due_at`: when it goes next ("": now).
 
-    `done_at` of a pending one: when somebody put it back.
+    `done_at` of a pending one: when somebody put it back. `waits_for`: the webhook of its call that must go before.
     """
 
     webhook_id: str
@@ -100,9 +100,13 @@ class Letter:
     due_at: str
     done_at: str | None
     last_error: str | None
+    waits_for: str | None
 
 
-_LETTER = f"SELECT {', '.join(Letter.__slots__)} FROM outbox"
+_LETTER = f"""SELECT {", ".join(Letter.__slots__[:-1])}, iif(state <> 'pending', NULL, (
+    SELECT webhook_id FROM outbox AS older
+    WHERE older.state = 'pending' AND older.call_id = mine.call_id AND older.seq < mine.seq ORDER BY seq DESC LIMIT 1))
+FROM outbox AS mine"""
 
 
 def letters(

@@ -38,6 +38,9 @@ def open_session(*, allow_private: bool = True) -> aiohttp.ClientSession:
             limit=0,
             resolver=Resolver(),
             ttl_dns_cache=60,
+            # Node, uvicorn and Apache close an idle connection after 5 s; a POST that meets the close fails, and is
+            # not for us to repeat.
+            keepalive_timeout=4.0,
             socket_factory=None if allow_private else public_socket,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),

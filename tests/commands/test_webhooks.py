@@ -87,6 +87,12 @@ def test_the_list_for_people_says_why_and_shows_no_credentials_of_addresses(data
     assert "hidden" not in text
 
 
+def test_one_that_must_wait_for_another_of_its_call_says_so(database: Path) -> None:
+    waiting = {one["webhook_id"]: one["waits_for"] for one in json.loads(invoke(database, "list", "--json").stdout)}
+    assert waiting == {"a-end": None, "a-report": None, "b-begin": None, "b-end": "b-begin"}
+    assert "after b-begin" in invoke(database, "list", "--call", "b").stdout
+
+
 def test_a_webhook_is_shown_with_the_headers_it_would_be_sent_with(database: Path) -> None:
     shown = json.loads(invoke(database, "show", "a-e", "--json").stdout)
     headers = shown["headers"]
