@@ -59,7 +59,11 @@ class McpServers:
 
     async def call(self, server: McpServer, tool: str, arguments: dict[str, Any]) -> Told:
         """Run a tool within the server's `timeout_seconds`. Raises McpFailed."""
-        return await self._run(lambda connections: connections.call(server, tool, arguments))
+        try:
+            async with asyncio.timeout(server.timeout_seconds):  # connecting anew, where it has to be, included
+                return await self._run(lambda connections: connections.call(server, tool, arguments))
+        except TimeoutError as exc:
+            raise McpFailed(f"no answer within {server.timeout_seconds:g} s") from exc
 
     async def probe(self, server: McpServer) -> dict[str, Any]:
         """Connect anew and list: `{ok: true, duration_ms, tools}` or `{ok: false, duration_ms, error}` (§22)."""
@@ -106,17 +110,25 @@ class _Connections:
         self._away: dict[_Key, _Away] = {}
 
     async def tools(self, server: McpServer) -> tuple[RemoteTool, ...]:
-        return await (await self._connection(server)).listed()
+        return await self._ask(server, lambda connection: connection.listed(), harmless=True)
 
     async def call(self, server: McpServer, tool: str, arguments: dict[str, Any]) -> Told:
+        return await self._ask(server, lambda connection: connection.call(tool, arguments), harmless=False)
+
+    async def _ask(
+        self, server: McpServer, asking: "Callable[[Connection], Coroutine[Any, Any, T]]", *, harmless: bool
+    ) -> T:
+        """Once; anew over another connection where the server has forgotten this one and so has done nothing, or where
+        the connection was lost and it does no harm to ask twice."""
+        connection = await self._connection(server)
         try:
-            return await (await self._connection(server)).call(tool, arguments)
+            return await asking(connection)
         except McpFailed as exc:
-            if not exc.gone:
+            if not exc.gone and not (harmless and connection.closing):
                 raise
-        log.info("mcp.session_renewed", server=server.name)
-        self._drop(_key(server))
-        return await (await self._connection(server)).call(tool, arguments)
+        log.info("mcp.connection_renewed", server=server.name)
+        self._drop(connection)
+        return await asking(await self._connection(server))
 
     async def probe(self, server: McpServer) -> tuple[RemoteTool, ...]:
         connection = self._make(server)
@@ -171,11 +183,12 @@ class _Connections:
             raise McpFailed(f"more than {MOST_CONNECTIONS} MCP servers are in use at once")
         min(idle, key=lambda connection: connection.used_at).leave()
 
-    def _drop(self, key: _Key) -> None:
-        connection = self._open.pop(key, None)
-        if connection is not None:
-            connection.leave()
+    def _drop(self, connection: "Connection") -> None:
+        key = _key(connection.server)
+        if self._open.get(key) is connection:  # else another caller has replaced it already
+            del self._open[key]
             self._ending.add(connection)
+        connection.leave()
 
 
 @asynccontextmanager

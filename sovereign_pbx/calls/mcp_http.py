@@ -83,7 +83,7 @@ class Transport(httpx2.AsyncBaseTransport):
         session: aiohttp.ClientSession,
         max_bytes: int,
         *,
-        refused: Callable[[str], None],
+        refused: Callable[[int], None],
         broken: Callable[[str], None] = lambda why: None,
         accept_s: float | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class Transport(httpx2.AsyncBaseTransport):
             self._broken(str(exc) or f"no answer within {self._accept_s:g} s")
             raise
         if response.status >= 300 and not stream:
-            self._refused(f"the server answered {response.status}")
+            self._refused(response.status)
         body = Body(response, Budget(self._max_bytes, stream=stream), self._broken, endless=stream)
         return httpx2.Response(response.status, headers=list(response.raw_headers), stream=body, request=request)
 

@@ -33,6 +33,7 @@ T = TypeVar("T")
 IDLE_S = 120.0  # a server that nobody needs is let go
 LISTED_S = 30.0  # so long a list of tools is believed; calls that come in the meantime don't ask again
 _CLOSE_S = 3.0
+_GONE = 404
 _ANY_STATUS = "Server returned an error response"  # the library's words for every status but 404
 _NO_MCP = "the server's answer is not what MCP asks for"
 _MOST_PAGES = 10
@@ -53,7 +54,7 @@ class Connection:
         self._http = http
         self._max_bytes = max_bytes
         self._why: McpFailed | None = None
-        self._status = ""
+        self._status = 0  # of the last request that was not accepted
         self._leave = asyncio.Event()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._live(), name=f"mcp-{server.id}")
@@ -142,6 +143,7 @@ class Connection:
             ):
                 await self._list(client)
                 limit.reschedule(None)
+                self._status = 0  # older servers refuse the first question of a newer client
                 self._ready.set_result(client)
                 await self._stay()
                 self._leave.set()
@@ -162,12 +164,14 @@ class Connection:
             self._why = McpFailed(why)
             self._leave.set()
 
-    def _refused(self, why: str) -> None:
-        self._status = why
+    def _refused(self, status: int) -> None:
+        self._status = status
 
     def _failed(self, exc: Exception) -> McpFailed:
+        """With the status that the library keeps to itself: 404 says that the server has forgotten the session."""
         found = failed(exc)
-        return McpFailed(self._status) if found.why == _ANY_STATUS and self._status else found
+        words = answered(self._status) if found.why == _ANY_STATUS and self._status else found.why
+        return McpFailed(words, gone=self._status == _GONE and self._ready.done())
 
     def _fail(self, why: McpFailed) -> None:
         self._why = self._why or why
@@ -205,7 +209,7 @@ async def connected(
     max_bytes: int,
     *,
     deaf: Callable[[str], None],
-    refused: Callable[[str], None],
+    refused: Callable[[int], None],
 ) -> AsyncIterator[Client]:
     """The library's client, its handshake done. `deaf` is told when the SSE transport is of no more use, `refused` with
     what status a request was: the library keeps that to itself."""
@@ -216,7 +220,13 @@ async def connected(
     ) -> httpx2.AsyncClient:
         sending = Transport(http, max_bytes, refused=refused)
         if sse:
-            sending = Transport(http, max_bytes, refused=deaf, broken=deaf, accept_s=server.timeout_seconds)
+            sending = Transport(
+                http,
+                max_bytes,
+                refused=lambda status: deaf(answered(status)),
+                broken=deaf,
+                accept_s=server.timeout_seconds,
+            )
         return httpx2.AsyncClient(transport=sending, headers=dict(server.headers), timeout=None, trust_env=False)
 
     if sse:
@@ -239,7 +249,7 @@ def failed(exc: BaseException) -> McpFailed:
     if isinstance(exc, MCPError) and exc.code == mcp_types.PARSE_ERROR:
         return McpFailed(_NO_MCP)
     if isinstance(exc, MCPError):
-        return McpFailed(_line(exc.message) or "the server refused", gone=exc.message == "Session terminated")
+        return McpFailed(_line(exc.message) or "the server refused")
     if isinstance(exc, httpx2.HTTPStatusError):
         return McpFailed(f"the server answered {exc.response.status_code}")
     if isinstance(exc, httpx2.TransportError):
@@ -251,6 +261,10 @@ def failed(exc: BaseException) -> McpFailed:
     if isinstance(exc, ValidationError | ValueError | RuntimeError):
         return McpFailed(_NO_MCP)
     return McpFailed(f"failed: {type(exc).__name__}")
+
+
+def answered(status: int) -> str:
+    return f"the server answered {status}"
 
 
 def _line(text: str) -> str:

@@ -54,6 +54,7 @@ class ScriptedMcp:
         headers: Mapping[str, str] | None = None,
         page: int = 100,
         port: int = 0,
+        legacy: bool = False,
     ) -> None:
         self.tools = list(tools)
         self.transport = transport
@@ -64,6 +65,7 @@ class ScriptedMcp:
         self._fault: McpFault | None = None
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
         self._page = page
+        self._legacy = legacy  # as before 2026-07-28: a handshake, and a session that it remembers
         self._port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -155,6 +157,8 @@ class ScriptedMcp:
             if wrong:
                 self.refused.append(f"without the right {', '.join(wrong)}")
                 await _answer(send, 401, b"")
+            elif self._legacy and "mcp-method" in given:
+                await _answer(send, 400, b"")
             elif self._fault in _HTTP_FAULTS:
                 await _fail(self._fault, receive, send)
             else:

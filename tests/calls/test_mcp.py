@@ -171,7 +171,8 @@ def test_a_server_that_does_not_answer_has_its_time_and_no_more(transport: Trans
             with pytest.raises(McpFailed, match=r"no answer within 0\.5 s"):
                 await servers.call(server, "stock", BREAD)
             script.fail(None)
-            await works_again(servers, server)
+            await asyncio.sleep(0.2)
+            assert (await servers.call(server, "stock", BREAD)).text == "There is bread."
 
     play(scene())
 
@@ -198,14 +199,31 @@ def test_a_server_that_dies_in_the_middle_of_a_call_fails_it_at_once_and_is_foun
     gc.collect()
 
 
-def test_a_server_that_was_started_anew_between_two_calls_is_asked_again_and_once() -> None:
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_server_that_was_started_anew_between_two_calls_is_asked_again_and_once(legacy: bool) -> None:
     async def scene() -> None:
-        async with stage() as (script, servers, server):
+        async with stage(legacy=legacy) as (script, servers, server):
             await servers.call(server, "stock", BREAD)
             await script.stop()
             await script.start()
             assert (await servers.call(server, "stock", BREAD)).text == "There is bread."
             assert len(script.calls) == 2
+
+    play(scene())
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_list_that_has_grown_old_is_asked_for_anew_even_if_the_connection_is_gone(
+    legacy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with stage(legacy=legacy) as (script, servers, server):
+            await servers.tools(server)
+            monkeypatch.setattr("sovereign_pbx.calls.mcp_session.LISTED_S", 0.0)
+            await script.stop()
+            script.tools = [ScriptedTool("other")]
+            await script.start()
+            assert [tool.name for tool in await servers.tools(server)] == ["other"]
 
     play(scene())
 
