@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter
+from datetime import time, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.testing import virtual_time
-from tests.calls.campaign_world import End, Killed, World, fields, leads, reached, running
+from tests.calls.campaign_world import MORNING, End, Killed, World, fields, leads, reached, running
 
 _FINAL = {"completed", "failed", "skipped"}
 
@@ -86,6 +89,47 @@ def test_killed_again_and_again(points: set[int]) -> None:
     world = world_of(points)
     virtual_time.run(to_the_end(world))
     everything_is_well(world)
+
+
+def test_two_hundred_leads_of_every_kind_with_three_kills() -> None:
+    """An attempt rings once at the most; never are there more at once or in a minute than allowed, never at night."""
+    world = World(ends=_anybody, kill_at={97, 350, 801}, began_at=MORNING + timedelta(hours=5))
+
+    async def run() -> None:
+        kill_at, world.kill_at = world.kill_at, set()
+        campaigns = world.campaigns()
+        hours = {"schedule_start_time": "09:00:00", "schedule_end_time": "16:30:00"}
+        row = (await campaigns.create(fields(**hours, max_attempts=3, calls_at_once=6), leads(200))).row
+        await campaigns.change(row.id, {"status": "scheduled", "calls_per_minute": 12})
+        world.points, world.kill_at = 0, kill_at
+        while world.status() != "completed":
+            try:
+                async with running(world):
+                    await reached(lambda: world.dead or world.status() == "completed", 80_000, step_s=5)
+            except BaseExceptionGroup as exc:
+                assert exc.split(Killed)[1] is None, exc
+            if world.dead:
+                world.recover()
+
+    virtual_time.run(run())
+    rang = Counter(one.number for one in world.dialled)
+    assert {lead.status for lead in world.leads()} <= _FINAL
+    assert all(rang[lead.phone_number] <= lead.attempts <= 3 for lead in world.leads())
+    assert sum(lead.attempts for lead in world.leads()) - len(world.dialled) <= 3 * 6, "what a kill may have cost"
+    assert world.most_at_once <= 6
+    began = [one.at for one in world.dialled]
+    assert all(later - earlier >= 59.8 for earlier, later in zip(began, began[12:], strict=False))
+    local = [(world.began_at + timedelta(seconds=at)).astimezone(ZoneInfo("Europe/Amsterdam")).time() for at in began]
+    assert min(local) >= time(9) and max(local) < time(16, 30)
+    assert len({at // 40_000 for at in began}) > 1, "it took until the next morning"
+
+
+def _anybody(number: str, attempt: int) -> End:
+    """Always the same for the same attempt at the same number."""
+    dice = Random(f"{number} {attempt}")
+    kind = dice.choice(["answers", "answers", "busy", "no_answer", "voicemail", "rejected", "error"])
+    seconds = dice.uniform(1, 120)
+    return End(seconds=seconds) if kind == "answers" else End(kind, kind == "voicemail", seconds)
 
 
 def test_a_lead_that_was_claimed_but_never_dialled_keeps_its_attempt() -> None:
