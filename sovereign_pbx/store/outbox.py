@@ -17,11 +17,13 @@ _FIRST_OF_ITS_CALL = """NOT EXISTS (
 # What was put back by hand has `done_at`, and its patience anew from there.
 _COLUMNS = "webhook_id, call_id, event, url, body, secret, attempts, max(created_at, coalesce(done_at, ''))"
 
-# A covering index has these two columns in this order: however much waits, a slice of it costs little.
-_SLICE = """
-SELECT due_at, seq FROM outbox
-WHERE state = 'pending' AND due_at BETWEEN ? AND ? AND (due_at > ? OR seq > ?) ORDER BY due_at, seq LIMIT ?
-"""
+# In the order of an index, which a single condition on both columns would be read from its beginning: however much
+# waits, and however far the look has come, a slice costs the same.
+_SLICE = (
+    "SELECT due_at, seq FROM outbox WHERE state = 'pending' AND due_at = ? AND seq > ? ORDER BY seq LIMIT ?",
+    "SELECT due_at, seq FROM outbox WHERE state = 'pending' AND due_at > ? AND due_at <= ?"
+    " ORDER BY due_at, seq LIMIT ?",
+)
 
 # Ranking by path and then by server gives each receiver its share of the limit, so that hundreds of webhooks for a
 # dead one never hide the single webhook for another.
@@ -54,7 +56,8 @@ ORDER BY seq LIMIT :limit
 
 
 def due(connection: sqlite3.Connection, now: str, after: Place, limit: int, besides: Besides) -> Slice:
-    places = connection.execute(_SLICE, (after.due_at, now, after.due_at, after.seq, _SLICE_ROWS)).fetchall()
+    places = connection.execute(_SLICE[0], (after.due_at, after.seq, _SLICE_ROWS)).fetchall()
+    places += connection.execute(_SLICE[1], (after.due_at, now, _SLICE_ROWS - len(places))).fetchall()
     without = {name: rows.to_json(list(getattr(besides, name))) for name in Besides.__slots__}
     values = {"slice": rows.to_json([seq for _, seq in places]), "limit": limit, "of_lane": _OF_LANE, **without}
     found = [_due(row) for row in connection.execute(_DUE, values)]
@@ -78,8 +81,10 @@ def _due(row: tuple[str, str, str, str, bytes, str, int, str]) -> Due:
 
 
 def kept_secrets(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    query = """SELECT call_id, url, secret FROM calls JOIN outbox ON call_id = calls.id
-        WHERE (ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL)) AND secret <> ''"""
+    # Through the few calls and not through the many webhooks.
+    query = """WITH unfinished AS MATERIALIZED (
+            SELECT id FROM calls WHERE ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL))
+        SELECT call_id, url, secret FROM unfinished CROSS JOIN outbox ON call_id = unfinished.id WHERE secret <> ''"""
     return {(call_id, url): secret for call_id, url, secret in connection.execute(query)}
 
 
