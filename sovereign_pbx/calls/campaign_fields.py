@@ -1,6 +1,7 @@
 """What a client may write into a campaign (contract §20, and ours beside it): the shapes of single values."""
 
 import re
+from dataclasses import MISSING, fields
 from datetime import time
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from sovereign_pbx.assistants.problem import Path, Report
 from sovereign_pbx.assistants.shape import NOTHING, Choice, Text, Whole, got
 from sovereign_pbx.assistants.table import Key, Table
 from sovereign_pbx.calls.campaign_leads import LEADS
+from sovereign_pbx.store.campaign_rows import CampaignRow
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 STATUSES: Final = ("draft", "scheduled", "paused", "cancelled", "completed")
@@ -51,6 +53,17 @@ _ZONE: Final = Text(
     1, 64, pattern=r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", what="a time zone such as Europe/Amsterdam"
 )
 
+_USUAL: Final = CampaignRow(
+    id="",
+    name="",
+    assistant_id="",
+    schedule_start_time="",
+    schedule_end_time="",
+    timezone="",
+    created_at="",
+    updated_at="",
+)
+
 _KEYS: Final = (
     Key("name", Text(1, 200), "Name that people see.", required=True, example="Reminders"),
     Key(
@@ -83,10 +96,15 @@ _KEYS: Final = (
     Key("timezone", _ZONE, "IANA time zone of both times.", required=True, example="Europe/Amsterdam"),
     Key("number_id", Text(1, 200), "Number to call from; left out: an active one with a trunk.", example="main-line"),
     Key("weekdays", Weekdays(), "Days on which calls are placed.", list(WEEKDAYS), example=["mon", "tue"]),
-    Key("max_attempts", Whole(1, 10), "How often a lead that is not reached is called in all.", 1),
-    Key("retry_minutes", Whole(1, 10_080), "Minutes between two attempts.", 30),
-    Key("calls_at_once", Whole(1, 1000), "Calls of this campaign at the same time.", 1),
-    Key("calls_per_minute", Whole(1, 600), "Calls of this campaign begun within any 60 seconds.", 10),
+    Key("max_attempts", Whole(1, 10), "How often a lead that is not reached is called in all.", _USUAL.max_attempts),
+    Key("retry_minutes", Whole(1, 10_080), "Minutes between two attempts.", _USUAL.retry_minutes),
+    Key("calls_at_once", Whole(1, 1000), "Calls of this campaign at the same time.", _USUAL.calls_at_once),
+    Key(
+        "calls_per_minute",
+        Whole(1, 600),
+        "Calls of this campaign begun within any 60 seconds.",
+        _USUAL.calls_per_minute,
+    ),
 )
 
 NEW: Final = Table(*_KEYS, Key("leads", LEADS, "Whom to call."))
@@ -95,5 +113,7 @@ CHANGED: Final = Table(
     *_KEYS, Key("status", Choice(STATUSES), "scheduled starts or resumes it; paused and cancelled stop it.")
 )
 
-CLEARABLE: Final = ("system_message_template", "number_id")
-"""What null takes away (PATCH)."""
+CLEARED: Final = {
+    one.name: one.default for one in fields(CampaignRow) if one.name in NEW.keys and one.default is not MISSING
+}
+"""What null makes of a field (PATCH)."""

@@ -8,7 +8,7 @@ from sovereign_pbx.store import CallRow
 INTERRUPTED: Final = "interrupted"
 """The daemon was stopped, or broke, while the lead was being called."""
 
-_NOT_AGAIN: Final = frozenset({"rejected", "api_end_call", "transferred"})
+_NOT_AGAIN: Final = frozenset({"rejected", "api_end_call"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sovereign_pbx.calls.campaign_zone import Zones
 from sovereign_pbx.core.errors import ConfigError, Refused
 from sovereign_pbx.store.campaign_rows import CampaignRow, LeadCounts, LeadRow
 from sovereign_pbx.store.campaigns import CampaignTables
+from sovereign_pbx.store.failure import StoreError
 
 Fields = Mapping[str, Any]
 Lead = LeadRow
@@ -95,7 +96,12 @@ class Campaigns:
             if wanted == "scheduled":
                 self._startable({"assistant_id": row.assistant_id, "number_id": row.number_id} | changes)
                 changes["status_reason"] = None
-            await self._tables.change(campaign_id, row.status, changes)
+            try:
+                await self._tables.change(campaign_id, row.status, changes)
+            except StoreError as exc:
+                if (await self.get(campaign_id)).row.status == row.status:
+                    raise
+                raise Refused("status_changed", "The campaign's status has just changed; look at it again.") from exc
         self.changed(campaign_id)
         return await self.get(campaign_id)
 

@@ -186,6 +186,8 @@ def test_fields_are_changed_one_by_one_and_null_clears(tmp_path: Path) -> None:
         assert campaign["number_id"] == "ours"
         cleared = (await api.patch(path, {"number_id": None, "system_message_template": None})).body
         assert (cleared["campaign"]["number_id"], cleared["campaign"]["system_message_template"]) == (None, None)
+        usual = (await api.patch(path, {"weekdays": None, "max_attempts": None})).body["campaign"]
+        assert (len(usual["weekdays"]), usual["max_attempts"]) == (7, 1)
         assert (await api.patch(path, {"name": None})).status == 400
 
     with_api(tmp_path, act)

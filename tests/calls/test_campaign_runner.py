@@ -8,7 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from sovereign_pbx.assistants.dialling import DialRules
+from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.core.errors import Refused
+from sovereign_pbx.store.campaigns import CampaignTables
+from sovereign_pbx.store.writer import Statement
 from sovereign_pbx.testing import virtual_time
 from tests.calls.campaign_world import MORNING, End, World, fields, leads, reached, running
 
@@ -228,3 +232,21 @@ def test_the_lead_is_on_the_call_and_its_variables_in_the_prompt() -> None:
         "Call Lead 0 about .",
     ]
     assert one.call.assistant.first_message == "Good morning Lead 0."
+
+
+def test_a_change_that_is_overtaken_by_the_campaigns_own_end_is_refused() -> None:
+    world = World()
+
+    async def overtaken(name: str, *statements: Statement) -> None:
+        if name == "change_campaign":
+            await World.write(world, "elsewhere", Statement("UPDATE campaigns SET status = 'completed'", ()))
+        await World.write(world, name, *statements)
+
+    async def run() -> None:
+        row = (await world.campaigns().create(fields(), leads(1))).row
+        campaigns = Campaigns(CampaignTables(overtaken, world.read), world.directory, DialRules(allow=("+31*",)))
+        with pytest.raises(Refused) as caught:
+            await campaigns.change(row.id, {"status": "scheduled"})
+        assert caught.value.code == "status_changed"
+
+    virtual_time.run(run())

@@ -26,7 +26,7 @@ from sovereign_pbx.api.schema import (
 from sovereign_pbx.assistants.problem import InvalidSettings
 from sovereign_pbx.assistants.shape import Whole
 from sovereign_pbx.assistants.table import Key, Table
-from sovereign_pbx.calls.campaign_fields import CHANGED, CLEARABLE, NEW, STATUSES, WEEKDAYS
+from sovereign_pbx.calls.campaign_fields import CHANGED, CLEARED, NEW, STATUSES, WEEKDAYS
 from sovereign_pbx.calls.campaign_leads import LEAD, LEADS
 from sovereign_pbx.calls.campaigns import Campaign, Campaigns, Lead
 
@@ -117,12 +117,9 @@ class _Resource:
         return {"campaign": show(await _checked(self._campaigns.create(fields, leads)))}
 
     async def change(self, asked: Asked) -> Any:
-        cleared = {name: None for name in CLEARABLE if name in asked.given and asked.given[name] is None}
-        return {
-            "campaign": show(
-                await _checked(self._campaigns.change(asked.ids["id"], {**_fields(CHANGED, asked), **cleared}))
-            )
-        }
+        cleared = {name: usual for name, usual in CLEARED.items() if name in asked.given and asked.given[name] is None}
+        fields = {**_fields(CHANGED, asked), **cleared}
+        return {"campaign": show(await _checked(self._campaigns.change(asked.ids["id"], fields)))}
 
     async def delete(self, asked: Asked) -> Any:
         await self._campaigns.remove(asked.ids["id"])
