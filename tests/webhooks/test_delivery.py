@@ -477,3 +477,10 @@ def test_waits_grow_to_an_hour_and_never_beyond(attempts: int) -> None:
     patience = Patience()
     assert 2.5 <= patience.wait_s(attempts) <= 3600
     assert patience.wait_s(attempts) <= 5 * 2 ** (attempts - 1)
+
+
+@given(st.floats(0, 1e9))
+def test_who_asks_for_time_gets_it_up_to_an_hour_and_is_never_hammered(asked_for: float) -> None:
+    wait = Patience().asked_for_s(asked_for)
+    assert 2.5 <= wait <= 3600
+    assert wait >= min(asked_for, 3600)
