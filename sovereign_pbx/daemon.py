@@ -190,6 +190,7 @@ class Daemon:
                 dialler=DeskDialler(desk, self.estate.directory),
                 call_row=store.call,
                 total=TotalPace(section.max_at_once, section.max_per_minute, seconds),
+                ring_s=self.config.dialling.ring_seconds,
                 now=lambda: datetime.now(UTC),
                 clock=seconds,
             )

@@ -27,7 +27,7 @@ _SHORTEST_S: Final = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """`now` is the time of day, aware; `clock` counts seconds and never goes back."""
+    """`now` is the time of day, aware; `clock` counts seconds and never goes back. `ring_s`: how long a call rings."""
 
     tables: CampaignTables
     campaigns: Campaigns
@@ -35,6 +35,7 @@ class Floor:
     dialler: Dialler
     call_row: Callable[[str], Awaitable[CallRow | None]]
     total: TotalPace
+    ring_s: float
     now: Callable[[], datetime]
     clock: Clock
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,11 +11,13 @@ import structlog
 from sovereign_pbx.calls.campaign_floor import Floor, heard_within, insist
 from sovereign_pbx.calls.campaign_run import CampaignRun
 from sovereign_pbx.calls.campaigns import utc_text
+from sovereign_pbx.store.campaign_rows import LeadRow
 
 log = structlog.get_logger(__name__)
 
 _LOOK_S: Final = 60.0
 _RETRY_S: Final = 5.0
+_ORDERED_S: Final = 5.0  # from when a lead is claimed until its telephone rings
 
 
 class CampaignRunner:
@@ -44,7 +46,9 @@ class CampaignRunner:
 
     async def _settle_left(self) -> None:
         """Whom an earlier daemon was calling when it ended. Before anybody else is called."""
-        for lead in await self._floor.tables.calling():
+        left = await self._floor.tables.calling()
+        await self._let_ring_out(left)
+        for lead in left:
             log.warning("campaign.left_calling", campaign=lead.campaign_id, lead=lead.id, call=lead.call_id)
             try:
                 await insist(functools.partial(self._floor.settle, lead))
@@ -52,6 +56,21 @@ class CampaignRunner:
                 log.exception("campaign.unsettled", campaign=lead.campaign_id, lead=lead.id)
         for began in (await self._recent()).values():
             self._floor.total.minute.recall(began)
+
+    async def _let_ring_out(self, left: Sequence[LeadRow]) -> None:
+        """What an earlier daemon had ordered rings on without it, for a while: it counts as a call until then."""
+        since = utc_text(self._floor.now() - timedelta(seconds=self._floor.ring_s + _ORDERED_S))
+        ringing = [lead for lead in left if (lead.last_attempt_at or "") > since and await self._may_ring(lead)]
+        if not ringing:
+            return
+        last = max(datetime.fromisoformat(lead.last_attempt_at or since) for lead in ringing)
+        seconds = (last - datetime.fromisoformat(since)).total_seconds()
+        log.info("campaigns.wait", leads=len(ringing), seconds=round(seconds))
+        await asyncio.sleep(seconds)
+
+    async def _may_ring(self, lead: LeadRow) -> bool:
+        row = await self._floor.call_row(lead.call_id or "")
+        return row is not None and row.started_at is None and row.end_reason not in ("busy", "no_answer", "rejected")
 
     async def _start_scheduled(self, group: asyncio.TaskGroup) -> None:
         wanted = [one for one in await self._floor.tables.scheduled() if one not in self._runs]

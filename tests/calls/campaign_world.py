@@ -31,6 +31,7 @@ from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.writer import Statement
 from sovereign_pbx.testing import virtual_time
 
+RING_S = 30.0
 MORNING = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)  # a Friday
 
 ASSISTANT = Assistant.parse(
@@ -69,7 +70,7 @@ class Dialled:
     call: CampaignCall
     at: float
     over: asyncio.Event
-    attempt: int
+    end: End
 
 
 @contextmanager
@@ -175,10 +176,10 @@ class World:
         self.put_row(row)
         self.point()
         attempt = 1 + sum(one.number == call.destination for one in self.dialled)
-        one = Dialled(call.destination, call, self.clock(), asyncio.Event(), attempt)
+        end = self.ends(call.destination, attempt)
+        one = Dialled(call.destination, call, self.clock(), asyncio.Event(), end)
         self.dialled.append(one)
         self.most_at_once = max(self.most_at_once, sum(not each.over.is_set() for each in self.dialled))
-        end = self.ends(call.destination, attempt)
         asyncio.get_running_loop().call_later(end.seconds, self._end, one, row, end)
         self.point()
 
@@ -222,6 +223,7 @@ class World:
                 dialler=self,
                 call_row=self.call_row,
                 total=TotalPace(at_once, per_minute, self.clock),
+                ring_s=RING_S,
                 now=self.now,
                 clock=self.clock,
             )
@@ -234,7 +236,11 @@ class World:
             "UPDATE calls SET ended_at = updated_at, end_reason = 'error', status = 'failed' WHERE ended_at IS NULL"
         )
         for one in self.dialled:
-            one.over.set()
+            still_s = one.at + min(one.end.seconds, RING_S) - self.clock()
+            if one.end.answered or still_s <= 0:
+                one.over.set()
+            elif not one.over.is_set():  # the PBX rings on, whoever has ordered it
+                asyncio.get_running_loop().call_later(still_s, one.over.set)
 
     # --- what can be seen
 
