@@ -274,7 +274,7 @@ def _own(config: Config, source: Source) -> Entries:
         found = source.positions.place(path)
         return f"{source.path}:{found[0]}" if found else str(source.path)
 
-    return own_entries(config, place)
+    return own_entries(config, place, source.changed_at)
 
 
 def _sections(parts: Mapping[str, Any]) -> dict[str, Any]:

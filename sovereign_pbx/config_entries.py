@@ -16,16 +16,21 @@ _TABLES = {"assistant": "assistants", "sip_trunk": "trunks", "mcp_server": "mcp_
 """Kinds that are written as named tables, and the part of the configuration they are."""
 
 
-def own_entries(config: "Config", place: Callable[..., str]) -> Entries:
-    """What the administrator wrote. `place` gives file and line of a path."""
+def own_entries(config: "Config", place: Callable[..., str], changed_at: str) -> Entries:
+    """What the administrator wrote. `place` gives file and line of a path.
+
+    `changed_at`, when the file was saved, is their `created_at` and `updated_at`: client libraries know no object
+    without (contract §4.1).
+    """
+    stamps = {"created_at": changed_at, "updated_at": changed_at}
     entries: dict[str, tuple[Entry[Any], ...]] = {}
     for kind, part in _TABLES.items():
         entries[kind] = tuple(
-            Entry(id=thing.id, fields={}, thing=thing, place=place(part, name), table=name)
+            Entry(id=thing.id, fields={}, thing=thing, place=place(part, name), table=name, **stamps)
             for name, thing in getattr(config, part).items()
         )
     entries["number"] = tuple(
-        Entry(id=number.id, fields={}, thing=number, place=place("numbers", index))
+        Entry(id=number.id, fields={}, thing=number, place=place("numbers", index), **stamps)
         for index, number in enumerate(config.numbers)
     )
     return entries

@@ -6,6 +6,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ class Source:
     data: dict[str, Any]
     positions: Positions
     world_readable: bool
+    changed_at: str  # as `created_at` is written in the API
 
 
 def config_path(given: str | Path | None, environ: Mapping[str, str]) -> Path:
@@ -38,13 +40,18 @@ def config_path(given: str | Path | None, environ: Mapping[str, str]) -> Path:
 
 def read_source(path: Path) -> Source:
     """The file at `path`. Raises ConfigError: not there, not readable, not text, not TOML."""
-    raw, mode = _read(path)
+    raw, state = _read(path)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = raw.count(b"\n", 0, exc.start) + 1
         raise ConfigError("is not UTF-8 text", str(path), line, remedy="save the file as UTF-8") from exc
-    return Source(path, parse_text(text, str(path)), find_positions(text), bool(mode & stat.S_IROTH))
+    data, positions = parse_text(text, str(path)), find_positions(text)
+    return Source(path, data, positions, bool(state.st_mode & stat.S_IROTH), _utc_text(state.st_mtime))
+
+
+def _utc_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_text(text: str, file: str = "") -> dict[str, Any]:
@@ -60,11 +67,11 @@ def parse_text(text: str, file: str = "") -> dict[str, Any]:
         raise ConfigError(f"not usable TOML: {type(exc).__name__}", file) from exc
 
 
-def _read(path: Path) -> tuple[bytes, int]:
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
                 raise ConfigError("is not a file", str(path))
             raw = file.read(MOST_BYTES + 1)
     except FileNotFoundError as exc:
@@ -77,4 +84,4 @@ def _read(path: Path) -> tuple[bytes, int]:
         raise ConfigError(
             f"is larger than {MOST_BYTES >> 20} MiB", str(path), remedy="keep prompts in files of their own"
         )
-    return raw, mode
+    return raw, state

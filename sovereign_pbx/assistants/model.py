@@ -198,5 +198,5 @@ def _cross_check(given: Mapping[str, Any], path: Path, report: Report) -> None:
         key = (*path, "speech_config", "turn_taking", "endpointing_max_delay")
         report.error(key, f"must not be below endpointing_min_delay ({least:g})")
     plan = given.get("analysis_plan", {}).get("structured_data_plan", {})
-    if plan.get("enabled") and not plan.get("schema") and not plan.get("template_id"):
+    if plan.get("enabled") and plan.get("schema") is None and not plan.get("template_id"):
         report.error((*path, "analysis_plan", "structured_data_plan"), 'is enabled but has no "schema"')

@@ -81,13 +81,15 @@ def plan_of(analysis_plan: Mapping[str, Any] | None, template: Template | None) 
     if not wanted.get("enabled"):
         return None
     made = _template(wanted, template)
-    schema = wanted.get("schema") or made.get("schema")
-    if not isinstance(schema, Mapping) or not schema:
+    schema = wanted.get("schema") or made.get("schema", wanted.get("schema"))
+    if not isinstance(schema, Mapping) or not (schema or "schema" in wanted):
         raise NoPlan("there is no schema")
     threshold = plan.get("min_messages_threshold", made.get("min_messages_threshold"))
     # The plan's own messages win over the template's, and those over its prompts, which have single braces.
     messages = _messages(wanted.get("messages")) or _messages(made.get("messages"))
     prompts = () if messages else _prompts(made)
+    if not (schema or messages or prompts):  # the hosted platform's own examples are switched on and ask for nothing
+        return None
     texts = messages or prompts or _usual()
     return AnalysisPlan(schema, texts, USUAL_THRESHOLD if threshold is None else int(threshold), single=bool(prompts))
 

@@ -52,8 +52,10 @@ def test_a_number_is_answered_with_the_names_of_what_it_refers_to(tmp_path: Path
         assert (await api.get(f"/numbers/{number['id']}")).body == {"number": number}
         listed = (await api.get("/numbers")).body["numbers"]
         assert [one["source"] for one in listed] == ["file", "api"]
+        saved = {"created_at": listed[0]["created_at"], "updated_at": listed[0]["created_at"]}  # the file's own
+        assert saved["created_at"] < number["created_at"]
         assert listed[0] | {"id": 0, "phone_number": 0} == number | {
-            **{"id": 0, "phone_number": 0, "name": None, "source": "file", "created_at": None, "updated_at": None}
+            **{"id": 0, "phone_number": 0, "name": None, "source": "file", **saved}
         }
 
     play(tmp_path, scene, **FILE)

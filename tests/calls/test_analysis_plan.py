@@ -94,6 +94,12 @@ def test_a_template_that_is_not_there_is_said(template: Any) -> None:
         plan({"template_id": "t1"}, template)
 
 
+def test_an_empty_schema_asks_for_whatever_the_messages_ask_and_alone_for_nothing() -> None:
+    messages = [{"role": "user", "content": "Name three colours."}]
+    assert plan({"schema": {}, "messages": messages}).schema == {}
+    assert plan_of({"structured_data_plan": {"enabled": True, "schema": {}, "messages": []}}, None) is None
+
+
 def test_two_messages_are_asked_for_where_nobody_says_otherwise() -> None:
     assert plan({"schema": SCHEMA}).threshold == 2
 

@@ -267,7 +267,7 @@ ACCOUNT = shape(
 
 HEALTH = shape(
     {
-        "status": one_of("ok"),
+        "status": one_of("ok", "degraded"),
         "timestamp": moment,
         "version": text,
         "checks": mapped(shape({"status": text}, {"latency_ms": number})),

@@ -26,7 +26,7 @@ class ApiError(Exception):
         known = body if isinstance(body, dict) else {}
         self.status, self.body, self.headers = status, known, headers
         self.error = known["error"] if isinstance(known.get("error"), str) else ""
-        self.message = known.get("message") if isinstance(known.get("message"), str) else ""
+        self.message = str(known.get("message") or "")
         self.details: list[str] = known.get("details") or []
         super().__init__(f"{status} {self.error}: {self.message} {self.details}")
 
