@@ -38,7 +38,8 @@ def keys_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
     elif isinstance(shape, Table):
         for key in shape.keys.values():
             yield (*path, key.name), key
-            yield from keys_of(key.shape, (*path, key.name))
+            if key.example is NOTHING:  # what has an example is shown by it, as a whole
+                yield from keys_of(key.shape, (*path, key.name))
 
 
 MODEL = {path: key for path, key in keys_of(ROOT) if path[0] not in ("freeswitch", "sip")}

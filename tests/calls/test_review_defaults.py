@@ -70,7 +70,6 @@ def test_the_sentence_for_what_was_not_understood_may_be_ones_own() -> None:
     [
         'speech_config = { pronunciation = [{ from = "SIP", to = "sip" }] }',
         "speech_config = { background_audio = { enabled = true } }",
-        'notification_email = "desk@example.com"',
         "gdpr_mode = true",
     ],
 )
