@@ -46,6 +46,8 @@ class Table:
         self.rest = rest  # shape of the unknown keys of an open table
         self._spellings = {camel(key.name): key.name for key in keys}
         self._spellings |= {alias: key.name for key in keys for alias in key.aliases}
+        older = {camel(alias): key.name for key in keys for alias in key.aliases}
+        self._spellings = {**older, **self._spellings}
 
     def canonical(self, name: str, present: Mapping[str, Any]) -> str:
         """The key that `name` spells; a key written in both spellings keeps the canonical one apart."""

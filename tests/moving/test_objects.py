@@ -113,6 +113,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "guide": {"phone_number": LINE, "name": "Main line", "assistant_id": "DESK"},
     "library": {"phone_number": LINE, "agent_id": "DESK", "is_active": True, "workflow_id": None},
     "introduction": {"number": LINE, "assistant_id": "DESK"},
+    "camelCase": {"phoneNumber": LINE, "agentId": "DESK", "isActive": True},
     "nobody's": {"phone_number": LINE},
 }
 
