@@ -116,6 +116,18 @@ class Directory:
         """The entry with this id, else the one of this number as it is written."""
         return next((entry for entry in self.numbers if entry.id == number_id), self._by_number.get(number_id))
 
+    def free_number(self, assistant: Assistant) -> Number | None:
+        """What `assistant` calls from where none is named: an active number with an active trunk, its own before
+        others."""
+        able = [number for number in self.numbers if number.is_active and self._has_trunk(number)]
+        answering = ((number, self.assistant(number.assistant)) for number in able)
+        own = (number for number, who in answering if who is not None and who.id == assistant.id)
+        return next(own, able[0] if able else None)
+
+    def _has_trunk(self, number: Number) -> bool:
+        trunk = self.trunk(number.transfer_trunk) if number.transfer_trunk else None
+        return trunk is not None and trunk.is_active
+
     def find(self, called: str) -> tuple[Number | None, Assistant | None]:
         """Who answers `called`."""
         entry = self.number(called)

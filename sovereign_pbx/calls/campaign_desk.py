@@ -3,7 +3,6 @@
 from typing import Protocol
 
 from sovereign_pbx.assistants.directory import Directory, Number
-from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.campaign_calls import CampaignCall
 from sovereign_pbx.calls.outbound import Finished, OutboundRequest
 from sovereign_pbx.core.errors import Refused
@@ -46,21 +45,8 @@ class DeskDialler:
 
     def _number(self, call: CampaignCall) -> Number | None:
         if not call.number_id:
-            return _free_number(self._directory, call.assistant)
+            return self._directory.free_number(call.assistant)
         number = self._directory.number_by_id(call.number_id)
         if number is None:
             raise Refused("number_unknown", f"there is no number {call.number_id!r} any more")
         return number
-
-
-def _free_number(directory: Directory, assistant: Assistant) -> Number | None:
-    """An active number that has a trunk: one of this assistant's, else the first; as for `POST /calls/outbound`."""
-
-    def able(number: Number) -> bool:
-        trunk = directory.trunk(number.transfer_trunk) if number.transfer_trunk else None
-        return number.is_active and trunk is not None and trunk.is_active
-
-    found = [number for number in directory.numbers if able(number)]
-    answering = ((number, directory.assistant(number.assistant)) for number in found)
-    own = (number for number, who in answering if who is not None and who.id == assistant.id)
-    return next(own, found[0] if found else None)

@@ -124,9 +124,10 @@ def test_without_number_id_the_assistants_own_number_with_a_trunk_is_taken_else_
     async def run() -> None:
         async with serving_rest(tmp_path, **SECTIONS) as api:
             await dial(api, assistant_id="reception")
+            await dial(api, assistant_id="reception", first_message="Hi.")
             await dial(api, assistant={"first_message": "Hi."})
             numbers = [request.number.id for request in api.desk.placed if request.number is not None]
-            assert numbers == ["own", "spare"]
+            assert numbers == ["own", "own", "spare"]
 
     asyncio.run(run())
 

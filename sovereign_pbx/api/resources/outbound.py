@@ -96,7 +96,7 @@ def request_of(directory: Directory, body: Mapping[str, Any]) -> OutboundRequest
     number = _number(directory, body)
     assistant = _assistant(directory, body, number)
     if number is None:
-        number = _free_number(directory, assistant)
+        number = directory.free_number(assistant)
     return OutboundRequest(destination=body["destination"], assistant=assistant, number=number, trunk=None)
 
 
@@ -158,15 +158,3 @@ def _number(directory: Directory, body: Mapping[str, Any]) -> Number | None:
     if number is None:
         raise not_found("number", wanted)
     return number
-
-
-def _free_number(directory: Directory, assistant: Assistant) -> Number | None:
-    """An active number that has a trunk: one of this assistant's, else the first."""
-    able = [number for number in directory.numbers if number.is_active and _has_trunk(directory, number)]
-    own = (number for number in able if directory.assistant(number.assistant) == assistant)
-    return next(own, able[0] if able else None)
-
-
-def _has_trunk(directory: Directory, number: Number) -> bool:
-    trunk = directory.trunk(number.transfer_trunk) if number.transfer_trunk else None
-    return trunk is not None and trunk.is_active
