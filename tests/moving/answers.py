@@ -30,7 +30,7 @@ ASSISTANT = shape(
         "is_active": flag,
         "max_duration_seconds": maybe(whole),
         "autonomous_silence_handling": flag,
-        "silence_timeout_seconds": maybe(number),
+        "silence_timeout_seconds": maybe(whole),
         "voicemail_detection": maybe(flag),
         "voicemail_message": maybe(text),
         "gdpr_mode": flag,
@@ -191,7 +191,7 @@ MCP_SERVER = shape(
         "url": text,
         "transport": one_of("streamable_http", "sse"),
         "header_names": listed(text),
-        "timeout_seconds": number,
+        "timeout_seconds": whole,
         **_STAMPS,
     }
 )

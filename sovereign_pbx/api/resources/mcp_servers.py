@@ -96,10 +96,15 @@ def show(entry: Entry[McpServer], org_id: str) -> dict[str, Any]:
         "url": server.url,
         "transport": server.transport,
         "header_names": list(server.headers),
-        "timeout_seconds": server.timeout_seconds,
+        "timeout_seconds": _written(server.timeout_seconds),
         "created_at": entry.created_at or None,
         "updated_at": entry.updated_at or None,
     }
+
+
+def _written(seconds: float) -> float:
+    """20 rather than 20.0: typed clients read whole seconds (contract §22)."""
+    return int(seconds) if seconds == int(seconds) else seconds
 
 
 def _test(handler: Callable[[Asked], Awaitable[Any]]) -> Operation:
