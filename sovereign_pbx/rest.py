@@ -79,7 +79,9 @@ def operations_of(backend: Backend) -> list[Operation]:
         return backend.installation.id
 
     operations = [
-        *assistants.operations(backend.estate, lambda fields: provider_problems(fields, backend.accounts)),
+        *assistants.operations(
+            backend.estate, backend.campaigns, lambda fields: provider_problems(fields, backend.accounts)
+        ),
         *numbers.operations(backend.estate),
         *trunks.operations(backend.estate, org_id),
         *templates.operations(backend.estate, org_id),

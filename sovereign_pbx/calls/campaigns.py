@@ -73,6 +73,12 @@ class Campaigns:
             raise Refused("not_found", f"There is no campaign {campaign_id[:80]!r}.")
         return Campaign(*found)
 
+    async def unfinished_of(self, assistant_id: str) -> list[Campaign]:
+        """Those of this assistant that are neither completed nor cancelled."""
+        return [
+            one for one in await self.all() if one.row.assistant_id == assistant_id and one.row.status not in FROZEN
+        ]
+
     async def create(self, fields: Fields, leads: Sequence[Any]) -> Campaign:
         """A draft with its leads. Raises InvalidSettings with every fault; then nothing is kept."""
         now = utc_text(datetime.now(UTC))

@@ -256,3 +256,18 @@ def test_ten_thousand_leads_are_taken_and_listed(tmp_path: Path) -> None:
         assert (more.status, more.body["details"][0].partition(":")[0]) == (400, "leads")
 
     with_api(tmp_path, act)
+
+
+def test_the_assistant_of_an_unfinished_campaign_stays_and_the_campaign_is_named(tmp_path: Path) -> None:
+    async def act(api: Client) -> None:
+        assistant = (await api.post("/assistants", {"name": "Eva"})).body["assistant"]["id"]
+        await made(api)
+        campaign = await made(api, name="Recall", agent_id="Eva")
+        refused = await api.delete(f"/assistants/{assistant}")
+        assert (refused.status, refused.body["code"]) == (409, "in_use")
+        assert f"'Recall' ({campaign['id']})" in refused.body["message"]
+        assert "Reminders" not in refused.body["message"]
+        await api.patch(f"/campaigns/{campaign['id']}", {"status": "cancelled"})
+        assert (await api.delete(f"/assistants/{assistant}")).status == 200
+
+    with_api(tmp_path, act)

@@ -23,6 +23,7 @@ from sovereign_pbx.assistants.model import ASSISTANT, Assistant
 from sovereign_pbx.assistants.problem import Problem, Report
 from sovereign_pbx.assistants.shelf import Entry
 from sovereign_pbx.assistants.table import Table
+from sovereign_pbx.calls.campaigns import Campaigns
 
 CheckProviders = Callable[[Mapping[str, Any]], Awaitable[Sequence[Problem]]]
 """What is wrong with the `stt_config`, `llm_config` and `tts_config` among these: providers, models, settings."""
@@ -72,7 +73,7 @@ SCHEMA = object_schema(_FIELDS) | {"additionalProperties": True}
 _NULL_UNLESS_GIVEN = ("notification_emails", "speech_config", "phrases")
 
 
-def operations(estate: Estate, providers: CheckProviders) -> list[Operation]:
+def operations(estate: Estate, campaigns: Campaigns, providers: CheckProviders) -> list[Operation]:
     """List, make, get, change and delete assistants."""
 
     async def check(entry: Entry[Assistant], before: Entry[Assistant] | None, asked: Asked) -> None:
@@ -84,9 +85,11 @@ def operations(estate: Estate, providers: CheckProviders) -> list[Operation]:
             raise invalid(problems)
 
     async def unlink(entry: Entry[Assistant]) -> None:
-        """The numbers it answered have no assistant any more (contract §4.1); those of the file can't be changed."""
+        """The numbers it answered have no assistant any more (contract §4.1); those of the file can't be changed, and a
+        campaign can't do without."""
         linked = numbers_with(estate, lambda number: number.assistant, estate.directory.assistant, entry.id)
-        in_use("assistant", told_numbers(number for number in linked if number.place))
+        calling = [f"the campaign {one.row.name!r} ({one.row.id})" for one in await campaigns.unfinished_of(entry.id)]
+        in_use("assistant", [*told_numbers(number for number in linked if number.place), *calling])
         for number in linked:
             kept: Fields = {name: value for name, value in number.fields.items() if name != "assistant"}
             thing = dataclasses.replace(number.thing, assistant="")
