@@ -85,6 +85,38 @@ def test_the_pager_sees_every_call_once_the_newest_first(tmp_path: Path) -> None
     play(scene())
 
 
+def test_a_restart_is_survived_by_the_librarys_own_retries(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with moved(tmp_path) as at:
+            desk = await at.assistant()
+
+            async def meanwhile(seconds: float) -> None:
+                await at.house.start()
+
+            at.client.sleep = meanwhile
+            await at.house.stop()
+            assert await at.client.assistants.get(desk["id"]) == desk
+            assert at.client.waited == [1.0]
+
+    play(scene())
+
+
+def test_an_object_of_the_administrators_is_read_by_type_and_refuses_changes(tmp_path: Path) -> None:
+    async def scene() -> None:
+        trunks = {"carrier": {"endpoint": "carrier"}}
+        async with moved(tmp_path, trunks=trunks) as at:
+            (trunk,) = await at.client.trunks.list()
+            (desk,) = await at.client.assistants.list()
+            for collection, own in ((at.client.trunks, trunk), (at.client.assistants, desk)):
+                assert await collection.get(own["id"]) == own
+                with pytest.raises(ApiError) as caught:
+                    await collection.delete(own["id"])
+                assert (caught.value.status, caught.value.error) == (409, "Conflict")
+                assert "config.toml:" in caught.value.message
+
+    play(scene())
+
+
 ELSEWHERE = [
     *[("POST", "/organizations"), ("GET", "/domains"), ("POST", "/domains"), ("DELETE", "/domains")],
     *[("GET", "/domains/sync"), ("POST", "/domains/sync"), ("POST", "/domains/verify"), ("POST", "/domains/refresh")],
