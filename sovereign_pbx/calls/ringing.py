@@ -65,7 +65,7 @@ class Prepared:
 async def prepare(assistant: Assistant, plan: Plan, services: Services, *, rate: int) -> Prepared:
     """Open everything at once. Raises ProviderError, ConfigError or Refused; nothing is left open then."""
     model = services.providers.llm(assistant.llm_config)
-    mouth, ear, borrowed = await _all_or_nothing(
+    mouth, ear, borrowed = await all_or_nothing(
         _open_voice(assistant, _first_words(plan), services, rate=rate, everybodys=_of_configuration(plan)),
         open_stt(assistant, services, rate=rate),
         _equip(model, assistant, plan, services),
@@ -118,7 +118,7 @@ def said_to_everybody(assistant: Assistant, services: Services) -> frozenset[str
     return frozenset(found)
 
 
-async def _all_or_nothing(*openings: Coroutine[Any, Any, Any]) -> list[Any]:
+async def all_or_nothing(*openings: Coroutine[Any, Any, Any]) -> list[Any]:
     """The results of all, or the first error with whatever was opened closed again (so too when cancelled)."""
     tasks = [asyncio.ensure_future(opening) for opening in openings]
     try:

@@ -15,7 +15,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of
 from sovereign_pbx.assistants.workflow import Workflow
 from sovereign_pbx.assistants.workflow_plan import assistant_at
-from sovereign_pbx.calls.ringing import Prepared, open_stt, prepare, render_rest, said_to_everybody
+from sovereign_pbx.calls.ringing import Prepared, all_or_nothing, open_stt, prepare, render_rest, said_to_everybody
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.shell import Shell
 from sovereign_pbx.calls.speaking import Spawn
@@ -58,14 +58,19 @@ async def prepare_workflow(
     workflow: Workflow, assistant: Assistant, plan: Plan, services: Services, *, rate: int
 ) -> tuple[Prepared, Conducted]:
     """While it rings: everything for the entry, and the tools that any node borrows. Raises as `prepare` does."""
-    borrowed: dict[str, tuple[Borrowed, ...]] = {}
-    for node in workflow.definition["nodes"]:
-        if any(tool.get("type") == "mcp" for tool in node.get("tools", ())):  # listed once a server, then remembered
-            there = assistant_at(assistant, workflow, node["id"])
-            borrowed[node["id"]] = await borrow(there.tools, services.directory, services.mcp)
-    run = Conducted(workflow, assistant, borrowed)
-    entry, _ = run.enter(workflow.definition["entry_node"])
-    return await prepare(entry, plan, services, rate=rate), run
+    entry = assistant_at(assistant, workflow, workflow.definition["entry_node"])
+    nodes = [node["id"] for node in workflow.definition["nodes"] if _borrows(node)]
+    there = [assistant_at(assistant, workflow, node) for node in nodes]
+    # All at once: servers that hang keep the caller ringing for as long as one of them, however many nodes they are of.
+    prepared, *lists = await all_or_nothing(
+        prepare(entry, plan, services, rate=rate),
+        *(borrow(each.tools, services.directory, services.mcp) for each in there),
+    )
+    return prepared, Conducted(workflow, entry, dict(zip(nodes, lists, strict=True)))
+
+
+def _borrows(node: Mapping[str, Any]) -> bool:
+    return any(tool.get("type") == "mcp" for tool in node.get("tools", ()))
 
 
 class Scenery:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sovereign_pbx.calls.toolbox import LISTING_S
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
+from sovereign_pbx.testing.mcp_server import ScriptedMcp
 from sovereign_pbx.testing.providers.openai import Answer
 from tests.calls.house import QUESTION, House, assistant, house, play
 from tests.waiting import until
@@ -309,5 +311,30 @@ def test_a_number_with_a_workflow_and_no_assistant_is_answered_by_what_its_webho
                 await caller.hang_up()
             (report,) = await place.reported()
             assert said(report) == [HELLO]
+
+    play(scene())
+
+
+def test_mcp_servers_that_hang_keep_the_caller_ringing_no_longer_together_than_one(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedMcp() as one, ScriptedMcp() as two:
+            one.fail("hang")
+            two.fail("hang")
+            servers = {name: {"url": server.url} for name, server in (("one", one), ("two", two))}
+            tools = {
+                name: [{"type": "mcp", "mcp_server_id": name, "allowed_tools": ["look"], "required": False}]
+                for name in servers
+            }
+            definition = graph(intake={"tools": tools["one"]}, orders={"tools": tools["two"]})
+            async with house(tmp_path, mcp_servers=servers, **sections(definition)) as place:
+                async with place.caller() as caller:
+                    began = asyncio.get_running_loop().time()
+                    await caller.place()
+                    assert asyncio.get_running_loop().time() - began < LISTING_S + 1.0
+                    await silence(caller)
+                    await caller.hang_up()
+                assert one.requests and two.requests
+                (report,) = await place.reported()
+                assert said(report) == [HELLO]
 
     play(scene())
