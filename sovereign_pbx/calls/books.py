@@ -87,7 +87,8 @@ class Books:
         )
         self._row.number_id = number.id if number else None
         if self._assistant is not None:
-            self._row.assistant_id, self._row.assistant_name = self._assistant.id, self._assistant.name
+            # one that an answer or a request made for this call alone has no id
+            self._row.assistant_id, self._row.assistant_name = self._assistant.id or None, self._assistant.name
             self._row.business_name = self._assistant.business_name
             self._row.assistant = public
         self._create()

@@ -26,6 +26,7 @@ def shown(*messages: Message, url: str | None = None, **row: Any) -> dict[str, A
         ({"status": "in-progress"}, "status", "in-progress"),
         ({"status": "ringing"}, "status", "failed"),  # no word of the contract's
         ({"assistant_id": "a1"}, "agent_id", "a1"),
+        ({"assistant_id": ""}, "assistant_id", None),
         ({"assistant_id": "a1"}, "assistant_id", "a1"),
         ({"assistant_name": "Front"}, "agent_name", "Front"),
         ({}, "messages", []),

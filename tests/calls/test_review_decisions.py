@@ -91,3 +91,24 @@ def test_a_greeting_of_blanks_is_no_greeting(tmp_path: Path) -> None:
             assert report["messages"] == []
 
     play(scene())
+
+
+def test_a_call_whose_assistant_is_saved_nowhere_names_none_of_the_saved_ones(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with house(tmp_path, **UNLINKED) as place, place.caller() as caller:
+            place.receiver.answer = bringing(assistant(name="Just for you"))
+            await caller.place()
+            await until(lambda: caller.heard.sounds())
+            await caller.hang_up()
+            await place.reported()
+            (row,) = await place.rows()
+            assert (row.assistant_id, row.assistant_name) == (None, "Just for you")
+
+    play(scene())
+
+
+def bringing(whole: dict[str, Any]) -> Any:
+    async def answer(got: Got) -> web.StreamResponse:
+        return web.json_response({"assistant": whole} if got.event == "assistant-request" else {})
+
+    return answer
