@@ -89,6 +89,7 @@ ANSWERS: dict[str, tuple[Any, str]] = {
     "a first message": ({"assistant": OTHER}, "From the webhook."),
     "the contract's example": (EXAMPLE, "From the webhook."),
     "one in camelCase": ({"assistant": {"firstMessage": "From the webhook."}}, "From the webhook."),
+    "by its older name": ({"agent": OTHER}, "From the webhook."),
     "a model alone": ({"assistant": {"llm_config": BLOCKS["llm_config"]}}, "Hello, how can I help?"),
     "a limit": ({"max_duration_seconds": 300}, "Hello, how can I help?"),
 }

@@ -14,6 +14,8 @@ def test_a_wrong_key_and_none_are_told_as_the_platform_tells_them(tmp_path: Path
     async def scene() -> None:
         async with moved(tmp_path) as at:
             assert at.client.key.startswith("fl_live_")
+            await at.client.assistants.list()
+            assert at.client.headers["X-RateLimit-Limit"] == "100"
             for key in ("fl_live_wrong", ""):
                 at.client.key = key
                 with pytest.raises(ApiError) as caught:
