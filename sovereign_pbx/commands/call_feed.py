@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from sovereign_pbx.commands import timeline
-from sovereign_pbx.commands.call_page import local_time, plain
+from sovereign_pbx.commands.call_page import local_time, parties, plain
 from sovereign_pbx.core.values import TurnRecord
 from sovereign_pbx.store import CallRow, reading
 
@@ -49,8 +49,9 @@ class CallFeed:
             if silent:
                 known.answered = known.ended = True
                 return
-            who = f"{call.caller_phone or '(withheld)'} → {call.assistant_phone or '?'}"
-            yield _line(call, call.created_at, "calls", f"{who}  {call.assistant_name or ''}", "cyan")
+            who = " → ".join(party or "?" for party in parties(call))
+            what = "dials" if call.direction == "outbound" else "calls"
+            yield _line(call, call.created_at, what, f"{who}  {call.assistant_name or ''}", "cyan")
         if known.ended:
             return
         if call.started_at and not known.answered:
@@ -68,7 +69,7 @@ class CallFeed:
 
 def _turn_lines(call: CallRow, turn: TurnRecord) -> Iterator[Text]:
     if turn.said:
-        yield _line(call, None, "caller", turn.said, "bold")
+        yield _line(call, None, "callee" if call.direction == "outbound" else "caller", turn.said, "bold")
     if turn.heard:
         cut = " ⟨interrupted⟩" if turn.interrupted else ""
         yield _line(call, None, "assistant", turn.heard + cut, "magenta")

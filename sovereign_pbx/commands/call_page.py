@@ -2,16 +2,18 @@
 
 import sqlite3
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sovereign_pbx.commands import timeline
+from sovereign_pbx.commands.call_usage import usage_rows
 from sovereign_pbx.core.values import Message, TurnRecord
 from sovereign_pbx.store import CallRow, reading
 from sovereign_pbx.store.reading import Delivery
@@ -55,6 +57,10 @@ class CallPage:
     def render(self) -> RenderableType:
         """For a terminal."""
         parts: list[RenderableType] = [_facts(self.call)]
+        if usage := self.call.statistics.get("usage"):
+            parts += [_title("Usage"), _usage(usage)]
+        if self.call.analysis_result:
+            parts += [_title("Analysis"), _analysis(self.call.analysis_result)]
         if self.messages:
             parts += [_title("Transcript"), _transcript(self.messages)]
         if self.turns:
@@ -64,6 +70,13 @@ class CallPage:
         if self.deliveries:
             parts += [_title("Webhooks"), _webhooks(self.deliveries)]
         return Group(*parts)
+
+
+def parties(call: CallRow) -> tuple[str, str]:
+    """Who calls and who is called, "" where nobody knows. Of an outbound call, too, `caller_phone` is the other side
+    and `assistant_phone` ours (contract §5.3)."""
+    other, ours = call.caller_phone or "", call.assistant_phone or ""
+    return (ours, other) if call.direction == "outbound" else (other or "(withheld)", ours)
 
 
 def plain(text: object) -> Text:
@@ -103,10 +116,12 @@ def _facts(call: CallRow) -> Table:
     table.add_column(overflow="fold")
     length = None if call.duration_seconds is None else f"{call.duration_seconds} s"
     how = " ".join(part for part in (call.status, call.end_reason) if part)
+    caller, called = parties(call)
     shown = {
         "call": call.id,
-        "from": call.caller_phone or "(withheld)",
-        "to": call.assistant_phone,
+        "direction": call.direction,
+        "from": caller,
+        "to": called,
         "assistant": call.assistant_name or call.assistant_id,
         "began": local_time(call.created_at, "%Y-%m-%d %H:%M:%S"),
         "answered": local_time(call.started_at),
@@ -116,11 +131,32 @@ def _facts(call: CallRow) -> Table:
         "error": call.error,
         "recording": call.recording_path,
         "summary": call.summary,
-        **{name.replace("_", " "): value for name, value in call.statistics.items()},
+        **{name.replace("_", " "): _told(value) for name, value in call.statistics.items() if name != "usage"},
     }
     for name, value in shown.items():
         if value not in (None, ""):
             table.add_row(name, plain(value))
+    return table
+
+
+def _told(value: Any) -> Any:
+    return ", ".join(f"{name}={part}" for name, part in value.items()) if isinstance(value, Mapping) else value
+
+
+def _usage(usage: Mapping[str, Any]) -> Table:
+    table = _columns("part", "who", "used", "cost")
+    table.columns[-1].justify = "right"
+    for row in usage_rows(usage):
+        table.add_row(*map(plain, row))
+    return table
+
+
+def _analysis(found: Mapping[str, Any]) -> Table:
+    table = _columns("", "")
+    table.show_header = False
+    table.columns[0].style = "dim"
+    for name, value in found.items():
+        table.add_row(plain(name), plain(value if isinstance(value, str) else msgspec.json.encode(value).decode()))
     return table
 
 
@@ -156,7 +192,7 @@ def _turns(turns: Sequence[TurnRecord]) -> Iterator[RenderableType]:
 def _events(events: Sequence[tuple[str, str, dict[str, Any]]]) -> Table:
     table = _columns("at", "event", "")
     for at, name, values in events:
-        table.add_row(local_time(at), plain(name), plain(", ".join(f"{key}={value}" for key, value in values.items())))
+        table.add_row(local_time(at), plain(name), plain(_told(values)))
     return table
 
 
@@ -164,7 +200,9 @@ def _webhooks(deliveries: Sequence[Delivery]) -> Table:
     styles = {"delivered": "green", "pending": "yellow", "dead": "red"}
     table = _columns("event", "state", "tries", "when", "to", "")
     for one in deliveries:
-        when = local_time(one.done_at) or (f"next {local_time(one.due_at)}" if one.due_at else "now")
+        # one that was put back is pending, and has `done_at` nevertheless
+        ahead = f"next {local_time(one.due_at)}" if one.due_at else "now"
+        when = ahead if one.state == "pending" else local_time(one.done_at)
         state = Text(one.state, style=styles.get(one.state, ""))
         table.add_row(one.event, state, str(one.attempts), when, plain(one.url), plain(one.last_error or ""))
     return table

@@ -3,7 +3,6 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from rich.table import Table
 
 from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.commands.call_feed import CallFeed
-from sovereign_pbx.commands.call_page import CallPage, local_time, plain
-from sovereign_pbx.core.errors import SovereignError
-from sovereign_pbx.store import CallRow, reading, schema
-from sovereign_pbx.store.failure import StoreError
+from sovereign_pbx.commands.call_page import CallPage, local_time, parties, plain
+from sovereign_pbx.commands.database import reading
+from sovereign_pbx.store import CallRow
+from sovereign_pbx.store import reading as stored
 
 _database = click.option(
     "--database", metavar="FILE", type=click.Path(path_type=Path), help="The database itself; no configuration is read."
@@ -40,8 +39,8 @@ def calls() -> None:
 @click.pass_obj
 def list_calls(invocation: Invocation, database: Path | None, as_json: bool, limit: int, status: str | None) -> None:
     """The newest calls."""
-    with _reading(invocation, database) as connection:
-        found = reading.calls(connection, limit, 0, status)
+    with reading(invocation, database) as connection:
+        found = stored.calls(connection, limit, 0, status)
     if as_json:
         _print_json([asdict(call) for call in found])
     else:
@@ -58,7 +57,7 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, call_id: 
 
     The beginning of the id is enough where no other call has it.
     """
-    with _reading(invocation, database) as connection:
+    with reading(invocation, database) as connection:
         page = CallPage.read(connection, _the_one(connection, call_id))
     if as_json:
         _print_json(page.as_dict())
@@ -75,7 +74,7 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, call_id: 
 def tail(invocation: Invocation, database: Path | None, interval: float) -> None:
     """Follow calls as they happen, until interrupted."""
     console = _console()
-    with contextlib.suppress(KeyboardInterrupt), _reading(invocation, database) as connection:
+    with contextlib.suppress(KeyboardInterrupt), reading(invocation, database) as connection:
         feed = CallFeed(connection)
         _print_news(console, feed)
         click.echo("following; Ctrl-C ends", err=True)
@@ -93,26 +92,8 @@ def _print_news(console: Console, feed: CallFeed) -> None:
             raise
 
 
-@contextlib.contextmanager
-def _reading(invocation: Invocation, database: Path | None) -> Iterator[sqlite3.Connection]:
-    connection = schema.connect_observer(database or _configured(invocation))
-    try:
-        yield connection
-    except sqlite3.Error as exc:
-        raise StoreError(f"the call database can't be read: {exc}") from exc
-    finally:
-        connection.close()
-
-
-def _configured(invocation: Invocation) -> Path:
-    try:
-        return invocation.config().database
-    except SovereignError as exc:
-        raise CouldNotRun(f"{exc}\n    (--database FILE works without a configuration)") from exc
-
-
 def _the_one(connection: sqlite3.Connection, prefix: str) -> CallRow:
-    found = reading.calls_by_prefix(connection, prefix, 6) if prefix else []
+    found = stored.calls_by_prefix(connection, prefix, 6) if prefix else []
     exact = [call for call in found if call.id == prefix]
     if len(exact or found) == 1:
         return (exact or found)[0]
@@ -124,14 +105,14 @@ def _the_one(connection: sqlite3.Connection, prefix: str) -> CallRow:
 
 def _table(found: list[CallRow]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("began", "id", "from", "to", "assistant", "status", "end", "length"):
+    for name in ("began", "id", "direction", "from", "to", "assistant", "status", "end", "length"):
         table.add_column(name, no_wrap=name in ("began", "id"), justify="right" if name == "length" else "left")
     for call in found:
         table.add_row(
             local_time(call.created_at, "%Y-%m-%d %H:%M:%S"),
             plain(call.id[:8]),
-            plain(call.caller_phone or "(withheld)"),
-            plain(call.assistant_phone or ""),
+            call.direction,
+            *map(plain, parties(call)),
             plain(call.assistant_name or call.assistant_id or ""),
             call.status,
             plain(call.end_reason or ""),

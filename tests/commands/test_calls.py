@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from sovereign_pbx.cli import cli
 from sovereign_pbx.commands.call_feed import CallFeed
 from sovereign_pbx.core.values import Message, ToolCall, TurnRecord, TurnTiming
-from sovereign_pbx.store import CallRow, Outgoing, schema
+from sovereign_pbx.store import CallRow, Outgoing, outbox, schema
 from sovereign_pbx.store.sqlite import SqliteStore
 
 AT = "2026-11-20T07:32:00.123Z"
@@ -79,8 +79,8 @@ def as_json(*arguments: str | Path) -> Any:
 
 def test_calls_are_listed_newest_first_with_what_matters(database: Path) -> None:
     lines = run("list", "--database", database).output.splitlines()
-    assert lines[0].split() == ["began", "id", "from", "to", "assistant", "status", "end", "length"]
-    assert lines[1].split()[2:4] == ["5c4e130f", "(withheld)"]
+    assert lines[0].split() == ["began", "id", "direction", "from", "to", "assistant", "status", "end", "length"]
+    assert lines[1].split()[2:5] == ["5c4e130f", "inbound", "(withheld)"]
     assert (
         "+31612345678" in lines[2] and "Receptionist" in lines[2] and "user_hangup" in lines[2] and "84 s" in lines[2]
     )
@@ -102,7 +102,9 @@ def test_a_page_tells_facts_transcript_turns_events_and_webhooks(database: Path)
     text = run("show", "--database", database, "5c4d").output
     for expected in (
         "call       5c4d030f-aaaa",
+        "direction  inbound",
         "from       +31612345678",
+        "to         +31850835037",
         "status     ended user_hangup",
         "barge ins  1",
         "Hello, how can I help?",
@@ -115,6 +117,97 @@ def test_a_page_tells_facts_transcript_turns_events_and_webhooks(database: Path)
     ):
         assert expected in text, expected
     assert "s3cret" not in text
+
+
+def saved(path: Path, *, webhooks: tuple[Outgoing, ...] = (), **fields: Any) -> Path:
+    """A database with this call."""
+
+    async def save() -> None:
+        store = await SqliteStore.open(path)
+        await store.create_call(CallRow(**{"id": "c1", "created_at": AT, **fields}), webhooks)
+        await store.close()
+
+    asyncio.run(save())
+    return path
+
+
+def lines_of(*arguments: str | Path) -> list[str]:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return [" ".join(line.split()) for line in result.output.splitlines()]
+
+
+def test_an_outbound_call_is_from_our_number_to_the_one_called(tmp_path: Path) -> None:
+    path = saved(tmp_path / "calls.db", direction="outbound", caller_phone="+316", assistant_phone="+3185")
+    assert " outbound +3185 +316 " in lines_of("list", "--database", path)[1]
+    assert {"direction outbound", "from +3185", "to +316"} <= {*lines_of("show", "--database", path, "c1")}
+
+
+def test_an_outbound_call_without_a_number_of_ours_is_not_called_withheld(tmp_path: Path) -> None:
+    path = saved(tmp_path / "calls.db", direction="outbound", caller_phone="+316")
+    assert not any("withheld" in line for line in lines_of("list", "--database", path))
+
+
+USAGE: dict[str, Any] = {
+    "seconds": 4.1,
+    "stt": [{"provider": "deepgram", "model": "nova-3", "seconds": 4.0}],
+    "llm": [
+        {"provider": "openai", "model": "big", "replies": 3, "untold": 1, "input_tokens": 13, "cached_tokens": 8},
+        {"provider": "local", "model": None, "replies": 1, "untold": 0, "input_tokens": 5, "output_tokens": 4},
+    ],
+    "tts": [{"provider": "pico", "model": None, "characters": 237}],
+    "summary": [],
+    "analysis": [],
+    "totals": {"characters": 237},
+    "cost": {
+        "currency": "EUR",
+        "total": 0.0012,
+        "parts": {"line": 0.001, "stt": 0.0002, "llm": 0.000056, "tts": 0},
+        "unpriced": ["local"],
+    },
+}
+
+
+def test_usage_and_cost_are_told_part_by_part(tmp_path: Path) -> None:
+    path = saved(tmp_path / "calls.db", statistics={"usage": USAGE, "line": {"frames_dropped": 2}})
+    shown = lines_of("show", "--database", path, "c1")
+    at = shown.index("part who used cost")
+    assert shown[at + 1 : at + 7] == [
+        "line 4.1 s 0.001000",
+        "stt deepgram/nova-3 4.0 s 0.000200",
+        "llm openai/big 3 replies, 1 without figures, 13 tokens in (8 cached), 0 out 0.000056",
+        "llm local 1 reply, 5 tokens in, 4 out",
+        "tts pico 237 characters 0.000000",
+        "total without a price: local 0.001200 EUR",
+    ]
+    assert "line frames_dropped=2" in shown
+    assert not any("{" in line for line in shown)
+
+
+def test_without_prices_usage_has_no_cost(tmp_path: Path) -> None:
+    usage = {name: value for name, value in USAGE.items() if name != "cost"}
+    shown = lines_of("show", "--database", saved(tmp_path / "calls.db", statistics={"usage": usage}), "c1")
+    assert "stt deepgram/nova-3 4.0 s" in shown
+    assert not any(line.startswith("total") for line in shown)
+
+
+def test_the_analysis_is_told_name_by_name(tmp_path: Path) -> None:
+    found = {"sentiment": 8, "wish": "a \x1b[2Jcall", "items": ["bread"]}
+    shown = lines_of("show", "--database", saved(tmp_path / "calls.db", analysis_result=found), "c1")
+    assert {"Analysis", "sentiment 8", "wish a �[2Jcall", 'items ["bread"]'} <= {*shown}
+
+
+def test_a_webhook_that_was_put_back_goes_now_and_not_when_it_was_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    hook = Outgoing(webhook_id="w1", call_id="c1", event="hang", url="https://crm.example/h", body=b"{}")
+    path = saved(tmp_path / "calls.db", webhooks=(hook,))
+    connection = schema.connect_editor(path)
+    outbox.put_back(connection, ["w1"], "2026-11-20T09:00:00.000Z")
+    connection.close()
+    shown = lines_of("show", "--database", path, "c1")
+    assert "hang pending 0 now https://crm.example/h" in shown
 
 
 def test_a_turns_bar_is_as_long_as_its_parts_together(database: Path) -> None:
@@ -190,6 +283,25 @@ def test_a_database_in_a_folder_that_cannot_be_written_is_read_without_a_trace(
 
 
 # --- tail
+
+
+def test_the_feed_tells_who_is_called_and_what_he_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    path = saved(tmp_path / "calls.db", direction="outbound", caller_phone="+316", assistant_phone="+3185")
+
+    async def say() -> None:
+        store = await SqliteStore.open(path)
+        await store.add_turn("c1", turn(1, None))
+        await store.close()
+
+    asyncio.run(say())
+    connection = schema.connect_observer(path)
+    assert news(CallFeed(connection)) == [
+        "07:32:00 c1 dials +3185 → +316",
+        "c1 callee question 1",
+        "c1 assistant answer 1",
+    ]
+    connection.close()
 
 
 def news(feed: CallFeed) -> list[str]:
