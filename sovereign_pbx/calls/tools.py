@@ -18,7 +18,7 @@ from sovereign_pbx.calls.trace import Tracer
 from sovereign_pbx.core.errors import WebhookError
 from sovereign_pbx.core.events import Event, ToolFinished
 from sovereign_pbx.core.values import ToolCall
-from sovereign_pbx.webhooks.ask import Asker, parse_tool_answer
+from sovereign_pbx.webhooks.ask import Asker, ToolAnswer, parse_tool_answer
 from sovereign_pbx.webhooks.envelope import CallFacts, tool_arguments, tool_calls, utc_now
 
 log = structlog.get_logger(__name__)
@@ -104,9 +104,9 @@ class Tools:
         for call in () if answer else fitting:
             self._finish(call, self._tools[call.name].message or "Done.")
         async with self._room:
-            results, failed = await self._results(target, fitting)
+            results = await self._results(target, fitting)
         for call in fitting if answer else ():
-            self._finish(call, results[call.id], failed=failed)
+            self._finish(call, results[call.id].text, failed=results[call.id].failed)
 
     async def _fits(self, call: ToolCall, schema: Mapping[str, Any]) -> bool:
         refusal = await self._arguments.refusal(call, schema)
@@ -114,17 +114,17 @@ class Tools:
             self._finish(call, refusal, failed=True)
         return not refusal
 
-    async def _results(self, target: Target, calls: Sequence[ToolCall]) -> tuple[dict[str, str], bool]:
-        """By the calls' ids, and whether they are failures. Raises nothing."""
+    async def _results(self, target: Target, calls: Sequence[ToolCall]) -> dict[str, ToolAnswer]:
+        """By the calls' ids. Raises nothing."""
         names, ids = ",".join(call.name for call in calls), [call.id for call in calls]
         body = tool_calls(replace(self._facts(), dialect=target.dialect), calls, utc_now())
         try:
             with self._tracer.step("tool.call", tool=names):
                 answered = await self._asker.tool_calls(target.url, target.secret, body, self._timeout_s)
-            return parse_tool_answer(answered, ids), False
+            return parse_tool_answer(answered, ids)
         except WebhookError as exc:
             log.warning("tool.failed", tool=names, kind=exc.kind, error=str(exc))
-            return dict.fromkeys(ids, FAILED.format(why=exc.kind)), True
+            return dict.fromkeys(ids, ToolAnswer(FAILED.format(why=exc.kind), failed=True))
 
     # --- MCP servers
 

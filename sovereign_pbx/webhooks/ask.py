@@ -7,7 +7,8 @@ act twice.
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -70,7 +71,20 @@ def parse_object(url: str, answer: bytes) -> dict[str, Any]:
     return found
 
 
-def parse_tool_answer(answer: Mapping[str, Any], call_ids: Sequence[str], max_chars: int = 20_000) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What one call of a tool came to: `text` for the model, and whether it is an error."""
+
+    text: str
+    failed: bool = False
+
+
+_MISSING: Final = ToolAnswer("Error: the tool gave no result for this call.", failed=True)
+
+
+def parse_tool_answer(
+    answer: Mapping[str, Any], call_ids: Sequence[str], max_chars: int = 20_000
+) -> dict[str, ToolAnswer]:
     """What the model is told for each of `call_ids`, from any of the four forms of contract §11.3.
 
     Ids without a result get an error text, so that the model never waits for one. Longer texts are cut at `max_chars`:
@@ -80,36 +94,35 @@ def parse_tool_answer(answer: Mapping[str, Any], call_ids: Sequence[str], max_ch
     if isinstance(results, list):
         found = _by_id(results, call_ids)
     elif "result" in answer:
-        found = dict.fromkeys(call_ids, _text(answer["result"]))
+        found = dict.fromkeys(call_ids, ToolAnswer(_text(answer["result"])))
     else:  # an error, or any other object, which is the result itself
-        found = dict.fromkeys(call_ids, _text_of_entry(answer))
-    missing = "Error: the tool gave no result for this call."
-    return {call_id: _cut(found.get(call_id, missing), max_chars) for call_id in call_ids}
+        found = dict.fromkeys(call_ids, _answer_of(answer))
+    return {call_id: _cut(found.get(call_id, _MISSING), max_chars) for call_id in call_ids}
 
 
-def _by_id(results: Sequence[Any], call_ids: Sequence[str]) -> dict[str, str]:
+def _by_id(results: Sequence[Any], call_ids: Sequence[str]) -> dict[str, ToolAnswer]:
     entries = [entry for entry in results if isinstance(entry, dict)]
-    found: dict[str, str] = {}
+    found: dict[str, ToolAnswer] = {}
     for entry in entries:
         call_id = entry.get("tool_call_id", entry.get("toolCallId"))
         if isinstance(call_id, str):
-            found[call_id] = _text_of_entry(entry)
+            found[call_id] = _answer_of(entry)
     if not found and len(entries) == 1 and len(call_ids) == 1:  # one question, one answer: the id adds nothing
-        found[call_ids[0]] = _text_of_entry(entries[0])
+        found[call_ids[0]] = _answer_of(entries[0])
     return found
 
 
-def _text_of_entry(entry: Mapping[str, Any]) -> str:
+def _answer_of(entry: Mapping[str, Any]) -> ToolAnswer:
     if "result" in entry:
-        return _text(entry["result"])
+        return ToolAnswer(_text(entry["result"]))
     if entry.get("error"):
-        return f"Error: {_text(entry['error'])}"
-    return _text(dict(entry))
+        return ToolAnswer(f"Error: {_text(entry['error'])}", failed=True)
+    return ToolAnswer(_text(dict(entry)))
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + " … (cut)"
+def _cut(answer: ToolAnswer, limit: int) -> ToolAnswer:
+    return answer if len(answer.text) <= limit else replace(answer, text=answer.text[:limit] + " … (cut)")

@@ -259,6 +259,20 @@ def test_every_form_of_answer_is_understood(answer: bytes, told: str) -> None:
         async with listening(Receiver(answering(answer), secret="")) as receiver, hands_at(receiver) as tools:
             (heard,) = await tools.use(ToolCall("1", "look", ASKED))
             assert heard == told or (told.startswith("Error: the tool gave") and heard.startswith(told))
+            assert tools.finished[0].failed == told.startswith("Error: ")
+
+    play(scene())
+
+
+def test_of_calls_that_are_answered_together_only_the_failed_one_counts_as_failed() -> None:
+    async def scene() -> None:
+        results = b'{"results": [{"tool_call_id": "1", "error": "closed"}, {"tool_call_id": "2", "result": "open"}]}'
+        async with listening(Receiver(answering(results), secret="")) as receiver, hands_at(receiver) as tools:
+            assert await tools.use(ToolCall("1", "look", ASKED), ToolCall("2", "look", ASKED)) == [
+                "Error: closed",
+                "open",
+            ]
+            assert {each.call_id: each.failed for each in tools.finished} == {"1": True, "2": False}
 
     play(scene())
 

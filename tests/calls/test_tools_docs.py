@@ -49,7 +49,7 @@ def test_the_request_is_what_is_sent() -> None:
 
 
 def test_every_answer_is_understood() -> None:
-    told = [parse_tool_answer(answer, ["call_1"])["call_1"] for answer in shown("answer")]
+    told = [parse_tool_answer(answer, ["call_1"])["call_1"].text for answer in shown("answer")]
     assert told == [*['{"status":"on its way"}'] * 3, "Error: There is no such order."]
 
 

@@ -205,39 +205,43 @@ def test_any_bytes_are_an_object_or_a_webhook_error(body: bytes) -> None:
 # --- what the model is told
 
 
+def told(answer: dict[str, Any], ids: list[str], **limit: int) -> dict[str, str]:
+    return {call_id: found.text for call_id, found in parse_tool_answer(answer, ids, **limit).items()}
+
+
 @pytest.mark.parametrize("key", ["tool_call_id", "toolCallId"])
 def test_results_are_found_by_id_in_either_spelling(key: str) -> None:
     answer = {"results": [{key: "t2", "result": "two"}, {key: "t1", "result": {"n": 1}}]}
-    assert parse_tool_answer(answer, ["t1", "t2"]) == {"t1": '{"n":1}', "t2": "two"}
+    assert told(answer, ["t1", "t2"]) == {"t1": '{"n":1}', "t2": "two"}
 
 
 def test_a_single_result_is_everybodys() -> None:
-    assert parse_tool_answer({"result": [1, 2]}, ["t1"]) == {"t1": "[1,2]"}
+    assert told({"result": [1, 2]}, ["t1"]) == {"t1": "[1,2]"}
 
 
 def test_any_other_object_is_the_result_itself() -> None:
-    assert parse_tool_answer({"name": "John"}, ["t1"]) == {"t1": '{"name":"John"}'}
+    assert told({"name": "John"}, ["t1"]) == {"t1": '{"name":"John"}'}
 
 
 def test_an_error_is_told_as_one() -> None:
-    assert parse_tool_answer({"error": "no such customer"}, ["t1"]) == {"t1": "Error: no such customer"}
-    assert parse_tool_answer({"results": [{"tool_call_id": "t1", "error": "gone"}]}, ["t1"]) == {"t1": "Error: gone"}
+    assert told({"error": "no such customer"}, ["t1"]) == {"t1": "Error: no such customer"}
+    assert told({"results": [{"tool_call_id": "t1", "error": "gone"}]}, ["t1"]) == {"t1": "Error: gone"}
 
 
 def test_a_call_without_a_result_is_told_so() -> None:
     answer = {"results": [{"tool_call_id": "t1", "result": "one"}, "junk", {"tool_call_id": 5, "result": "x"}]}
-    assert parse_tool_answer(answer, ["t1", "t2"]) == {
+    assert told(answer, ["t1", "t2"]) == {
         "t1": "one",
         "t2": "Error: the tool gave no result for this call.",
     }
 
 
 def test_one_result_without_an_id_answers_the_only_call() -> None:
-    assert parse_tool_answer({"results": [{"result": "one"}]}, ["t1"]) == {"t1": "one"}
+    assert told({"results": [{"result": "one"}]}, ["t1"]) == {"t1": "one"}
 
 
 def test_a_long_result_is_cut() -> None:
-    assert parse_tool_answer({"result": "x" * 50}, ["t1"], max_chars=10) == {"t1": "x" * 10 + " … (cut)"}
+    assert told({"result": "x" * 50}, ["t1"], max_chars=10) == {"t1": "x" * 10 + " … (cut)"}
 
 
 json_values = st.recursive(
@@ -253,6 +257,6 @@ entries = st.dictionaries(st.sampled_from(["tool_call_id", "toolCallId", "result
     st.lists(st.text(), unique=True, max_size=3),
 )
 def test_every_call_gets_text_whatever_was_answered(answer: dict[str, Any], ids: list[str]) -> None:
-    told = parse_tool_answer(answer, ids)
-    assert list(told) == ids
-    assert all(isinstance(text, str) for text in told.values())
+    texts = told(answer, ids)
+    assert list(texts) == ids
+    assert all(isinstance(text, str) for text in texts.values())
