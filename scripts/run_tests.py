@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot")
-UNIT = ("-m", "not pbx and not speech")
+UNIT = ("-m", "not pbx and not speech and not long")
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def fetch(what: str, command: list[str]) -> None:
 
 
 def unit_tests(name: str, python: str) -> bool:
-    """The tests without marks, on another interpreter in an environment of its own; its output only when it fails."""
+    """The tests without marks (no PBX, no models, no whole calls), on another interpreter in an environment of its own; its output only when it fails."""
     venv = ROOT / f".venv-{name}"
     command = [str(ROOT / "scripts/bootstrap"), "--venv", str(venv), *EXTRAS]
     if subprocess.run(command, env={**os.environ, "PYTHON": python}, check=False).returncode:

@@ -8,7 +8,23 @@ import uvloop
 
 from sovereign_pbx.testing.asterisk_tree import asterisk_tree
 from sovereign_pbx.testing.progress_line import ProgressLine
+from tests.calls.house import house
 from tests.leaks import no_descriptor_left, no_task_left, watch_for_blocking
+
+
+_LONG = {"tests.calls.test_kill", "tests.calls.test_soak"}
+_KEPT = "tests.calls.test_call"  # the whole daemon, on every Python
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole calls take as long as calls do: they are `long`, and played on one Python only."""
+    for item in items:
+        module = item.getparent(pytest.Module)
+        if module is None or module.obj.__name__ == _KEPT:
+            continue
+        plays = any(thing is house for thing in vars(module.obj).values())
+        if plays or module.obj.__name__ in _LONG or module.obj.__name__.startswith("tests.moving."):
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")
