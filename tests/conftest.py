@@ -11,7 +11,6 @@ from sovereign_pbx.testing.progress_line import ProgressLine
 from tests.calls.house import house
 from tests.leaks import no_descriptor_left, no_task_left, watch_for_blocking
 
-
 _LONG = {"tests.calls.test_kill", "tests.calls.test_soak"}
 _KEPT = "tests.calls.test_call"  # the whole daemon, on every Python
 
