@@ -1,5 +1,5 @@
 """What is kept of old calls, and for how long (contract §23): recordings by their age, content and metadata by the
-call's.
+call's, who a campaign's leads were by the campaign's end.
 
 The sweeper works in small batches with pauses four times as long as a batch took, so that the calls of the moment find
 the store's thread free.
@@ -50,6 +50,15 @@ class Calls(Protocol):
     async def strip(self, kind: Kind, call_ids: Sequence[str]) -> None:
         """Take it from these calls."""
 
+    async def ended_campaigns(self, since: str, before: str) -> list[str]:
+        """Campaigns that were completed or cancelled in that time."""
+
+    async def known_leads(self, campaign_id: str, after: int, limit: int) -> list[int]:
+        """Leads of a campaign, behind this one, that still say who they were; in order."""
+
+    async def strip_leads(self, leads: Sequence[int]) -> None:
+        """Have these leads forget who they were."""
+
 
 class Sweeper:
     """Removes what has been kept long enough. `run` is its life. `recording_days`: [recording] retention_days."""
@@ -69,6 +78,7 @@ class Sweeper:
         self._recording_days = recording_days
         self._now = now
         self._done: dict[Kind, str] = {"content": "", "metadata": ""}  # nothing older has anything left
+        self._leads_done = ""  # nor any lead of a campaign that ended earlier
 
     async def run(self) -> None:
         """Sweep at once, every hour, and soon after a setting was changed, until cancelled."""
@@ -89,6 +99,8 @@ class Sweeper:
         stripped: dict[Kind, int] = {"content": await self._strip("content"), "metadata": await self._strip("metadata")}
         if any(stripped.values()):
             log.info("calls.stripped", **stripped)
+        if leads := await self._strip_leads():
+            log.info("leads.stripped", leads=leads)
         await self._sweep_recordings()
         return stripped
 
@@ -96,7 +108,7 @@ class Sweeper:
         days, count = self._retention.days(kind), 0
         if not days:
             return 0
-        before = utc_text(datetime.fromtimestamp(self._now() - days * _DAY_S, UTC))
+        before = self._days_ago(days)
         while batch := await self._calls.expired(kind, self._done[kind], before, _BATCH):
             began = time.monotonic()
             if kind == "content":
@@ -107,6 +119,25 @@ class Sweeper:
             await asyncio.sleep(max(_PAUSE_S, _REST * (time.monotonic() - began)))
         self._done[kind] = max(self._done[kind], before)
         return count
+
+    async def _strip_leads(self) -> int:
+        count = 0
+        if not self._retention.metadata_days:
+            return 0
+        before = self._days_ago(self._retention.metadata_days)
+        for campaign_id in await self._calls.ended_campaigns(self._leads_done, before):
+            last = 0
+            while batch := await self._calls.known_leads(campaign_id, last, _BATCH):
+                began = time.monotonic()
+                await self._calls.strip_leads(batch)
+                count += len(batch)
+                last = batch[-1]
+                await asyncio.sleep(max(_PAUSE_S, _REST * (time.monotonic() - began)))
+        self._leads_done = max(self._leads_done, before)
+        return count
+
+    def _days_ago(self, days: int) -> str:
+        return utc_text(datetime.fromtimestamp(self._now() - days * _DAY_S, UTC))
 
     async def _sweep_recordings(self) -> None:
         """Files of calls that the store knows nothing of are removed by their own age."""

@@ -233,6 +233,18 @@ class SqliteStore:
         """Take it from these calls, in one transaction."""
         await self._write(f"strip_{kind}", *stripping.strip(kind, call_ids))
 
+    async def ended_campaigns(self, since: str, before: str) -> list[str]:
+        """Campaigns that were completed or cancelled in that time, the oldest end first."""
+        return await self._read(stripping.ended_campaigns, since, before)
+
+    async def known_leads(self, campaign_id: str, after: int, limit: int) -> list[int]:
+        """Leads of a campaign, behind this one, that still say who they were; in order."""
+        return await self._read(stripping.known_leads, campaign_id, after, limit)
+
+    async def strip_leads(self, leads: Sequence[int]) -> None:
+        """Have these leads forget who they were, in one transaction."""
+        await self._write("strip_leads", stripping.strip_leads(leads))
+
     async def health(self) -> StoreHealth:
         """Never raises."""
         began, error = time.perf_counter(), ""

@@ -7,6 +7,8 @@ content    what was said and what was made of it: messages, the texts of turns, 
            lies, the texts in its events, and the bodies of delivered webhooks
 metadata   who it was: the caller's number, the events, the configuration it ran on (with its metadata), which lead of a
            campaign it was for, and again the bodies of delivered webhooks
+
+A lead is somebody's number without any call: those of campaigns that are over lose it by the age of that end.
 """
 
 import sqlite3
@@ -66,6 +68,31 @@ def expired(
         " ORDER BY created_at, id LIMIT ?"
     )
     return connection.execute(query, (since, before, limit)).fetchall()
+
+
+def ended_campaigns(connection: sqlite3.Connection, since: str, before: str) -> list[str]:
+    """Campaigns that were completed or cancelled from `since` on and before `before`, the oldest end first."""
+    # What has ended never changes again: its last change is its end.
+    query = (
+        "SELECT id FROM campaigns WHERE status IN ('completed', 'cancelled') AND updated_at >= ? AND updated_at < ?"
+        " ORDER BY updated_at, id"
+    )
+    return [row[0] for row in connection.execute(query, (since, before))]
+
+
+def known_leads(connection: sqlite3.Connection, campaign_id: str, after: int, limit: int) -> list[int]:
+    """Leads of a campaign behind `after` that still say who they were, in order: their `seq`."""
+    query = (
+        "SELECT seq FROM leads WHERE campaign_id = ? AND seq > ? AND phone_number <> '' AND status <> 'calling'"
+        " ORDER BY seq LIMIT ?"
+    )
+    return [row[0] for row in connection.execute(query, (campaign_id, after, limit))]
+
+
+def strip_leads(leads: Sequence[int]) -> Statement:
+    """What removes it: number and variables, and the error, which may name the number. Status and outcome stay."""
+    update = f"UPDATE leads SET phone_number = '', variables = '{{}}', error = NULL WHERE seq {_OF_THEM}"
+    return Statement(update, (to_json(list(leads)),))
 
 
 def strip(kind: Kind, call_ids: Sequence[str]) -> list[Statement]:

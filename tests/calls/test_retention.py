@@ -161,24 +161,87 @@ def test_the_lead_of_a_campaign_forgets_its_call(tmp_path: Path) -> None:
     with_store(tmp_path, play)
 
 
-def _lead(call_id: str) -> list[Statement]:
+def _lead(call_id: str, status: str = "completed", changed_at: str = NEW) -> list[Statement]:
     """A lead that was called, of a campaign of its own."""
     campaign = (
         "INSERT INTO campaigns (id, name, assistant_id, status, schedule_start_time, schedule_end_time, timezone,"
         " weekdays, max_attempts, retry_minutes, calls_at_once, calls_per_minute, created_at, updated_at)"
-        " VALUES (?, 'n', 'a', 'completed', '', '', 'UTC', '[]', 1, 1, 1, 1, '', '')"
+        " VALUES (?, 'n', 'a', ?, '', '', 'UTC', '[]', 1, 1, 1, 1, '', ?)"
     )
     lead = (
-        "INSERT INTO leads (id, campaign_id, phone_number, variables, status, call_id, attempts, due_at, created_at)"
-        " VALUES (?, ?, '+316', '{}', 'completed', ?, 1, '', '')"
+        "INSERT INTO leads (id, campaign_id, phone_number, variables, status, outcome, error, call_id, attempts,"
+        " due_at, created_at)"
+        " VALUES (?, ?, '+316', '{\"name\": \"Jan\"}', 'completed', 'error', '+316 is away', ?, 1, '', '')"
     )
     attempt = "INSERT INTO attempts (call_id, lead_id, campaign_id, number, at) VALUES (?, ?, ?, 1, '')"
     name = f"lead-{call_id}"
     return [
-        Statement(campaign, (call_id,)),
+        Statement(campaign, (call_id, status, changed_at)),
         Statement(lead, (name, call_id, call_id)),
         Statement(attempt, (call_id, name, call_id)),
     ]
+
+
+def test_leads_of_campaigns_that_are_long_over_forget_who_they_were(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        await kept.store._write("lead", *_lead("done", "completed", OLD), *_lead("called-off", "cancelled", OLD))
+        await kept.store._write("lead", *_lead("recent", "completed", NEW), *_lead("resting", "paused", OLD))
+        await kept.store._write("lead", *_lead("talking", "cancelled", OLD))
+        await kept.store._write("call", Statement("UPDATE leads SET status = 'calling' WHERE call_id = 'talking'", ()))
+
+        def known(connection: Any) -> list[str]:
+            query = "SELECT campaign_id FROM leads WHERE phone_number <> '' OR variables <> '{}' OR error IS NOT NULL"
+            return [row[0] for row in connection.execute(query)]
+
+        await kept.sweep(content_days=30)
+        assert len(await kept.store._read(known)) == 5
+        await kept.sweep(metadata_days=30)
+        assert sorted(await kept.store._read(known)) == ["recent", "resting", "talking"]
+        (lead,) = await kept.store.campaigns.leads("done")
+        assert (lead.phone_number, lead.variables, lead.error) == ("", {}, None)
+        assert (lead.status, lead.outcome, lead.attempts) == ("completed", "error", 1)
+
+    with_store(tmp_path, play)
+
+
+def test_a_campaign_that_grows_old_while_the_daemon_runs_is_found(tmp_path: Path) -> None:
+    async def play(kept: Kept) -> None:
+        await kept.store._write("lead", *_lead("recent", "completed", NEW))
+        now = [NOW]
+        sweeper = Sweeper(kept.store, Retention(0, 30), now=lambda: now[0])
+        numbers = []
+        for _ in range(2):
+            await sweeper.sweep()
+            numbers += [lead.phone_number for lead in await kept.store.campaigns.leads("recent")]
+            now[0] += 30 * 86_400
+        assert numbers == ["+316", ""]
+
+    with_store(tmp_path, play)
+
+
+def test_a_long_list_of_leads_goes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign_pbx.calls.retention._PAUSE_S", 0)
+
+    async def play(kept: Kept) -> None:
+        await kept.store._write("lead", *_lead("done", "completed", OLD))
+        copies = (
+            "INSERT INTO leads (id, campaign_id, phone_number, variables, status, attempts, due_at, created_at)"
+            " SELECT 'lead-' || value, 'done', '+316', '{}', 'failed', 1, '', '' FROM json_each(?)"
+        )
+        await kept.store._write("leads", Statement(copies, (str(list(range(120))),)))
+        sizes: list[int] = []
+        strip = kept.store.strip_leads
+
+        async def counted(leads: Any) -> None:
+            sizes.append(len(leads))
+            await strip(leads)
+
+        monkeypatch.setattr(kept.store, "strip_leads", counted)
+        await kept.sweep(metadata_days=30)
+        assert sizes == [50, 50, 21]
+        assert {lead.phone_number for lead in await kept.store.campaigns.leads("done")} == {""}
+
+    with_store(tmp_path, play)
 
 
 def test_a_young_call_stays_and_nothing_goes_where_nothing_is_asked_for(tmp_path: Path) -> None:
