@@ -92,6 +92,7 @@ class OutboundCall(Call):
         self._order = order
         self._why = ""
         self._refused = self._lost = False
+        self._ordered = False  # it may be ringing at somebody's
         self._answered = False
         self._ready_for_him = asyncio.Event()
         self._placed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -99,7 +100,8 @@ class OutboundCall(Call):
     # --- what the desk asks
 
     async def placed(self) -> None:
-        """Returns when the PBX has taken the order. Raises Refused when it has not, and nobody was called."""
+        """Returns when the PBX has taken the order, or may have: the call's end tells what became of it. Raises Refused
+        when nobody was called."""
         await asyncio.shield(self._placed)
 
     async def picked_up(self) -> Decision:
@@ -110,7 +112,7 @@ class OutboundCall(Call):
         return REFUSE if self.over else decision
 
     def not_answered(self, how: NotAnswered) -> None:
-        """Nobody has answered, and nobody will."""
+        """Nobody has answered, and nobody will; or who did has hung up already."""
         self._why = how.why
         self.books.record.event("not_answered", {"reason": how.reason, "why": how.why, "cause": how.cause})
         self.end(how.reason, how.why if how.reason == "error" else "")
@@ -147,8 +149,10 @@ class OutboundCall(Call):
         try:
             if request.campaign_id:
                 await self._surely_known()
+            self._ordered = True
             await self._services.pbx.originate(self._order)
         except (Refused, BadInput) as exc:
+            self._ordered = False
             refusal = exc if isinstance(exc, Refused) else Refused("destination_not_allowed", str(exc))
             self._refused = True
             self.end("error", str(exc))
@@ -189,7 +193,8 @@ class OutboundCall(Call):
     # --- the end
 
     async def _close_books(self) -> None:
-        self._settle_placed(Refused("pbx_unavailable", "the call could not be placed; the daemon's log says why"))
+        refusal = Refused("pbx_unavailable", "the call could not be placed; the daemon's log says why")
+        self._settle_placed(None if self._ordered else refusal)  # who is refused may have the person called again
         if self.talk is not None:
             await super()._close_books()
             return

@@ -61,12 +61,14 @@ class DialOrder:
 
 @dataclass(frozen=True, slots=True)
 class NotAnswered:
-    """How an order ended that nobody answered. `why` is a sentence for people, `cause` the Q.850 number if known.
+    """How an order ended that came to no conversation. `why` is a sentence for people, `cause` the Q.850 number if
+    known.
 
-    error: it could not be placed, went wrong on its way, or nobody knows what became of it.
+    error: it could not be placed, went wrong on its way, or nobody knows what became of it. user_hangup: somebody did
+    answer, and hung up before the PBX could ask what to do.
     """
 
-    reason: Literal["busy", "no_answer", "rejected", "error"]
+    reason: Literal["busy", "no_answer", "rejected", "error", "user_hangup"]
     why: str
     cause: int | None = None
 
@@ -82,7 +84,7 @@ class Desk(Protocol):
         he hangs up meanwhile."""
 
     def not_answered(self, call_id: str, how: NotAnswered) -> None:
-        """An order has ended without an answer; `gone` follows."""
+        """An order has ended and `picked_up` was never asked; `gone` follows."""
 
     def connected(self, call_id: str, link: MediaLink) -> None:
         """The media of an answered call is up. Frames must flow from the next tick on."""

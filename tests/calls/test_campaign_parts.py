@@ -102,7 +102,7 @@ def test_the_template_stands_behind_the_assistants_own_instructions_and_before_i
         ({"end_reason": "error", "started_at": AT}, Outcome("completed", "error")),
         ({"end_reason": "busy"}, Outcome("again", "busy")),
         ({"end_reason": "no_answer"}, Outcome("again", "no_answer")),
-        ({"end_reason": "user_hangup"}, Outcome("again", "no_answer")),
+        ({"end_reason": "user_hangup"}, Outcome("completed", "user_hangup")),
         ({"end_reason": "error"}, Outcome("again", "error")),
         ({"end_reason": "shutdown"}, Outcome("again", "shutdown")),
         ({}, Outcome("again", "interrupted")),

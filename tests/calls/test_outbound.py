@@ -10,10 +10,11 @@ from uuid import uuid4
 import pytest
 
 from sovereign_pbx.calls.desk import CallDesk
-from sovereign_pbx.calls.outbound import OutboundRequest
+from sovereign_pbx.calls.outbound import OutboundCall, OutboundRequest
 from sovereign_pbx.calls.placing import HOUR_S, OutboundLimits, Placing
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
+from sovereign_pbx.pbx.link import DialOrder
 from tests.calls.house import House, assistant, house, play
 from tests.pbx.agi_client import AgiClient
 from tests.pbx.ami_server import SECRET, FakeAmi
@@ -258,6 +259,55 @@ def test_a_caller_who_picks_up_and_puts_down_at_once_was_no_failure(tmp_path: Pa
         assert (row.status, row.started_at, row.error) == ("ended", None, None)
         (report,) = await at.house.reported()
         assert "hung up before" in report["summary"]
+
+    act(tmp_path, scene)
+
+
+def test_a_caller_who_puts_down_before_his_dialplan_has_asked_was_no_failure(tmp_path: Path) -> None:
+    async def scene(at: Office) -> None:
+        call_id = await at.desk.place(at.request())
+        client = AgiClient(at.house.daemon.pbx.agi_address)
+        await client.ask("hangup", at.sent()["Variable"].splitlines()[0].partition("=")[2], "16")
+        await client.close()
+        how = await at.desk.finished(call_id)
+        assert (how.end_reason, how.error) == ("user_hangup", "")
+        (row,) = await at.house.rows()
+        assert (row.status, row.started_at, row.error) == ("ended", None, None)
+        (report,) = await at.house.reported()
+        assert "answered, and hung up before" in report["summary"]
+
+    act(tmp_path, scene)
+
+
+def test_an_order_that_may_have_left_is_no_refusal_whatever_breaks_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(at: Office) -> None:
+        pbx = at.house.daemon.pbx
+        originate = pbx.originate
+
+        async def breaking(order: DialOrder) -> None:
+            await originate(order)
+            raise RuntimeError("after the order")
+
+        monkeypatch.setattr(pbx, "originate", breaking)
+        call_id = await at.desk.place(at.request())
+        how = await at.desk.finished(call_id)
+        assert (how.end_reason, how.error) == ("error", "internal error: RuntimeError")
+        await until(lambda: at.ami.actions("Hangup"))
+        (report,) = await at.house.reported()
+        assert report["call"]["status"] == "ended-with-error"
+
+    act(tmp_path, scene)
+
+
+def test_what_breaks_before_the_order_left_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaking(call: OutboundCall) -> None:
+        raise RuntimeError("before the order")
+
+    async def scene(at: Office) -> None:
+        monkeypatch.setattr(OutboundCall, "_known", breaking)
+        assert await at.refusal() == "pbx_unavailable"
 
     act(tmp_path, scene)
 

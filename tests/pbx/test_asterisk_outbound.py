@@ -204,6 +204,50 @@ def test_a_trunk_is_of_one_transfer_only(asterisk_root: Path) -> None:
     perform(asterisk_root, script)
 
 
+@BOTH
+@pytest.mark.parametrize("extension", ["h", "none"])
+def test_who_answers_and_hangs_up_before_the_daemon_has_the_call_did_answer(
+    asterisk_root: Path, trunk: str, extension: str
+) -> None:
+    """The `h` extension tells, and where that is missing the manager's events."""
+
+    def slowly(text: str) -> str:
+        before, context, rest = text.partition("\n[sovereign-outbound]\n")
+        asking, hangup, after = rest.partition("exten => h,1,")
+        assert context and hangup
+        asking = asking.replace("s,1,", "s,1,Wait(5)\n same => n,", 1)
+        return before + context + asking + (hangup if extension == "h" else "exten => nobody,1,") + after
+
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = "answer"
+        wanted = order(trunk=trunk)
+        await stage.pbx.originate(wanted)
+        call = await stage.agent.incoming()
+        await call.answered()
+        await asyncio.sleep(0.2)  # it is in the dialplan now
+        await call.hang_up()
+        reason, _, why = await ended(stage, wanted.call_id)
+        assert (reason, stage.desk.picked) == ("user_hangup", []), why
+
+    perform(asterisk_root, script, edit=slowly, ami_write="call,originate,reporting")
+
+
+@BOTH
+def test_who_hangs_up_in_the_moment_of_his_answer_did_answer(asterisk_root: Path, trunk: str) -> None:
+    async def script(stage: Stage) -> None:
+        stage.agent.manner = "answer"
+        wanted = order(trunk=trunk)
+        await stage.pbx.originate(wanted)
+        call = await stage.agent.incoming()
+        await call.answered()
+        await call.hang_up()
+        await until(lambda: stage.desk.gone_calls)
+        told = [(call_id, how.reason) for call_id, how in stage.desk.unanswered]
+        assert told == ([] if stage.desk.picked else [(wanted.call_id, "user_hangup")])
+
+    run(asterisk_root, script)
+
+
 def test_hanging_up_before_anybody_answers_stops_the_ringing(asterisk_root: Path) -> None:
     async def script(stage: Stage) -> None:
         stage.agent.manner = "ring"

@@ -151,6 +151,20 @@ def test_the_dialplan_asks_with_a_key_of_its_own_and_is_told_to_answer() -> None
     play(scenario)
 
 
+def test_who_hangs_up_before_his_dialplan_has_asked_did_answer() -> None:
+    async def scenario(rig: Rig) -> None:
+        wanted = order()
+        await rig.pbx.originate(wanted)
+        await rig.ask("hangup", token(rig), "16")
+        assert ended(rig)[0] == "user_hangup"
+        assert rig.desk.gone_calls == [(wanted.call_id, 16)]
+        rig.server.event("Hangup", Uniqueid=sent(rig)["ChannelId"], Cause="17")
+        await asyncio.sleep(0.1)
+        assert len(rig.desk.unanswered) == 1
+
+    play(scenario)
+
+
 def test_a_call_that_is_not_wanted_any_more_is_not_answered() -> None:
     async def scenario(rig: Rig) -> None:
         rig.desk.decision = Decision("reject")
@@ -286,6 +300,10 @@ def response(said: str, reason: str) -> Event:
 
 DIALLED: Event = ("DialBegin", {"DestUniqueid": "us", "DestChannel": OURS})
 FAILURE = response("Failure", "0")
+ANSWERED: Event = ("DialEnd", {"DestUniqueid": "us", "DialStatus": "ANSWER"})
+GONE: Event = ("HangupRequest", {"Uniqueid": "us", "Channel": OURS})
+ANSWERED_BEHIND: Event = ("DialEnd", {"DestUniqueid": "c", "DestChannel": THEIRS, "DialStatus": "ANSWER"})
+GONE_BEHIND: Event = ("HangupRequest", {"Uniqueid": "c", "Channel": THEIRS})
 NO_ANSWER = {"DialStatus": "NOANSWER"}
 # As Asterisk 22.10 tells of a call through the administrator's dialplan: the truth is three channels away
 DECLINED_BEHIND_LOCAL: list[Event] = [
@@ -312,6 +330,11 @@ DECLINED_BEHIND_LOCAL: list[Event] = [
         ([DIALLED, hangup("38")], "error"),
         ([FAILURE], "error"),
         ([hangup("16"), response("Success", "4")], "error"),
+        ([GONE, ANSWERED, hangup("0"), response("Success", "4")], "user_hangup"),
+        ([ANSWERED, GONE, hangup("16")], "user_hangup"),
+        ([ANSWERED, hangup("16"), response("Success", "4")], "error"),
+        ([DIALLED, GONE, hangup("0"), response("Failure", "3")], "no_answer"),
+        ([GONE_BEHIND, ANSWERED_BEHIND, DIALLED, hangup("0"), response("Failure", "3")], "no_answer"),
     ],
 )
 @pytest.mark.parametrize("response_first", [True, False])

@@ -25,6 +25,8 @@ _MEANS_NOTHING: Final = (0, 16, 26)  # not known, normal, cleared because anothe
 _OF_THE_DIALPLAN: Final = (34,)
 REASON_TIMEOUT: Final = "3"
 
+LEFT_EARLY: Final = "The person called answered, and hung up before the conversation began."
+
 # Q.850, in the words that help whoever reads them.
 WORDS: Final = {
     1: "nobody has this number",
@@ -61,6 +63,8 @@ class Attempt:
     causes: list[int] = field(default_factory=list)
     busy: bool = False
     unanswered: bool = False  # somewhere behind our channel it rang until the dialplan gave up
+    answered: bool = False
+    left: bool = False  # the other end has hung up, not the dialplan; Asterisk may say so before it says answered
     response: str = ""  # of OriginateResponse: Success, Failure
     reason: str = ""
     seen: bool = False  # our channel came into being
@@ -81,7 +85,10 @@ class Attempt:
                 self.dialled |= message.get("DestUniqueid") == self.line.pbx_id
                 self._follow(message.get("DestChannel"))
             case "DialEnd":
-                self._dial_ended(message.get("DialStatus"))
+                ours = message.get("DestUniqueid") == self.line.pbx_id
+                self._dial_ended(message.get("DialStatus"), ours=ours)
+            case "HangupRequest":
+                self.left |= ours
             case "Hangup":
                 self.seen |= ours
                 self.over |= ours
@@ -108,6 +115,8 @@ class Attempt:
             return NotAnswered("busy", "The line was busy.", cause or BUSY)
         if cause == REJECTED:
             return NotAnswered("rejected", "The call was rejected.", cause)
+        if self.left and (self.answered or self.response == "Success"):
+            return NotAnswered("user_hangup", LEFT_EARLY, cause)
         if self.response == "Success":
             return NotAnswered("error", f"{self.where} answered, but its dialplan did not ask the daemon.", cause)
         if not self.seen or (cause is None and not self.dialled):
@@ -132,7 +141,8 @@ class Attempt:
             self.channels |= halves
             self.open |= halves
 
-    def _dial_ended(self, status: str) -> None:
+    def _dial_ended(self, status: str, *, ours: bool) -> None:
+        self.answered |= ours and status == "ANSWER"
         self.busy |= status == "BUSY"
         self.unanswered |= status == "NOANSWER"
 

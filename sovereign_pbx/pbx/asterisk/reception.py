@@ -12,9 +12,10 @@ from structlog.contextvars import bind_contextvars
 from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
 from sovereign_pbx.pbx.asterisk.agi_text import call_token, clean, destination, offer_from, trunk
+from sovereign_pbx.pbx.asterisk.attempt import LEFT_EARLY
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, DIALLED_S, Line, Lines
-from sovereign_pbx.pbx.link import Decision, Desk, NextStep
+from sovereign_pbx.pbx.link import Decision, Desk, NextStep, NotAnswered
 
 log = structlog.get_logger(__name__)
 
@@ -116,9 +117,16 @@ class Reception:
     async def hangup(self, session: AgiSession) -> None:
         """The `h` extension: the caller has gone. Says so even where there is no AMI."""
         line = self._line_of(session)
-        if line is not None:
-            arguments = session.request.arguments
-            self._lines.close(line, cause_of(arguments[1] if len(arguments) > 1 else ""))
+        if line is None:
+            return
+        arguments = session.request.arguments
+        cause = cause_of(arguments[1] if len(arguments) > 1 else "")
+        try:
+            if line.phase == "dialling":  # only who has answered comes into the dialplan
+                self._picked_up(line)
+                self._desk.not_answered(line.call_id, NotAnswered("user_hangup", LEFT_EARLY, cause))
+        finally:
+            self._lines.close(line, cause)
 
     # --- before the answer
 
