@@ -49,7 +49,7 @@ class Place:
         """His usual one, with webhook and secret of his."""
         body = {
             "name": "Front desk",
-            "first_message": "Hello, how can I help?",
+            "first_message": "Hello.",
             **BLOCKS,
             "webhook_url": self.server.url,
             "webhook_secret": self.server.secret,
@@ -91,7 +91,7 @@ async def quiet(caller: AudioSocketCaller) -> None:
     """Until the assistant has said what it was saying."""
     loop = asyncio.get_running_loop()
     await until(lambda: bool(caller.heard.sounds()))
-    await until(lambda: caller.heard.sounds()[-1].end < loop.time() - 0.5)
+    await until(lambda: caller.heard.sounds()[-1].end < loop.time() - 0.3)
 
 
 async def asked(caller: AudioSocketCaller) -> None:

@@ -84,14 +84,14 @@ EXAMPLE = {
 """The contract's own (§9)."""
 
 ANSWERS: dict[str, tuple[Any, str]] = {
-    "nothing": ({}, "Hello, how can I help?"),
-    "an empty body": (None, "Hello, how can I help?"),
+    "nothing": ({}, "Hello."),
+    "an empty body": (None, "Hello."),
     "a first message": ({"assistant": OTHER}, "From the webhook."),
     "the contract's example": (EXAMPLE, "From the webhook."),
     "one in camelCase": ({"assistant": {"firstMessage": "From the webhook."}}, "From the webhook."),
     "by its older name": ({"agent": OTHER}, "From the webhook."),
-    "a model alone": ({"assistant": {"llm_config": BLOCKS["llm_config"]}}, "Hello, how can I help?"),
-    "a limit": ({"max_duration_seconds": 300}, "Hello, how can I help?"),
+    "a model alone": ({"assistant": {"llm_config": BLOCKS["llm_config"]}}, "Hello."),
+    "a limit": ({"max_duration_seconds": 300}, "Hello."),
 }
 
 
@@ -142,7 +142,8 @@ def test_a_rejected_caller_hears_why(tmp_path: Path) -> None:
                 await caller.place()
                 await caller.over(10.0)
                 assert caller.steps == ["hangup"]
-            assert "We are closed." in str(list(at.house.elevenlabs.sockets) + list(at.house.elevenlabs.requests))
+            (report,) = await at.reports()
+            assert [said["content"] for said in report["messages"]] == ["We are closed."]
             (row,) = (await at.client.calls())["calls"]
             assert row["end_reason"] == "rejected"
 

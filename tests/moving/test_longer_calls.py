@@ -128,6 +128,6 @@ def test_an_unknown_assistant_in_an_answer_leaves_the_saved_one(tmp_path: Path) 
             await at.number(await at.assistant(**BLOCKS))
             await at.call_in(question=False)
             (report,) = await at.reports()
-            assert report["messages"][0]["content"] == "Hello, how can I help?"
+            assert report["messages"][0]["content"] == "Hello."
 
     play(scene())

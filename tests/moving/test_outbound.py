@@ -132,7 +132,7 @@ def test_every_mode_and_spelling_dials_and_the_report_tells_what_it_ran_on(tmp_p
             (report,) = await at.reports(of=server)
             assert (report["end_reason"], report["messages"]) == ("busy", [])
             plain = mode in ("reference", "agent_id")
-            assert report["assistant"]["first_message"] == ("Hello, how can I help?" if plain else "Changed.")
+            assert report["assistant"]["first_message"] == ("Hello." if plain else "Changed.")
             assert report["assistant"].get("a") == (None if plain or mode == "first_message" else 1)
 
     play(scene())
