@@ -28,6 +28,7 @@ from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.summary import plain_summary, voicemail_summary
 from sovereign_pbx.calls.talk import Talk
 from sovereign_pbx.calls.transfer import transfer_to, trunk_of
+from sovereign_pbx.calls.usable import usable
 from sovereign_pbx.calls.workflow import Conducted, prepare_workflow
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import ConfigError, ProviderError, Refused, WebhookError
@@ -230,6 +231,7 @@ class Call:
             account=services.account,
             budget_s=services.ask_timeout_s,
         )
+        resolution = usable(resolution, self.offer.called, services)
         self.assistant, self.number = resolution.assistant, resolution.number
         self.books.resolved(resolution)
         log.info("call.resolved", outcome=resolution.outcome, source=resolution.source, notes=resolution.notes)

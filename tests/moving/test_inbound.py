@@ -111,6 +111,29 @@ def test_each_answer_to_assistant_request_is_understood(tmp_path: Path, name: st
     play(scene())
 
 
+ELSEWHERE: list[dict[str, Any]] = [
+    {"stt_config": {"provider": "gladia", "model": "solaria-1", "language": "nl"}},
+    {"llm_config": {"provider": "google", "model": "gemini-3.5-flash-lite"}},
+    {"tts_config": {"provider": "openai", "voiceId": "alloy"}},
+]
+
+
+@pytest.mark.parametrize("block", ELSEWHERE)
+def test_a_provider_that_is_not_here_leaves_the_call_to_the_saved_assistant(
+    tmp_path: Path, block: dict[str, Any]
+) -> None:
+    async def scene() -> None:
+        async with moved(tmp_path) as at:
+            at.server.answers["assistant-request"] = lambda message: {"assistant": {**OTHER, **block}}
+            await at.number(await at.assistant())
+            await at.call_in(question=False)
+            (report,) = await at.reports()
+            assert [message["content"] for message in report["messages"]] == ["Hello."]
+            assert report["assistant"]["stt_config"]["provider"] == "deepgram"
+
+    play(scene())
+
+
 @pytest.mark.parametrize("keys", [("assistant_id", "assistant_override"), ("agent_id", "agent_override")])
 def test_another_saved_assistant_with_changes_is_merged_shallowly(tmp_path: Path, keys: tuple[str, str]) -> None:
     async def scene() -> None:
