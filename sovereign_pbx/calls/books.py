@@ -48,6 +48,7 @@ class Books:
             created_at=utc_now(),
         )
         self._created = False
+        self._secret = ""
         self._answered_clock: float | None = None
         self._ended_clock: float | None = None
 
@@ -75,8 +76,9 @@ class Books:
         """Who is asked to run `tool`."""
         return tool_target(tool, self._assistant, self._account)
 
-    def resolved(self, resolution: Resolution) -> None:
-        """The call has an assistant, or is known to have none: its row is made."""
+    def resolved(self, resolution: Resolution, secret: str = "") -> None:
+        """The call has an assistant, or is known to have none: its row is made. `secret`: of `own_secret`."""
+        self._secret = secret
         self._assistant, number = resolution.assistant, resolution.number
         public = self._assistant.to_public() if self._assistant else {}
         self._facts = replace(
@@ -157,7 +159,7 @@ class Books:
     def _create(self) -> None:
         if not self._created:
             self._created = True
-            self.record.create(replace(self._row))
+            self.record.create(replace(self._row), self._secret)
 
     def _status(self, status: Any) -> list[Outgoing]:
         target = self.target("status-update")

@@ -21,6 +21,7 @@ from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow_plan import conducted
 from sovereign_pbx.calls.analysis import Subject
 from sovereign_pbx.calls.books import Books
+from sovereign_pbx.calls.left_behind import own_secret
 from sovereign_pbx.calls.post_call import Conclusion
 from sovereign_pbx.calls.record import CallRecord
 from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
@@ -233,7 +234,7 @@ class Call:
         )
         resolution = usable(resolution, self.offer.called, services)
         self.assistant, self.number = resolution.assistant, resolution.number
-        self.books.resolved(resolution)
+        self.books.resolved(resolution, own_secret(resolution.assistant, services.directory))
         log.info("call.resolved", outcome=resolution.outcome, source=resolution.source, notes=resolution.notes)
         try:
             await self._prepare(resolution)

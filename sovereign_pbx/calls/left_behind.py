@@ -14,8 +14,18 @@ from sovereign_pbx.store import CallRow
 log = structlog.get_logger(__name__)
 
 
+def own_secret(assistant: Assistant | None, directory: Directory) -> str:
+    """What signs the webhooks of an assistant that was made or changed for one call, and nobody else will know after a
+    crash; "" where the saved one has it."""
+    if assistant is None or not assistant.webhook_url:
+        return ""
+    saved = directory.assistant(assistant.id) if assistant.id else None
+    known = saved is not None and saved.webhook_url == assistant.webhook_url and saved.webhook_secret
+    return "" if known else assistant.webhook_secret
+
+
 class LeftBehind:
-    """Finds targets. `secrets` are those of the calls' webhooks that the outbox still has, by call and address."""
+    """Finds targets. `secrets` are those that the store still has of the calls' webhooks, by call and address."""
 
     def __init__(self, directory: Directory, account: Account, secrets: Mapping[tuple[str, str], str]) -> None:
         self._directory = directory
@@ -26,7 +36,8 @@ class LeftBehind:
         """Where `event` of this call goes, signed as the receiver expects it.
 
         The row holds the assistant as it was resolved, overrides of a webhook's answer included, but no secret: the
-        saved assistant's signs for the saved address, and for any other the one that signed the call's earlier news.
+        saved assistant's signs for the saved address, and for any other the one that was kept with the call or signed
+        its earlier news.
         """
         saved = self._directory.assistant(row.assistant_id) if row.assistant_id else None
         target = target_for(event, _as_it_was(row) or saved, self._account)

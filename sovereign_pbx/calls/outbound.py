@@ -15,6 +15,7 @@ from sovereign_pbx.assistants.plan import plan_for
 from sovereign_pbx.assistants.resolve import Resolution
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.calls.call import Call
+from sovereign_pbx.calls.left_behind import own_secret
 from sovereign_pbx.calls.ringing import prepare
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.audio import PHONE_RATE
@@ -141,7 +142,7 @@ class OutboundCall(Call):
         """Have it placed, with a trace of it on disk before; everything else gets ready meanwhile."""
         request = self._request
         resolution = Resolution(outcome="assistant", assistant=request.assistant, number=request.number, source="saved")
-        self.books.resolved(resolution)
+        self.books.resolved(resolution, own_secret(resolution.assistant, self._services.directory))
         if request.campaign_id:
             self.books.record.event("campaign", {"campaign_id": request.campaign_id, "lead_id": request.lead_id})
         self.spawn(self._get_ready(request.assistant), "ready")

@@ -27,9 +27,9 @@ class CallRecord:
         self._writes: asyncio.Queue[Write] = asyncio.Queue()
         self._refused = 0
 
-    def create(self, row: CallRow) -> None:
-        """The call is known."""
-        self._add(lambda: self._store.create_call(row))
+    def create(self, row: CallRow, webhook_secret: str = "") -> None:
+        """The call is known. `webhook_secret`: see `Store.create_call`."""
+        self._add(lambda: self._store.create_call(row, webhook_secret=webhook_secret))
 
     def change(self, changes: Mapping[str, Any], outgoing: Sequence[Outgoing] = ()) -> None:
         """The call changed, and whoever must hear of it does: one transaction."""

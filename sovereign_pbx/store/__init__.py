@@ -94,7 +94,8 @@ class CallRow:
 class Store(Protocol):
     """The store. Every method may be awaited from any task; writes are serialised."""
 
-    async def create_call(self, call: CallRow, outgoing: Sequence[Outgoing] = ()) -> None: ...
+    async def create_call(self, call: CallRow, outgoing: Sequence[Outgoing] = (), *, webhook_secret: str = "") -> None:
+        """`webhook_secret` is for `kept_secrets` alone, no row shows it; it is forgotten with the call's report."""
 
     async def change_call(self, call_id: str, changes: Mapping[str, Any], outgoing: Sequence[Outgoing] = ()) -> None:
         """Set CallRow fields by name (and `updated_at`), enqueueing `outgoing` in the same transaction."""

@@ -84,7 +84,9 @@ def kept_secrets(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     # Through the few calls and not through the many webhooks.
     query = """WITH unfinished AS MATERIALIZED (
             SELECT id FROM calls WHERE ended_at IS NULL OR (summary IS NULL AND started_at IS NOT NULL))
-        SELECT call_id, url, secret FROM unfinished CROSS JOIN outbox ON call_id = unfinished.id WHERE secret <> ''"""
+        SELECT call_id, url, secret FROM unfinished CROSS JOIN outbox ON call_id = unfinished.id WHERE secret <> ''
+        UNION ALL SELECT id, json_extract(assistant, '$.webhook_url'), webhook_secret
+            FROM unfinished CROSS JOIN calls USING (id) WHERE webhook_secret <> ''"""
     return {(call_id, url): secret for call_id, url, secret in connection.execute(query)}
 
 

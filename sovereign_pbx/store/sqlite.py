@@ -60,6 +60,10 @@ _FORGET_SECRETS = (
     " AND call_id = (SELECT call_id FROM outbox WHERE webhook_id = ?) AND NOT EXISTS ("
     "SELECT 1 FROM calls WHERE id = call_id AND started_at IS NOT NULL AND summary IS NULL)"
 )
+_FORGET_OWN_SECRET = (
+    "UPDATE calls SET webhook_secret = '' WHERE id = ? AND webhook_secret <> ''"
+    " AND ended_at IS NOT NULL AND (summary IS NOT NULL OR started_at IS NULL)"
+)
 _POSTPONE = (
     "UPDATE outbox SET attempts = attempts + 1, due_at = ?, last_error = ? WHERE webhook_id = ? AND state = 'pending'"
 )
@@ -115,10 +119,11 @@ class SqliteStore:
 
     # --- writing
 
-    async def create_call(self, call: CallRow, outgoing: Sequence[Outgoing] = ()) -> None:
+    async def create_call(self, call: CallRow, outgoing: Sequence[Outgoing] = (), *, webhook_secret: str = "") -> None:
         created_at = call.created_at or _now()
         row = rows.call_values({name: getattr(call, name) for name in rows.CALL_COLUMNS})
         row |= {"created_at": created_at, "updated_at": call.updated_at or created_at}
+        row["webhook_secret"] = rows.clean(webhook_secret)
         insert = f"INSERT INTO calls ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
         await self._write("create_call", Statement(insert, tuple(row.values())), *_enqueue(outgoing))
 
@@ -131,7 +136,8 @@ class SqliteStore:
         update = Statement(
             f"UPDATE calls SET {assignments} WHERE id = ?", (*row.values(), call_id), f"there is no call {call_id}"
         )
-        await self._write("change_call", update, *_enqueue(outgoing))
+        forget = [Statement(_FORGET_OWN_SECRET, (call_id,))] if {"ended_at", "summary"} & changes.keys() else []
+        await self._write("change_call", update, *forget, *_enqueue(outgoing))
 
     async def add_message(self, call_id: str, message: Message, at: str) -> None:
         columns = ", ".join(rows.MESSAGE_COLUMNS)

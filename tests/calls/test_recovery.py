@@ -156,9 +156,9 @@ def test_nobody_is_answered_before_the_call_is_on_disk(tmp_path: Path, monkeypat
     rows: list[str] = []
     create = SqliteStore.create_call
 
-    async def slowly(self: SqliteStore, row: CallRow, outgoing: Sequence[Outgoing] = ()) -> None:
+    async def slowly(self: SqliteStore, row: CallRow, outgoing: Sequence[Outgoing] = (), **more: str) -> None:
         await asyncio.sleep(0.15)
-        await create(self, row, outgoing)
+        await create(self, row, outgoing, **more)
         rows.append(row.id)
 
     async def scene() -> None:
@@ -175,9 +175,9 @@ def test_a_disk_that_does_not_answer_keeps_no_caller_waiting(tmp_path: Path, mon
     create = SqliteStore.create_call
     released = asyncio.Event()
 
-    async def stuck(self: SqliteStore, row: CallRow, outgoing: Sequence[Outgoing] = ()) -> None:
+    async def stuck(self: SqliteStore, row: CallRow, outgoing: Sequence[Outgoing] = (), **more: str) -> None:
         await released.wait()
-        await create(self, row, outgoing)
+        await create(self, row, outgoing, **more)
 
     async def scene() -> None:
         async with house(tmp_path) as place, place.caller() as caller:
