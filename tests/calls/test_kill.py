@@ -1,6 +1,7 @@
 """kill -9 of the daemon at random moments of many calls' lives: nothing promised is lost, nothing is told twice."""
 
 import asyncio
+import json
 import random
 import socket
 from collections import Counter
@@ -22,9 +23,11 @@ from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.providers.deepgram import ScriptedDeepgram
 from sovereign_pbx.testing.providers.elevenlabs import ScriptedElevenLabs
 from sovereign_pbx.testing.providers.openai import Answer, ScriptedOpenAI
+from sovereign_pbx.testing.providers.openai_rules import Flavour
 from tests.calls.house import QUESTION, assistant, play
 from tests.calls.scene_daemon import DaemonProcess
 from tests.calls.scene_stage import settings_for
+from tests.calls.test_after_the_call import kind
 from tests.waiting import until
 from tests.webhooks.receiver import Got, Receiver, listening
 
@@ -32,8 +35,15 @@ ROUNDS = 8
 CALLERS = 20
 SEED = 20261120
 LOST = "the daemon was stopped during the call"
-PHASES = ("ringing", "talking", "using a tool", "summing up")
+PHASES = ("ringing", "talking", "using a tool", "summing up", "analysing")
 HOURS = {"name": "opening_hours", "description": "When the shop is open", "parameters": {"type": "object"}}
+ANALYSIS = {
+    "structured_data_plan": {
+        "enabled": True,
+        "schema": {"type": "object", "properties": {"mood": {"type": "string"}}, "required": ["mood"]},
+    }
+}
+ANALYSED = {"mood": "He asked politely, and was content with what he was told about the opening hours. " * 4}
 LONG_SUMMARY = "The caller wanted to know when the shop is open and was told that it opens at nine every day. " * 4
 
 
@@ -54,6 +64,7 @@ class Town:
     daemon: DaemonProcess
     ticker: CallerTicker
     receiver: Receiver
+    openai: "Analysts"
     settings: dict[str, object]
     fates: list[Fate] = field(default_factory=list)
     deaths: list[float] = field(default_factory=list)
@@ -86,13 +97,14 @@ class Town:
                 fate.ringing = False
                 fate.call_id = caller.variables.get("SOVEREIGN_CALL", "")
             fate.answered_at = caller.answered_at
-            await asyncio.wait(
-                [asyncio.create_task(caller.over()), asyncio.create_task(self._talk(caller, dice))],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            talk = [asyncio.create_task(caller.over()), asyncio.create_task(self._talk(caller, dice))]
+            await asyncio.wait(talk, return_when=asyncio.FIRST_COMPLETED)
             if caller.leg is not None and caller.leg.ending is None:
                 fate.hung_up_at = asyncio.get_running_loop().time()
             await caller.hang_up()
+            for task in talk:
+                task.cancel()
+            await asyncio.wait(talk)
 
     async def _talk(self, caller: AudioSocketCaller, dice: random.Random) -> None:
         await asyncio.sleep(dice.uniform(0.0, 1.0))
@@ -107,16 +119,18 @@ class Town:
         await asyncio.sleep(dice.uniform(2.0, 8.0))
         self.deaths.append(asyncio.get_running_loop().time())
         self.cut_off["ringing"] += sum(fate.ringing for fate in self.fates)
+        analysing = self.openai.analysing
         await self.daemon.kill()
-        await self._count_cut_off()
+        await self._count_cut_off(analysing)
         await asyncio.wait_for(asyncio.gather(*callers), 30.0)
 
-    async def _count_cut_off(self) -> None:
+    async def _count_cut_off(self, analysing: int) -> None:
         rows = [row for row in (await self.rows()).values() if row.summary is None and row.started_at is not None]
         alive = sum(row.ended_at is None for row in rows)
         self.cut_off["talking"] += alive - self.tools_at_work
         self.cut_off["using a tool"] += self.tools_at_work
-        self.cut_off["summing up"] += len(rows) - alive
+        self.cut_off["analysing"] += analysing
+        self.cut_off["summing up"] += len(rows) - alive - analysing
 
     async def answer(self, got: Got) -> web.StreamResponse:
         """A receiver that takes its time and sometimes fails: questions and deliveries are under way at every death."""
@@ -141,9 +155,26 @@ class Town:
             await store.close()
 
 
+class Analysts(ScriptedOpenAI):
+    """Knows how many analyses it is at work on."""
+
+    analysing = 0
+
+    async def _chunks(self, body: dict[str, Any], flavour: Flavour, answer: Answer) -> AsyncIterator[bytes]:
+        mine = kind(body) == "analysis"
+        self.analysing += mine
+        try:
+            async for chunk in super()._chunks(body, flavour, answer):
+                yield chunk
+        finally:
+            self.analysing -= mine
+
+
 def script(request: dict[str, Any]) -> Answer:
-    """Half of those who ask make the assistant use its tool; summaries take a while."""
+    """Half of those who ask make the assistant use its tool; summaries and analyses take a while."""
     messages = request["messages"]
+    if kind(request) == "analysis":
+        return Answer(json.dumps(ANALYSED))
     if not request.get("tools"):
         return Answer(LONG_SUMMARY)
     if messages[-1]["role"] == "tool" or random.random() < 0.5:
@@ -160,7 +191,7 @@ async def town(folder: Path) -> AsyncIterator[Town]:
     async with AsyncExitStack() as stack:
         receiver = Receiver(nobody)
         deepgram = await stack.enter_async_context(ScriptedDeepgram(["What time do you open?"]))
-        openai = await stack.enter_async_context(ScriptedOpenAI(script, first_token_ms=100))
+        openai = await stack.enter_async_context(Analysts(script, first_token_ms=100))
         elevenlabs = await stack.enter_async_context(ScriptedElevenLabs(first_audio_ms=50, real_time_factor=0.05))
         await stack.enter_async_context(listening(receiver))
         block = reserve_ports()
@@ -172,12 +203,16 @@ async def town(folder: Path) -> AsyncIterator[Town]:
             "openai": openai.base_url,
             "elevenlabs": elevenlabs.url,
         }
-        reception = assistant(webhook_events=list(EVENTS), llm_config={**assistant()["llm_config"], "tools": [HOURS]})
+        reception = assistant(
+            webhook_events=list(EVENTS),
+            llm_config={**assistant()["llm_config"], "tools": [HOURS]},
+            analysis_plan=ANALYSIS,
+        )
         settings = settings_for(folder, ports, urls, None, http={"enabled": True}, assistants={"reception": reception})
         daemon = DaemonProcess(folder, settings)
         ticker = stack.enter_context(CallerTicker())
         stack.push_async_callback(daemon.stop)
-        place = Town(daemon, ticker, receiver, {**settings, "database": folder / "state" / "sovereign.sqlite"})
+        place = Town(daemon, ticker, receiver, openai, {**settings, "database": folder / "state" / "sovereign.sqlite"})
         receiver.answer = place.answer
         yield place
 
@@ -217,7 +252,12 @@ def judge(place: Town, rows: dict[str, CallRow]) -> None:
         assert row.ended_at is not None and row.end_reason, row
         how = "ended-with-error" if row.error else "ended"
         once = [("status-update", "in-progress"), ("status-update", how), ("end-of-call-report", how)]
+        assert row.analysis_result in (None, ANALYSED), row
         assert news.get(row.id, []) == (once if row.started_at is not None else []), (row, news.get(row.id))
+    reported = [got.body["message"] for got in place.receiver.got if got.event == "end-of-call-report"]
+    for report in reported:
+        assert report.get("analysis") == rows[report["call"]["id"]].analysis_result
+    assert any(row.analysis_result for row in rows.values()), "no analysis was ever done"
     for fate in place.fates:
         if fate.answered_at is not None:
             assert fate.call_id in rows, "a caller was answered, and there is no trace of him"
@@ -232,9 +272,10 @@ def judge(place: Town, rows: dict[str, CallRow]) -> None:
     ids = Counter(got.webhook_id for got in place.receiver.got if got.event in ("status-update", "end-of-call-report"))
     reports = Counter(got.event for got in place.receiver.got)["end-of-call-report"]
     answered = sum(row.started_at is not None for row in rows.values())
+    analysed = sum(row.analysis_result is not None for row in rows.values())
     repeated = sum(number > 1 for number in ids.values())
     phases = ", ".join(f"{place.cut_off[phase]} {phase}" for phase in PHASES)
     print(  # noqa: T201  shown with -s
         f"{len(rows)} calls, {answered} answered; cut off {phases}; {len(ids)} webhooks, {repeated} of them repeated; "
-        f"{answered} reports, told {reports} times"
+        f"{answered} reports, told {reports} times; {analysed} analysed"
     )
