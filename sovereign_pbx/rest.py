@@ -79,9 +79,7 @@ def operations_of(backend: Backend) -> list[Operation]:
         return backend.installation.id
 
     operations = [
-        *assistants.operations(
-            backend.estate, backend.campaigns, lambda fields: provider_problems(fields, backend.accounts)
-        ),
+        *assistants.operations(backend.estate, backend.campaigns, _provider_problems(backend)),
         *numbers.operations(backend.estate),
         *trunks.operations(backend.estate, org_id),
         *templates.operations(backend.estate, org_id),
@@ -94,13 +92,19 @@ def operations_of(backend: Backend) -> list[Operation]:
     return operations
 
 
+def _provider_problems(backend: Backend) -> outbound.ProviderProblems:
+    return lambda fields: provider_problems(fields, backend.accounts)
+
+
 def _of_calls(backend: Backend) -> list[Operation]:
     async def instruct(call_id: str, order: Instructed) -> None:
         await backend.desk.instruct(call_id, order)
 
     return [
         *calls.operations(backend.archive, backend.is_good_link),
-        *outbound.operations(backend.estate.directory, backend.desk, once.Once(backend.claims)),
+        *outbound.operations(
+            backend.estate.directory, backend.desk, once.Once(backend.claims), _provider_problems(backend)
+        ),
         *control.operations(instruct, per_minute=backend.config.http.commands_per_minute),
         *usage.operations(backend.usage),
         *campaigns.operations(backend.campaigns),

@@ -154,6 +154,12 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"assistant": {"llm_config": {"temperature": 9}}}, 400, "assistant.llm_config.temperature"),
     ({"assistant_id": "reception", "assistant_override": {"stt_config": 5}}, 400, "assistant_override.stt_config"),
     ({"assistant_id": 5}, 400, "assistant_id"),
+    ({"assistant": {"stt_config": {"provider": "gladia"}}}, 400, "assistant.stt_config.provider"),
+    (
+        {"assistant_id": "reception", "agentOverride": {"tts_config": {"provider": "x"}}},
+        400,
+        "assistant_override.tts_config",
+    ),
     ({"assistant_id": "nobody"}, 404, ""),
     ({"assistant_id": "reception", "number_id": "nowhere"}, 404, ""),
     ({"assistant_id": "asleep"}, 409, ""),

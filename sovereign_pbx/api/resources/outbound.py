@@ -2,7 +2,7 @@
 exists for it alone."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -59,12 +59,19 @@ class Dialler(Protocol):
         """Dial; the call's id. Refused where it may not be, or can't."""
 
 
-def operations(directory: Directory, dialler: Dialler, once: Once) -> list[Operation]:
+ProviderProblems = Callable[[Mapping[str, Any]], Awaitable[list[Problem]]]
+"""What is wrong with the providers that the blocks among these fields name."""
+
+
+def operations(
+    directory: Directory, dialler: Dialler, once: Once, provider_problems: ProviderProblems
+) -> list[Operation]:
     """The one operation. With an `Idempotency-Key` a request that is repeated does not dial twice."""
 
     async def outbound(asked: Asked) -> dict[str, Any]:
         async def dial() -> str:
             request = await asyncio.to_thread(request_of, directory, asked.body)  # 13 ms for one with a hundred tools
+            await _refuse_unknown_providers(asked.body, provider_problems)
             return await dialler.place(request)
 
         call_id = await once.do(asked, dial)
@@ -144,6 +151,16 @@ def _changed(saved: Assistant, body: Mapping[str, Any]) -> Assistant:
         return saved.merged(override, where="assistant_override")
     except InvalidSettings as exc:
         raise _within("assistant_override", exc) from exc
+
+
+async def _refuse_unknown_providers(body: Mapping[str, Any], provider_problems: ProviderProblems) -> None:
+    """Nobody is rung up by an assistant that can't hear, think or speak. Only what was sent is judged."""
+    for key in ("assistant", "assistant_override"):
+        given = body.get(key, {})
+        fields = {ASSISTANT.canonical(name, given): value for name, value in given.items()}
+        problems = await provider_problems(fields)
+        if problems:
+            raise invalid([replace(problem, path=(key, *problem.path)) for problem in problems])
 
 
 def _within(key: str, exc: InvalidSettings) -> ApiError:
