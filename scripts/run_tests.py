@@ -40,7 +40,8 @@ def fetch(what: str, command: list[str]) -> None:
 
 
 def unit_tests(name: str, python: str) -> bool:
-    """The tests without marks (no PBX, no models, no whole calls), on another interpreter in an environment of its own; its output only when it fails."""
+    """The tests without marks (no PBX, no models, no whole calls) on another interpreter, in an environment of its own;
+    its output only when it fails."""
     venv = ROOT / f".venv-{name}"
     command = [str(ROOT / "scripts/bootstrap"), "--venv", str(venv), *EXTRAS]
     if subprocess.run(command, env={**os.environ, "PYTHON": python}, check=False).returncode:
