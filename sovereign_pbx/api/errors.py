@@ -37,10 +37,24 @@ class ApiError(SovereignError):
     @property
     def body(self) -> dict[str, Any]:
         """As it is sent."""
-        shown: dict[str, Any] = {"error": HTTPStatus(self.status).phrase, "code": self.code, "message": self.message}
+        shown: dict[str, Any] = {"error": phrase_of(self.status), "code": self.code, "message": self.message}
         if self.details:
             shown["details"] = list(self.details)
         return shown | dict(self.extra)
+
+
+_PHRASES: Mapping[int, str] = {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
+"""What Python 3.13 words in another way: clients must not see which one the daemon runs on."""
+
+
+def phrase_of(status: int) -> str:
+    """The short text of a status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 ERROR_SCHEMA: Mapping[str, Any] = {

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any
 
-from sovereign_pbx.api.errors import ERROR_SCHEMA
+from sovereign_pbx.api.errors import ERROR_SCHEMA, phrase_of
 from sovereign_pbx.api.operation import Operation
 from sovereign_pbx.api.schema import request_schema
 from sovereign_pbx.assistants.shape import NOTHING
@@ -101,7 +100,7 @@ def _responses(operation: Operation, path: str) -> dict[str, Any]:
 
 
 def _good(operation: Operation) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
+    described: dict[str, Any] = {"description": phrase_of(operation.status)}
     if operation.answer:
         described["content"] = {"application/json": {"schema": _as_dict(operation.answer)}}
     if operation.scope is not None:
@@ -116,7 +115,7 @@ def _bad(status: int) -> dict[str, Any]:
 
 
 def _described(status: int, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": _as_dict(schema)}}}
+    return {"description": phrase_of(status), "content": {"application/json": {"schema": _as_dict(schema)}}}
 
 
 def _as_dict(schema: Mapping[str, Any]) -> dict[str, Any]:

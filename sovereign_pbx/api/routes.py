@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from sovereign_pbx.api.errors import ApiError, refused
+from sovereign_pbx.api.errors import ApiError, phrase_of, refused
 from sovereign_pbx.api.gate import NOBODY, Admitted, Gate
 from sovereign_pbx.api.operation import Asked, Operation
 from sovereign_pbx.api.reading import checked_query, read_body
@@ -87,5 +87,6 @@ def error_response(error: ApiError) -> web.Response:
 
 def error_of(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> web.Response:
     """What HTTP itself refuses: an unknown path, a method that is not there, a body that is too large."""
-    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    return error_response(ApiError(int(status), code, status.description or status.phrase, headers=headers or {}))
+    phrase = phrase_of(status)
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    return error_response(ApiError(int(status), code, status.description or phrase, headers=headers or {}))

@@ -59,13 +59,7 @@ def connect_observer(path: Path, busy_ms: int = 2000) -> sqlite3.Connection:
     # write access to the directory can't; `immutable` skips that and is safe only in this case.
     idle = not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
     address = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if idle else ''}"
-    try:
-        connection = sqlite3.connect(address, uri=True, timeout=busy_ms / 1000, isolation_level=None)
-        _refuse_foreign(connection, path)
-        _refuse_newer(connection, path)
-    except sqlite3.Error as exc:
-        raise _unusable(path, exc) from exc
-    return connection
+    return _examined(address, path, busy_ms)
 
 
 def connect_editor(path: Path, busy_ms: int = 5000) -> sqlite3.Connection:
@@ -73,18 +67,33 @@ def connect_editor(path: Path, busy_ms: int = 5000) -> sqlite3.Connection:
     ConfigError if there is nothing to open, or if it is of another version."""
     if not path.is_file():
         raise ConfigError("there is no call database here", file=str(path), remedy="name it with --database")
+    connection = _examined(f"{path.resolve().as_uri()}?mode=rw", path, busy_ms)
     try:
-        address = f"{path.resolve().as_uri()}?mode=rw"
-        connection = sqlite3.connect(address, uri=True, timeout=busy_ms / 1000, isolation_level=None)
-        _refuse_foreign(connection, path)
-        _refuse_newer(connection, path)
         if _pragma(connection, "user_version") < len(migrations()):
             raise ConfigError(
                 "an older version wrote this database", file=str(path), remedy="start the daemon once, it migrates"
             )
         connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _examined(address: str, path: Path, busy_ms: int) -> sqlite3.Connection:
+    """A database of ours, opened, of this version or an older one. ConfigError if it is none; nothing is open then."""
+    try:
+        connection = sqlite3.connect(address, uri=True, timeout=busy_ms / 1000, isolation_level=None)
     except sqlite3.Error as exc:
         raise _unusable(path, exc) from exc
+    try:
+        _refuse_foreign(connection, path)
+        _refuse_newer(connection, path)
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, sqlite3.Error):
+            raise _unusable(path, exc) from exc
+        raise
     return connection
 
 

@@ -36,8 +36,9 @@ _WITH_TEXT: Final = (
 )
 # By way of the attempts, which are found by their call; a lead knows its last one only.
 _LEADS: Final = (
-    "UPDATE leads SET call_id = NULL WHERE status <> 'calling' AND call_id IN (SELECT value FROM json_each(?1))"
-    " AND id IN (SELECT lead_id FROM attempts WHERE call_id IN (SELECT value FROM json_each(?1)))"
+    "WITH gone (call) AS (SELECT value FROM json_each(?))"
+    " UPDATE leads SET call_id = NULL WHERE status <> 'calling' AND call_id IN (SELECT call FROM gone)"
+    " AND id IN (SELECT lead_id FROM attempts WHERE call_id IN (SELECT call FROM gone))"
 )
 _STRIP: Final[dict[Kind, tuple[str, ...]]] = {
     "content": (

@@ -213,7 +213,7 @@ class _Session:
         return _decoded(user), _decoded(await self.line())
 
     async def do_mail(self, rest: str) -> bool:
-        found = _PATH.fullmatch(rest.removeprefix("FROM:")) if rest.upper().startswith("FROM:") else None
+        found = _PATH.fullmatch(rest[len("FROM:") :]) if rest.upper().startswith("FROM:") else None
         if not self.greeted or self.sender or (self.server.accounts and not self.login):
             await self.refuse("503 not now (or log in first)")
         elif found is None:
@@ -226,7 +226,7 @@ class _Session:
         return False
 
     async def do_rcpt(self, rest: str) -> bool:
-        found = _PATH.fullmatch(rest.removeprefix("TO:")) if rest.upper().startswith("TO:") else None
+        found = _PATH.fullmatch(rest[len("TO:") :]) if rest.upper().startswith("TO:") else None
         answers = {"grey": "451 4.7.1 come again", "no_mailbox": "550 5.1.1 nobody", "no_relay": "554 5.7.1 no relay"}
         if not self.sender:
             await self.refuse("503 MAIL first")

@@ -7,6 +7,7 @@ has any effect.
 
 import asyncio
 import sqlite3
+import weakref
 from asyncio import events
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,7 +103,8 @@ class World:
     _loop_began: float = virtual_time.START_S
 
     def __post_init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self.connection.close)
         self.connection.execute("PRAGMA foreign_keys = ON")
         schema._migrate(self.connection)
         self.directory = Directory({"caller": ASSISTANT}, [Number(number="+31850835037", id="ours")])
