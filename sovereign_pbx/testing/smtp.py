@@ -51,6 +51,10 @@ class Received:
         return found
 
 
+_GONE_S = 1.0
+_STEPS_TO_A_SESSION = 5  # of the loop, from the accepted connection to the coroutine that serves it
+
+
 class ScriptedSmtp:
     """`faults` are met one a connection, in order; afterwards all goes well (with `always`, that one each time)."""
 
@@ -89,15 +93,22 @@ class ScriptedSmtp:
             pass  # the client has gone
         finally:
             self.open -= 1
-            del self._sessions[task]
             writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_GONE_S):
+                    await writer.wait_closed()  # a transport that is still flushing outlives its loop
+            writer.transport.abort()
+            del self._sessions[task]
 
     async def close(self) -> None:
         """End what is still going on (a stream's own task must not be cancelled: Python 3.11 logs that as an error)."""
         self.over.set()
-        for writer in self._sessions.values():
-            writer.transport.abort()
-        await asyncio.gather(*self._sessions, return_exceptions=True)
+        for _ in range(_STEPS_TO_A_SESSION):
+            await asyncio.sleep(0)
+        while self._sessions:
+            for writer in self._sessions.values():
+                writer.transport.abort()
+            await asyncio.gather(*self._sessions, return_exceptions=True)
 
 
 @asynccontextmanager

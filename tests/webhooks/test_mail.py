@@ -72,6 +72,7 @@ def with_server(server: ScriptedSmtp, play: Callable[[], Awaitable[None]]) -> No
     async def run() -> None:
         async with asyncio.timeout(30), mail_server(server):
             await play()
+            await until(lambda: mail_threads() == 0)  # one that connects late would outlive the loop
         assert server.wrong == []
 
     asyncio.run(run())
