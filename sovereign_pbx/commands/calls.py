@@ -7,21 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from sovereign_pbx.cli import CouldNotRun, Invocation
+from sovereign_pbx.commands import output
 from sovereign_pbx.commands.call_feed import CallFeed
 from sovereign_pbx.commands.call_page import CallPage, local_time, parties, plain
 from sovereign_pbx.commands.database import reading
+from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.store import CallRow
 from sovereign_pbx.store import reading as stored
-
-_database = click.option(
-    "--database", metavar="FILE", type=click.Path(path_type=Path), help="The database itself; no configuration is read."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
 
 
 @click.group()
@@ -30,8 +26,8 @@ def calls() -> None:
 
 
 @calls.command("list")
-@_database
-@_as_json
+@database_option
+@json_option
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
 @click.option(
     "--status", type=click.Choice(["connecting", "in-progress", "ended", "failed"]), help="Only those in this state."
@@ -42,14 +38,14 @@ def list_calls(invocation: Invocation, database: Path | None, as_json: bool, lim
     with reading(invocation, database) as connection:
         found = stored.calls(connection, limit, 0, status)
     if as_json:
-        _print_json([asdict(call) for call in found])
+        print_json([asdict(call) for call in found])
     else:
-        _console().print(_table(found) if found else "no calls")
+        output.console().print(_table(found) if found else "no calls")
 
 
 @calls.command()
-@_database
-@_as_json
+@database_option
+@json_option
 @click.argument("call_id", metavar="ID")
 @click.pass_obj
 def show(invocation: Invocation, database: Path | None, as_json: bool, call_id: str) -> None:
@@ -60,20 +56,20 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, call_id: 
     with reading(invocation, database) as connection:
         page = CallPage.read(connection, _the_one(connection, call_id))
     if as_json:
-        _print_json(page.as_dict())
+        print_json(page.as_dict())
     else:
-        _console().print(page.render())
+        output.console().print(page.render())
 
 
 @calls.command()
-@_database
+@database_option
 @click.option(
     "--interval", default=0.5, show_default=True, type=click.FloatRange(0.05, 60), help="Seconds between looks."
 )
 @click.pass_obj
 def tail(invocation: Invocation, database: Path | None, interval: float) -> None:
     """Follow calls as they happen, until interrupted."""
-    console = _console()
+    console = output.console()
     with contextlib.suppress(KeyboardInterrupt), reading(invocation, database) as connection:
         feed = CallFeed(connection)
         _print_news(console, feed)
@@ -119,15 +115,3 @@ def _table(found: list[CallRow]) -> Table:
             "" if call.duration_seconds is None else f"{call.duration_seconds} s",
         )
     return table
-
-
-def _console() -> Console:
-    """Piped output keeps whole lines: eighty columns are for people."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 500
-    return console
-
-
-def _print_json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

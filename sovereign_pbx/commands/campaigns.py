@@ -7,23 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from sovereign_pbx.cli import CouldNotRun, Invocation
+from sovereign_pbx.commands import output
 from sovereign_pbx.commands.call_page import local_time, plain
 from sovereign_pbx.commands.campaign_page import STYLES, CampaignPage, settled
 from sovereign_pbx.commands.database import reading
+from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.store import campaign_queries
 from sovereign_pbx.store.campaign_queries import Counted
-
-_database = click.option(
-    "--database", metavar="FILE", type=click.Path(path_type=Path), help="The database itself; no configuration is read."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
 
 
 @click.group()
@@ -32,22 +28,22 @@ def campaigns() -> None:
 
 
 @campaigns.command("list")
-@_database
-@_as_json
+@database_option
+@json_option
 @click.pass_obj
 def list_campaigns(invocation: Invocation, database: Path | None, as_json: bool) -> None:
     """Every campaign, the newest first."""
     with reading(invocation, database) as connection:
         found = campaign_queries.campaigns(connection)
     if as_json:
-        _print_json([{**asdict(row), "leads": {**asdict(counts), "total": counts.total}} for row, counts in found])
+        print_json([{**asdict(row), "leads": {**asdict(counts), "total": counts.total}} for row, counts in found])
     else:
-        _console().print(_table(found) if found else "no campaigns")
+        output.console().print(_table(found) if found else "no campaigns")
 
 
 @campaigns.command()
-@_database
-@_as_json
+@database_option
+@json_option
 @click.option("--leads", is_flag=True, help="Every lead, too.")
 @click.argument("campaign", metavar="ID")
 @click.pass_obj
@@ -60,9 +56,9 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, leads: bo
         page = _page(connection, _the_one(connection, campaign))
         everybody = campaign_queries.leads(connection, page.row.id) if leads else []
     if as_json:
-        _print_json({**page.as_dict(), **({"all_leads": [asdict(one) for one in everybody]} if leads else {})})
+        print_json({**page.as_dict(), **({"all_leads": [asdict(one) for one in everybody]} if leads else {})})
         return
-    console = _console()
+    console = output.console()
     console.print(page.render())
     for lead in everybody:
         state = f"{lead.status:<10} {lead.outcome or '':<16} {lead.attempts} {lead.call_id or '':<36}"
@@ -70,7 +66,7 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, leads: bo
 
 
 @campaigns.command()
-@_database
+@database_option
 @click.option(
     "--interval", default=1.0, show_default=True, type=click.FloatRange(0.1, 60), help="Seconds between looks."
 )
@@ -78,7 +74,7 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, leads: bo
 @click.pass_obj
 def watch(invocation: Invocation, database: Path | None, interval: float, campaign: str) -> None:
     """Follow one campaign until it is over, or until interrupted."""
-    console = _console()
+    console = output.console()
     with contextlib.suppress(KeyboardInterrupt), reading(invocation, database) as connection:
         campaign_id = _the_one(connection, campaign)
         if console.is_terminal:
@@ -145,15 +141,3 @@ def _table(found: list[Counted]) -> Table:
             str(counts.skipped),
         )
     return table
-
-
-def _console() -> Console:
-    """Piped output keeps whole lines: eighty columns are for people."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 500
-    return console
-
-
-def _print_json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sovereign_pbx.assistants.model import EVENTS
 from sovereign_pbx.cli import CouldNotRun, Invocation
+from sovereign_pbx.commands import output
 from sovereign_pbx.commands.call_page import local_time, plain
 from sovereign_pbx.commands.database import reading, writing
+from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.store import outbox
 from sovereign_pbx.store.outbox import Letter
@@ -30,10 +31,6 @@ _MANY = 20
 
 _STYLES = {"delivered": "green", "pending": "yellow", "dead": "red"}
 
-_database = click.option(
-    "--database", metavar="FILE", type=click.Path(path_type=Path), help="The database itself; no configuration is read."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
 _call = click.option(
     "--call", default="", metavar="ID", help="Only those of this call; the beginning of its id will do."
 )
@@ -46,8 +43,8 @@ def webhooks() -> None:
 
 
 @webhooks.command("list")
-@_database
-@_as_json
+@database_option
+@json_option
 @_call
 @_event
 @click.option("--dead", "which", flag_value="dead", help="Only those given up.")
@@ -69,14 +66,14 @@ def list_webhooks(
     with reading(invocation, database) as connection:
         found = outbox.letters(connection, states=states, call=call, event=event or "", limit=limit)
     if as_json:
-        _print_json([asdict(letter) for letter in found])
+        print_json([asdict(letter) for letter in found])
     else:
-        _console().print(_table(found) if found else "no webhooks")
+        output.console().print(_table(found) if found else "no webhooks")
 
 
 @webhooks.command()
-@_database
-@_as_json
+@database_option
+@json_option
 @click.argument("webhook_id", metavar="ID")
 @click.pass_obj
 def show(invocation: Invocation, database: Path | None, as_json: bool, webhook_id: str) -> None:
@@ -89,13 +86,13 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, webhook_i
         body, secret = outbox.contents(connection, letter.webhook_id)
     headers = _headers(letter, body, secret, _user_agent(invocation, database))
     if as_json:
-        _print_json({**asdict(letter), "headers": headers, "body": _decoded(body)})
+        print_json({**asdict(letter), "headers": headers, "body": _decoded(body)})
     else:
         _print_page(letter, headers, body)
 
 
 @webhooks.command()
-@_database
+@database_option
 @click.argument("webhook_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all-dead", is_flag=True, help="All that were given up.")
 @click.option("--url-contains", default="", metavar="TEXT", help="Of these only those whose address holds this.")
@@ -165,7 +162,7 @@ def _user_agent(invocation: Invocation, database: Path | None) -> str:
 
 
 def _print_page(letter: Letter, headers: dict[str, str], body: bytes) -> None:
-    console = _console()
+    console = output.console()
     facts = Table(box=None, pad_edge=False, show_header=False)
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
@@ -241,15 +238,3 @@ def _pretty(body: bytes) -> str:
         return msgspec.json.format(body, indent=2).decode()
     except (msgspec.DecodeError, UnicodeError):
         return body.decode("utf-8", "replace")
-
-
-def _console() -> Console:
-    """Piped output keeps whole lines: eighty columns are for people."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 500
-    return console
-
-
-def _print_json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

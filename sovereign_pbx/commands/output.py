@@ -1,0 +1,25 @@
+"""What commands that read the call database have in common: their options, and how they print."""
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+database_option = click.option(
+    "--database", metavar="FILE", type=click.Path(path_type=Path), help="The database itself; no configuration is read."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+
+
+def console() -> Console:
+    """Piped output keeps whole lines: eighty columns are for people."""
+    made = Console(highlight=False)
+    if not made.is_terminal:
+        made.width = 500
+    return made
+
+
+def print_json(value: object) -> None:
+    """For programs, and still readable."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
