@@ -62,6 +62,8 @@ class SipCall:
         self.early = asyncio.Event()
         self._settled = asyncio.Event()
         self._ended = asyncio.Event()
+        self._acknowledged = asyncio.Event()
+        self._they_hung_up = False
 
     @property
     def call_id(self) -> str:
@@ -114,10 +116,18 @@ class SipCall:
     # Public: what a caller does
 
     async def hang_up(self, reason: str = "") -> None:
-        """BYE, with a Reason header ("Q.850;cause=16") if given; returns when the other side has confirmed."""
+        """BYE, with a Reason header ("Q.850;cause=16") if given; returns when the other side has confirmed.
+
+        Who was called waits for the ACK of his answer first (RFC 3261, 15): Asterisk refuses a BYE that overtakes it.
+        Raises CallFailed when the other side knows of no such call.
+        """
         if self.end is None:
+            if self._dialog.invite is not None:
+                await self._until_acknowledged()
             self._finish("we hung up")
-            await self._transact(self._dialog.request("BYE", extra=[("Reason", reason)] if reason else ()))
+            done = await self._transact(self._dialog.request("BYE", extra=[("Reason", reason)] if reason else ()))
+            if done.status >= 300 and not self._they_hung_up:  # a BYE of theirs that crossed ours leaves nothing to end
+                raise CallFailed(f"our BYE was refused: {done.start}", done.status)
 
     async def cancel(self) -> None:
         """Give up before the answer; returns when the other side has confirmed."""
@@ -187,11 +197,14 @@ class SipCall:
     def _take_request(self, message: SipMessage) -> None:
         if message.method == "INVITE":
             self._take_invite(message)
-        elif message.method != "ACK":
+        elif message.method == "ACK":
+            self._acknowledged.set()
+        else:
             self._reply(message, "200 OK")
         if message.method == "INFO":
             self.infos.append(message)
         elif message.method == "BYE":
+            self._they_hung_up = True
             self._finish("they hung up", message.cause)
         elif message.method == "CANCEL" and self.answered_at is None:
             self._reply(self.invite, "487 Request Terminated")
@@ -231,7 +244,7 @@ class SipCall:
         transaction = self._transactions[message.cseq] = Transaction(self._send, message)
         return transaction
 
-    async def _transact(self, message: SipMessage) -> None:
+    async def _transact(self, message: SipMessage) -> SipMessage:
         transaction = self._start(message)
         try:
             await asyncio.wait_for(transaction.answered.wait(), TRANSACTION_DEADLINE_S)
@@ -239,6 +252,14 @@ class SipCall:
             raise CallFailed(f"no answer to our {message.method}") from exc
         finally:
             transaction.stop()
+        assert transaction.answer is not None
+        return transaction.answer
+
+    async def _until_acknowledged(self) -> None:
+        try:
+            await asyncio.wait_for(self._acknowledged.wait(), TRANSACTION_DEADLINE_S)
+        except TimeoutError as exc:
+            raise CallFailed("no ACK of our answer") from exc
 
     def _reply(self, request: SipMessage, status: str, body: str = "", extra: Headers = ()) -> None:
         self._send(self._dialog.reply(request, status, body, extra))

@@ -14,9 +14,10 @@ from sovereign_pbx.speech.tts.elevenlabs import Deadlines, ElevenLabsVoice
 from sovereign_pbx.speech.tts.voice_settings import ElevenLabsAccount, VoiceChoice
 from sovereign_pbx.testing.providers import ScriptedElevenLabs
 from sovereign_pbx.testing.providers.voice_sound import CHAR_MS
-from tests.speech.running import eventually, run_clean
+from tests.speech.running import SOON_S, UNHURRIED_S, eventually, run_clean
 
 QUICK = Deadlines(first_s=0.4, gap_s=0.3)
+UNHURRIED = Deadlines(first_s=UNHURRIED_S, gap_s=UNHURRIED_S)
 
 
 @asynccontextmanager
@@ -27,8 +28,8 @@ async def serving(**settings: Any) -> AsyncIterator[ScriptedElevenLabs]:
 
 def voice(server: ScriptedElevenLabs, **choice: Any) -> ElevenLabsVoice:
     account = ElevenLabsAccount(choice.pop("api_key", "test-key"), server.url)
-    deadlines = choice.pop("deadlines", QUICK)
-    return ElevenLabsVoice(account, VoiceChoice(**{"voice_id": "Ann", **choice}), deadlines=deadlines, connect_s=0.3)
+    times = {"deadlines": choice.pop("deadlines", QUICK), "connect_s": choice.pop("connect_s", 0.3)}
+    return ElevenLabsVoice(account, VoiceChoice(**{"voice_id": "Ann", **choice}), **times)
 
 
 @asynccontextmanager
@@ -180,7 +181,7 @@ def test_a_voice_that_fails_while_speaking_is_noticed_within_the_deadline(fault:
     async def main() -> None:
         async with serving() as server:
             server.faults.arm(fault, at)
-            async with session(server) as opened:
+            async with session(server, deadlines=QUICK if fault == "stall" else UNHURRIED) as opened:
                 began = asyncio.get_running_loop().time()
                 heard: list[Audio] = []
                 with pytest.raises(ProviderError) as caught:
@@ -188,7 +189,7 @@ def test_a_voice_that_fails_while_speaking_is_noticed_within_the_deadline(fault:
                         heard.append(audio)  # noqa: PERF401 - what came before the error is the point
                 assert caught.value.kind == kind
                 assert bool(heard) is (at == "middle")
-                assert asyncio.get_running_loop().time() - began < 0.8
+                assert asyncio.get_running_loop().time() - began < SOON_S
 
     run_clean(main())
 
@@ -215,7 +216,7 @@ def test_a_vendor_that_cannot_be_reached_is_noticed_within_the_deadline(fault: A
     async def main() -> None:
         async with serving() as server:
             server.faults.arm(fault)
-            speaker = voice(server)
+            speaker = voice(server, connect_s=0.3 if fault == "stall" else UNHURRIED_S)
             with pytest.raises(ProviderError) as caught:
                 await speaker.open(rate=8000, language="en")
             assert caught.value.kind == kind
