@@ -14,6 +14,7 @@ from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.commands import output
 from sovereign_pbx.commands.call_feed import CallFeed
 from sovereign_pbx.commands.call_page import CallPage, local_time, parties, plain
+from sovereign_pbx.commands.call_picture import draw_call
 from sovereign_pbx.commands.database import reading
 from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.store import CallRow
@@ -46,16 +47,28 @@ def list_calls(invocation: Invocation, database: Path | None, as_json: bool, lim
 @calls.command()
 @database_option
 @json_option
+@click.option(
+    "--plot",
+    is_flag=True,
+    help="Draw it instead: both sides' sound where it was recorded, and the parts of every answer's wait.",
+)
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Where to draw it.  [default: call-ID.png here]"
+)
 @click.argument("call_id", metavar="ID")
 @click.pass_obj
-def show(invocation: Invocation, database: Path | None, as_json: bool, call_id: str) -> None:
+def show(
+    invocation: Invocation, database: Path | None, as_json: bool, plot: bool, out: Path | None, call_id: str
+) -> None:
     """One call: facts, transcript, each turn's timing, events, webhooks.
 
     The beginning of the id is enough where no other call has it.
     """
     with reading(invocation, database) as connection:
         page = CallPage.read(connection, _the_one(connection, call_id))
-    if as_json:
+    if plot:
+        click.echo(draw_call(page, out))
+    elif as_json:
         print_json(page.as_dict())
     else:
         output.console().print(page.render())

@@ -1,4 +1,4 @@
-"""A picture of a recorded call: both sides' sound on one time axis, with what was said and how long each answer took.
+"""A picture of a call: both sides' sound on one time axis with what was said, and where each answer's time went.
 
 Needs matplotlib (the extra `plot`), which is imported only here and only when a picture is drawn.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.core.values import TurnRecord
+from sovereign_pbx.media.turn_bars import EDGES_IN, draw_bars, height_in, spans
 from sovereign_pbx.media.wav import read_wav
 
 _WIDTH_IN: Final = 14.0
@@ -22,6 +23,7 @@ _STRIP_IN: Final = 1.75
 _HEAD_IN: Final = 0.95
 _FOOT_IN: Final = 0.45
 _MARGIN_IN: Final = 0.45
+_LABELS_IN: Final = 3.3  # what was said, beside the bars
 _STRIP_S: Final = 16.0  # fits a sentence's text above its sound
 _MOST_STRIPS: Final = 24  # longer calls get longer strips
 _COLUMNS: Final = 1500
@@ -48,40 +50,56 @@ class _Strip:
         return at is not None and self.start <= at < self.end
 
 
-def draw(wav_path: Path, turns: Sequence[TurnRecord], out: Path, title: str) -> None:
-    """Draw the stereo recording at `wav_path` (caller left, assistant right) with `turns` marked, as a PNG.
+def draw(wav_path: Path | None, turns: Sequence[TurnRecord], out: Path, title: str) -> None:
+    """Draw the stereo recording at `wav_path` (caller left, assistant right) with `turns` marked, and below it the
+    parts of each answer's wait, as a PNG. Without a recording there are the parts alone.
 
-    Raises ConfigError without matplotlib, BadInput for a file that is no recording, OSError as files do.
+    Raises ConfigError without matplotlib or where there is nothing to draw, BadInput for a file that is no recording,
+    OSError as files do.
     """
-    rate, channels = read_wav(wav_path)
-    caller, assistant = (channels[0], channels[-1]) if len(channels) > 1 else (channels[0], channels[0] * 0)
-    duration = max(caller.size / rate, 1.0)
-    figure, strips = _layout(duration)
-    for samples, colour, centre in ((caller, _CALLER, 1.05), (assistant, _ASSISTANT, -1.05)):
-        loudest = max(int(samples.max(initial=0)), -int(samples.min(initial=0)), 3000)
-        for strip in strips:
-            _wave(strip, samples[int(strip.start * rate) : int(strip.end * rate)], rate, colour, centre, loudest)
-    for strip in strips:
-        _marks(strip, turns)
-    _texts(strips, [(turn.started_at, turn.said) for turn in turns if turn.said], 2.36, _CALLER)
-    _texts(
-        strips, [(at, _heard(turn)) for turn in turns if (at := turn.reply_started_at) is not None], -2.5, _ASSISTANT
-    )
-    _head(figure, turns, duration, title)
+    sound = read_wav(wav_path) if wav_path is not None else None
+    ends = [turn.ended_at for turn in turns]
+    duration = max(sound[1][0].size / sound[0], 1.0) if sound is not None else max(ends, default=0.0)
+    if sound is None and not height_in(turns):
+        raise ConfigError("there is no recording and no answered turn to draw")
+    figure, strips = _layout(duration if sound is not None else 0.0, turns)
+    if sound is not None:
+        _sound(strips, *sound)
+        _speech(strips, turns)
+    _head(figure, turns, duration, title, with_sound=sound is not None)
     with warnings.catch_warnings():
         # A script that the font lacks is drawn as boxes; a warning for every letter helps nobody.
         warnings.simplefilter("ignore", UserWarning)
         figure.savefig(out, dpi=110, facecolor="white", format="png")
 
 
-def _layout(duration: float) -> tuple[Any, list[_Strip]]:
+def _sound(strips: list[_Strip], rate: int, channels: NDArray[np.int16]) -> None:
+    caller, assistant = (channels[0], channels[-1]) if len(channels) > 1 else (channels[0], channels[0] * 0)
+    for samples, colour, centre in ((caller, _CALLER, 1.05), (assistant, _ASSISTANT, -1.05)):
+        loudest = max(int(samples.max(initial=0)), -int(samples.min(initial=0)), 3000)
+        for strip in strips:
+            _wave(strip, samples[int(strip.start * rate) : int(strip.end * rate)], rate, colour, centre, loudest)
+
+
+def _speech(strips: list[_Strip], turns: Sequence[TurnRecord]) -> None:
+    for strip in strips:
+        _marks(strip, turns)
+    _texts(strips, [(turn.started_at, turn.said) for turn in turns if turn.said], 2.36, _CALLER)
+    _texts(
+        strips, [(at, _heard(turn)) for turn in turns if (at := turn.reply_started_at) is not None], -2.5, _ASSISTANT
+    )
+
+
+def _layout(duration: float, turns: Sequence[TurnRecord]) -> tuple[Any, list[_Strip]]:
+    """Room for the strips of `duration` seconds (none for 0), and the bars already drawn below them."""
     try:
         matplotlib = importlib.import_module("matplotlib.figure")
     except ImportError as exc:
         raise ConfigError("matplotlib is not installed", remedy="pip install 'sovereign-pbx[plot]'") from exc
     length = max(_STRIP_S, duration / _MOST_STRIPS)
-    count = max(1, int(np.ceil(duration / length - 0.02)))
-    height = _HEAD_IN + count * _STRIP_IN + _FOOT_IN
+    count = max(1, int(np.ceil(duration / length - 0.02))) if duration else 0
+    bars = height_in(turns)
+    height = _HEAD_IN + count * _STRIP_IN + bars + _FOOT_IN
     figure = matplotlib.Figure(figsize=(_WIDTH_IN, height))
     strips = []
     for number in range(count):
@@ -90,6 +108,11 @@ def _layout(duration: float) -> tuple[Any, list[_Strip]]:
         axes = figure.add_axes((left, bottom, width, _STRIP_IN * 0.86 / height))
         strips.append(_Strip(axes, number * length, (number + 1) * length))
         _frame(strips[-1])
+    if bars:
+        left = _LABELS_IN / _WIDTH_IN
+        width = 1 - left - _MARGIN_IN / _WIDTH_IN
+        axes = figure.add_axes((left, _FOOT_IN * 1.2 / height, width, (bars - EDGES_IN) / height))
+        draw_bars(axes, turns)
     return figure, strips
 
 
@@ -138,13 +161,17 @@ def _heard(turn: TurnRecord) -> str:
 
 
 def _wait(strip: _Strip, turn: TurnRecord) -> None:
-    """The pause between the caller's last sound and the assistant's first one, with its length."""
+    """The pause between the caller's last sound and the assistant's first one, in its parts and with its length."""
     ended, began = turn.speech_ended_at, turn.reply_started_at
     if ended is None or began is None or began <= ended:
         return
     if began <= strip.start or ended >= strip.end:
         return
-    strip.axes.axvspan(max(ended, strip.start), min(began, strip.end), color=_WAIT, alpha=0.45, linewidth=0)
+    parts = spans(turn.timing) if turn.timing is not None else [(0.0, (began - ended) * 1000, _WAIT)]
+    for begin, length, colour in parts:
+        start, end = ended + begin / 1000, ended + (begin + length) / 1000
+        if start < strip.end and end > strip.start:
+            strip.axes.axvspan(max(start, strip.start), min(end, strip.end), color=colour, alpha=0.45, linewidth=0)
     if strip.shows(began):
         label = f"{round((began - ended) * 1000)} ms"
         strip.axes.text(began, 0.0, f" {label}", color=_INK, fontsize=8, va="center", ha="left", fontweight="bold")
@@ -180,13 +207,15 @@ def _split(text: str, room: int, *, last: bool) -> tuple[str, str]:
     return (text[:at], text[at + 1 :]) if at > 0 else ("", text)
 
 
-def _head(figure: Any, turns: Sequence[TurnRecord], duration: float, title: str) -> None:
+def _head(figure: Any, turns: Sequence[TurnRecord], duration: float, title: str, *, with_sound: bool) -> None:
     height = figure.get_size_inches()[1]
     left = _MARGIN_IN / _WIDTH_IN
     figure.text(
         left, 1 - 0.34 / height, title.replace("$", r"\$"), fontsize=14, color=_INK, fontweight="bold", va="center"
     )
     figure.text(left, 1 - 0.66 / height, _summary(turns, duration), fontsize=9, color=_FAINT, va="center")
+    if not with_sound:
+        return
     right = 1 - left
     for text, colour, offset in (
         ("caller", _CALLER, 2.7),

@@ -377,3 +377,23 @@ def test_tail_follows_a_daemon_that_writes_and_ends_when_interrupted(tmp_path: P
             process.kill()
     assert "101 → ?" in lines[0]
     assert "failed: no media" in lines[1]
+
+
+def test_a_call_is_drawn_where_the_administrator_wants_it(database: Path, tmp_path: Path) -> None:
+    found = run("show", "--database", database, FIRST, "--plot", "--out", tmp_path / "slow.png")
+    assert (found.exit_code, found.output.strip()) == (0, str(tmp_path / "slow.png"))
+    assert (tmp_path / "slow.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_file_name_the_picture_is_named_after_the_call(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run("show", "--database", database, FIRST, "--plot")
+    assert found.output.strip() == f"call-{FIRST}.png"
+    assert (tmp_path / f"call-{FIRST}.png").is_file()
+
+
+def test_a_call_with_nothing_to_draw_says_so(database: Path) -> None:
+    found = run("show", "--database", database, SECOND, "--plot")
+    assert (found.exit_code, "no recording and no answered turn" in found.output) == (2, True)
