@@ -7,6 +7,7 @@ back as an event.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -227,8 +228,12 @@ class Shell:
             self.feed(TurnScored(probability, at))
 
     def _close_turn(self, command: c.CloseTurn) -> None:
-        self._record.turn(command.turn)
-        self._tracer.emit("turn", turn=command.turn)
+        turn = command.turn
+        self._record.turn(turn)
+        self._tracer.emit("turn", turn=turn)
+        parts = {} if turn.timing is None else {"total_ms": turn.timing.total_ms, **asdict(turn.timing)}
+        spent = {name: round(ms) for name, ms in parts.items() if ms >= 0.5}  # the words are the call record's
+        log.info("turn", number=turn.number, interrupted=turn.interrupted, **spent)
 
     def _note(self, command: c.Note) -> None:
         self._record.event(command.name, command.values)
