@@ -91,7 +91,7 @@ class AudioSocketCaller:
         self.reached = True  # whoever the dialplan dials for this caller answers
         self.answered_at: float | None = None
         self.decision_s = 0.0
-        self._ticker = ticker
+        self.ticker = ticker
         self._agi, self._audio = agi, audio
         self._called = called
         number = next(_numbers)
@@ -152,7 +152,7 @@ class AudioSocketCaller:
         if self._connection is not None:
             self._connection.hang_up()
         if self.leg is not None:
-            self._ticker.remove(self.leg.tick)
+            self.ticker.remove(self.leg.tick)
             self.leg.hang_up()
         if self._life is not None:
             self._life.cancel()
@@ -205,7 +205,7 @@ class AudioSocketCaller:
         except (OSError, TimeoutError):
             return False
         self.leg = leg
-        self._ticker.add(leg.tick)
+        self.ticker.add(leg.tick)
         return True
 
     async def _live(self) -> None:
@@ -230,5 +230,5 @@ class AudioSocketCaller:
         """Wait for the end of the audio; whether the caller is still there, as `AudioSocket()` sees it."""
         leg = self._talking()
         await leg.ended.wait()
-        self._ticker.remove(leg.tick)
+        self.ticker.remove(leg.tick)
         return leg.ending in ("server closed", "server hung up") and not self.interpreter.hung_up
