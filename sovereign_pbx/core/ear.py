@@ -7,6 +7,8 @@ and nothing is thrown away until a turn takes it.
 import re
 from typing import Final
 
+from sovereign_pbx.core.endpointing import Over, Score
+
 LATE_WORDS_S: Final = 0.8  # words that come later than this after the speech were not in that speech
 OVERDUE_S: Final = 3.0  # final text that comes later than this belongs to other words
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -30,6 +32,8 @@ class Ear:
         "listened_at",
         "onset",
         "over",
+        "scores",
+        "scoring_since",
         "silent_since",
         "speaking",
         "streams",
@@ -50,7 +54,9 @@ class Ear:
         self.listened_at: float | None = None  # when the recogniser last said that something is final
         self.asked = False  # for its final text, since the last speech sample
         self.silent_since: float | None = None  # last speech sample that the voice detector ever heard
-        self.over = False  # the recogniser has said by itself that the utterance is over
+        self.over: Over = ""  # the recogniser has said by itself that the utterance is over
+        self.scores: list[Score] = []  # what the turn model says about this silence, as it grows
+        self.scoring_since: float | None = None  # asked then, and not answered yet
         self.streams = False  # interims have been seen: its silence means no words
         self.took = ""  # a turn went ahead with these unfinished words; their final text may still come
         self.took_until = 0.0
@@ -71,13 +77,18 @@ class Ear:
     @property
     def new_words(self) -> int:
         """Words since `mark`."""
-        return len(" ".join([*self._finals[self._mark :], self.interim]).split())
+        return len(self.new_text.split())
+
+    @property
+    def new_text(self) -> str:
+        """What was said since `mark`."""
+        return " ".join([*self._finals[self._mark :], self.interim]).strip()
 
     # what happens
 
     def begin(self, at: float) -> None:
         self.speaking = self.voiced = True
-        self.over = False
+        self.over = ""
         self.onset = at
         if self.began_at is None:
             self.began_at = at
@@ -85,6 +96,7 @@ class Ear:
     def stop(self, at: float) -> None:
         self.speaking = False
         self.asked = False
+        self.scores, self.scoring_since = [], None
         self.ended_at = at
         if self.voiced:
             self.silent_since = at
@@ -92,7 +104,7 @@ class Ear:
     def hear_interim(self, text: str, now: float) -> None:
         self._words_at(now)
         self.streams = True
-        self.over = False
+        self.over = ""
         self.interim = text.strip()
 
     def hear_final(self, text: str, now: float) -> None:
@@ -101,6 +113,12 @@ class Ear:
         self.add(text)
         self.listened_at = now
 
+    def score(self, probability: float) -> None:
+        """The turn model's answer to the question asked last."""
+        asked_at, self.scoring_since = self.scoring_since, None
+        if asked_at is not None and self.ended_at is not None:
+            self.scores.append(Score(asked_at - self.ended_at, probability))
+
     def add(self, text: str) -> None:
         if text.strip():
             self._finals.append(text.strip())
@@ -108,6 +126,11 @@ class Ear:
     def mark(self) -> None:
         """Count words from here."""
         self._mark = len(self._finals)
+
+    def unsay(self) -> None:
+        """What was said since `mark` was no part of a turn."""
+        del self._finals[self._mark :]
+        self.interim = ""
 
     def take(self, now: float) -> str:
         """The turn's text; the ear is empty afterwards, but still knows whether the caller speaks."""
@@ -122,7 +145,8 @@ class Ear:
         self.interim = ""
         self.began_at = None
         self.voiced = self.speaking
-        self.over = False
+        self.over = ""
+        self.scores, self.scoring_since = [], None
         self.ended_at = None
         self.listened_at = None
 

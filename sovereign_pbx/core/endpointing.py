@@ -1,121 +1,150 @@
 """When a silence ends the caller's turn: a delay, not a yes or no.
 
-The delay runs from the last speech sample. It lies between `endpointing_min_delay` and `endpointing_max_delay`
-(contract §4.5) and is shaped by two witnesses. The turn model hears prosody: it tells an ended sentence from a
-held breath, but is unsure of very short utterances ("hello world" scored 0.23 at once and 0.95 after half a
-second), which is why it is asked again as the silence grows. The transcript knows words: nobody's turn ends in
-"and" or in the middle of a telephone number, whatever it sounds like, and a bare "yes" is a whole answer.
+    from sovereign_pbx.core.endpointing import Evidence, delay, judge, next_score
+
+    delay(limits, evidence) -> float                     seconds of silence, counted from the last speech sample
+    judge(limits, evidence) -> Verdict                   the same with its reasons
+    next_score(silence_s, evidence.scores) -> float      the silence at which to ask the turn model (again)
+
+Pure, no state: whoever uses it asks again each time that something new is known, and the turn is over at the first
+moment at which the silence is as long as `delay` says by what is known then. `limits` is the plan's `TurnTaking`
+(contract §4.5); the delay always lies between `endpointing_min_delay` and `endpointing_max_delay`.
+
+Each witness has a weight of evidence, in log-odds that the turn is over, and weights add up: how it sounded (turn
+model), how the words end, what had been asked, the recogniser's own verdict, and how long this caller pauses.
 """
 
-import re
-from typing import Final, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Final, Literal, NamedTuple
 
+from sovereign_pbx.core.expectation import ANYTHING, Expected, Kind
 from sovereign_pbx.core.plan import TurnTaking
+from sovereign_pbx.core.wording import Shape, shape
 
-Shape = Literal["unknown", "open", "digits", "answer", "closed", "plain"]
+Over = Literal["", "silence", "judged"]
 
-RESCORE_AT_S: Final = (0.4, 0.8)  # silences at which the turn model hears the utterance again
+
+class Score(NamedTuple):
+    """The turn model's probability that the turn is over, from audio that ended `silence_s` after the last speech."""
+
+    silence_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known while the caller is silent. All of it may be missing.
+
+    `over`: the recogniser's own end of utterance, because it heard a silence (Nova) or because it judged (Flux).
+    `stretch`: the caller's own habit, -1 (never pauses) to 1 (thinks long), 0 unknown; see `habit.Habit`.
+    """
+
+    text: str = ""
+    settled: bool = True  # the words are final
+    scores: Sequence[Score] = ()
+    over: Over = ""
+    expected: Expected = ANYTHING
+    stretch: float = 0.0
+    language: str = "en"
+
+
+class Verdict(NamedTuple):
+    """`weights`: what each witness adds to `odds`, in log-odds that the turn is over."""
+
+    delay_s: float
+    shape: Shape
+    odds: float
+    weights: dict[str, float]
+
+
 COMPLETE: Final = 0.5  # smart-turn's own threshold
-HOPELESS: Final = 0.1  # at and below this the whole delay is waited
-RECOGNISER_SCORE: Final = 0.9  # what the recogniser's own end of utterance is worth
+SCORE_AT_S: Final = (0.12, 0.25, 0.4, 0.7)  # silences that the turn model hears
 
-# Share of the span between the shortest and the longest delay.
-_UNSCORED: Final[dict[Shape, float]] = {
-    "unknown": 0.5,
-    "open": 1.0,
-    "digits": 0.75,
-    "answer": 0.1,
-    "closed": 0.2,
-    "plain": 0.5,
+# From these odds on the shortest delay is enough; at and below the others the longest is waited.
+_SURE: Final = 2.0
+_LOST: Final = -2.0
+
+_BY_SHAPE: Final[dict[Shape, float]] = {
+    "unknown": 0.0,
+    "hesitation": -3.6,
+    "open": -3.1,
+    "loose": -1.1,
+    "digits": -2.0,
+    "spelling": -2.4,
+    "complete": 2.6,
+    "answer": 2.6,
+    "greeting": 1.4,
+    "question": 2.2,
+    "closed": 1.4,
+    "plain": 0.4,
 }
-# However sure the turn model is, these transcripts wait at least so long.
-_AT_LEAST: Final[dict[Shape, float]] = {"open": 0.7, "digits": 0.5}
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_OPEN_ENDS: Final[dict[str, frozenset[str]]] = {
-    "en": _set(
-        "and or but so because if when that which who the a an to of for with from at in on my your is are was"
-        " um uh uhm erm er hmm like well then than about i'm it's i'd i'll"
-    ),
-    "nl": _set(
-        "en of maar dus want omdat als dat die de het een te van voor met naar bij in op mijn is zijn was"
-        " eh ehm uh uhm nou dan over ik"
-    ),
-    "de": _set(
-        "und oder aber also weil wenn dass die der das den dem ein eine zu von für mit nach bei in auf mein meine ist"
-        " sind war äh ähm hm dann über ich"
-    ),
-    "fr": _set(
-        "et ou mais donc car parce si quand que qui le la les un une des de du à pour avec dans sur mon ma mes est"
-        " sont euh heu ben alors je"
-    ),
+_INTERIM: Final = 0.6  # unfinished words may still change: what share of their weight for an end they have
+_PLAIN: Final = 0.4
+# One word is too little to hear an end in, and a question's end is in its words: share of the turn model's doubt.
+_DOUBT: Final[dict[Shape, float]] = {"answer": 0.15, "complete": 0.3, "question": 0.5}
+_EXPECTED: Final[dict[tuple[Kind, Shape], float]] = {
+    ("yes_no", "answer"): 0.5,
+    ("number", "answer"): -2.0,
+    ("date", "answer"): -2.0,
+    ("spelling", "answer"): -2.0,
+    ("email", "answer"): -2.0,
+    ("number", "plain"): -0.8,
+    ("number", "closed"): -0.8,
+    ("email", "plain"): -0.8,
+    ("spelling", "plain"): -0.4,
+    ("open", "greeting"): -1.6,
+    ("open", "plain"): -0.3,
 }
-_ANSWERS: Final = _set(
-    "yes yeah yep no nope okay ok sure right correct hello hi thanks bye stop wait"
-    " ja nee nein klar genau hallo danke dank goed prima graag doei"
-    " oui non merci bonjour salut d'accord"
-)
-_NUMBER_WORDS: Final = _set(
-    "zero oh one two three four five six seven eight nine double"
-    " nul een twee drie vier vijf zes zeven acht negen dubbel"
-    " null eins zwei drei vier fünf sechs sieben acht neun"
-    " zéro un deux trois quatre cinq six sept huit neuf"
-)
-_DIGITS = re.compile(r"[\d\s+()./-]*\d$")
-_WORD = re.compile(r"[\w']+")
-_DICTATED_DIGITS: Final = 9  # shortest subscriber number with its area code in the countries we speak to
-_DICTATED_WORDS: Final = 2
+_SOUND: Final = 0.75
+_JUDGED: Final = 2.2
+_SILENCE: Final = 0.6
+_HABIT: Final = 1.2
 
 
-def shape(text: str, language: str) -> Shape:
-    """What the end of the transcript says about whether more will come."""
-    words = _WORD.findall(text.casefold().replace("’", "'"))
-    if not words:
-        return "unknown"
-    if len(words) <= 2 and all(word in _ANSWERS for word in words):
-        return "answer"
-    if _dictating(text.strip().rstrip(".,"), words):
-        return "digits"
-    if text.rstrip().endswith(("?", "!")):
-        return "closed"
-    if words[-1] in _OPEN_ENDS.get(language[:2].casefold(), _OPEN_ENDS["en"]) or text.rstrip().endswith(
-        (",", "-", "…", "...", ":")
-    ):
-        return "open"
-    return "closed" if text.rstrip().endswith(".") else "plain"
+def judge(limits: TurnTaking, evidence: Evidence) -> Verdict:
+    """How long the silence must be, and why."""
+    form = shape(evidence.text, evidence.language, evidence.expected)
+    weights = {
+        "words": _words(form, evidence),
+        "expected": _EXPECTED.get((evidence.expected.kind, form), 0.0),
+        "sound": _sound(form, evidence),
+        "habit": -_HABIT * min(1.0, max(-1.0, evidence.stretch)),
+    }
+    odds = sum(weights.values())
+    share = min(1.0, max(0.0, (_SURE - odds) / (_SURE - _LOST)))
+    least = limits.endpointing_min_delay
+    span = max(0.0, limits.endpointing_max_delay - least)
+    return Verdict(least + span * share, form, odds, weights)
 
 
-def delay(policy: TurnTaking, text: str, probability: float | None, language: str) -> float:
+def delay(limits: TurnTaking, evidence: Evidence) -> float:
     """Seconds of silence, counted from the last speech sample, after which the turn has ended."""
-    kind = shape(text, language)
-    share = _UNSCORED[kind] if probability is None else _by_score(probability, kind)
-    span = max(0.0, policy.endpointing_max_delay - policy.endpointing_min_delay)
-    return policy.endpointing_min_delay + span * max(share, _AT_LEAST.get(kind, 0.0))
+    return judge(limits, evidence).delay_s
 
 
-def next_score(silence_s: float) -> float | None:
-    """The next length of silence at which to ask the turn model."""
-    return next((at for at in RESCORE_AT_S if at > silence_s), None)
+def next_score(silence_s: float, scores: Sequence[Score] = ()) -> float | None:
+    """The next length of silence at which the turn model is to hear the turn; None when it has heard enough."""
+    return next((at for at in SCORE_AT_S if at > silence_s), None)
 
 
-def _by_score(probability: float, kind: Shape) -> float:
-    doubt = min(1.0, max(0.0, (COMPLETE - probability) / (COMPLETE - HOPELESS)))
-    # the model has too little to hear in one word: there the transcript is the better witness
-    return min(doubt, _UNSCORED["answer"]) if kind == "answer" else doubt
+def _words(form: Shape, evidence: Evidence) -> float:
+    weight = _BY_SHAPE[form]
+    if evidence.settled or weight <= _PLAIN:
+        return weight
+    return _PLAIN + _INTERIM * (weight - _PLAIN)
 
 
-def _dictating(text: str, words: list[str]) -> bool:
-    tail = _DIGITS.search(text)
-    count = sum(character.isdigit() for character in tail.group()) if tail else 0
-    if count:
-        return 2 < count < _DICTATED_DIGITS
-    spoken = 0
-    for word in reversed(words):
-        if word not in _NUMBER_WORDS:
-            break
-        spoken += 1
-    return _DICTATED_WORDS < spoken < _DICTATED_DIGITS
+def _sound(form: Shape, evidence: Evidence) -> float:
+    weight = _odds(evidence.scores[-1].probability) if evidence.scores else 0.0
+    if weight < 0:
+        weight *= _DOUBT.get(form, 1.0)
+    if evidence.over == "judged":
+        return max(weight, _JUDGED)
+    return weight + (_SILENCE if evidence.over else 0.0)
+
+
+def _odds(probability: float) -> float:
+    bounded = min(0.98, max(0.02, probability))
+    return _SOUND * log(bounded / (1 - bounded))

@@ -40,6 +40,15 @@ class DigitPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class ToneHeard:
+    """A tone on the far end's side has ended at `ended_at` (audio time): a mailbox's beep, the three rising tones of a
+    number that is not in service, a fax machine."""
+
+    kind: Literal["beep", "not_in_service", "fax"]
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """`Conversation.deadline` has passed."""
 
@@ -77,7 +86,10 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceEnded:
-    """The recogniser says by itself that the utterance is over (Deepgram speech_final, Flux EndOfTurn)."""
+    """The recogniser says by itself that the utterance is over: `judged` it from what was said (Flux EndOfTurn), or
+    because it heard a silence (Nova speech_final), which is no more than the voice detector knows."""
+
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +223,7 @@ Event = (
     | HungUp
     | HoldChanged
     | DigitPressed
+    | ToneHeard
     | Tick
     | SpeechStarted
     | SpeechStopped

@@ -8,15 +8,16 @@ A call begins with `begin` → `greet`; where a mailbox may have answered, `comm
 import re
 from typing import Final
 
-from sovereign_pbx.core import voicemail, walk
+from sovereign_pbx.core import answering, keypad, walk
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import FinalizeHearing, HandOver, HangUp, ScoreTurn
 from sovereign_pbx.core.ear import LATE_WORDS_S
-from sovereign_pbx.core.endpointing import RECOGNISER_SCORE, delay, next_score, shape
+from sovereign_pbx.core.endpointing import next_score
 from sovereign_pbx.core.exchange import Turn
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
+from sovereign_pbx.core.weighing import SCORE_LOST_S, reasons, weigh
 
 UNHEARD_IN_A_ROW: Final = 2  # one cough is not worth a word; after two the caller is told
 CUT_OFF: Final = (
@@ -35,7 +36,8 @@ _NOT_WORD = re.compile(r"[\W_]+")
 def begin(talk: Talk) -> State:
     """The conversation proper begins: with the greeting, unless whoever answered may be a mailbox and speaks first."""
     walk.begin(talk)
-    return rest(talk) if talk.unsearched else greet(talk)
+    following = answering.begin(talk)
+    return greet(talk) if following == "begin" else rest(talk) if following == "wait" else following
 
 
 def greet(talk: Talk) -> State:
@@ -66,13 +68,24 @@ def silence_falls(talk: Talk, ended_at: float) -> State:
     """The caller fell silent at `ended_at`."""
     talk.ear.stop(ended_at)
     talk.restart_timeline(ended_at)
-    talk.score = RECOGNISER_SCORE if talk.ear.over else None
     talk.alarms.clear(Alarm.STALL)
-    # Silence has no prosody, and beside the recogniser's own verdict the turn model's can't change anything.
-    if talk.ear.voiced and not talk.ear.over:
-        talk.out.append(ScoreTurn(ended_at))
-        score_again(talk)
+    # What the voice detector did not hear has no prosody; beside the recogniser's judgement a score changes nothing.
+    if talk.ear.voiced and talk.ear.over != "judged":
+        ask_score(talk)
     return reconsider(talk)
+
+
+def ask_score(talk: Talk) -> None:
+    """Have the turn model hear the caller's last words and the silence so far; one question at a time."""
+    ear = talk.ear
+    if ear.ended_at is None or ear.over == "judged":
+        return
+    if ear.scoring_since is not None and talk.now < ear.scoring_since + SCORE_LOST_S - ROUNDING_S:
+        talk.alarm(Alarm.RESCORE, SCORE_LOST_S, since=ear.scoring_since)
+        return
+    ear.scoring_since = talk.now
+    talk.out.append(ScoreTurn(ear.ended_at))
+    score_again(talk)
 
 
 def ask_for_final(talk: Talk) -> None:
@@ -83,20 +96,19 @@ def ask_for_final(talk: Talk) -> None:
 
 
 def score_again(talk: Talk) -> None:
-    """Have the turn model hear the longer silence too, as long as it is not sure of the end."""
+    """Have the turn model hear the longer silence too, as long as that may change anything."""
     ended_at = talk.ear.ended_at
-    if ended_at is None:
-        return
-    following = next_score(talk.now - ended_at + ROUNDING_S)
+    following = None if ended_at is None else next_score(talk.now - ended_at + ROUNDING_S, talk.ear.scores)
     if following is not None:
         talk.alarm(Alarm.RESCORE, following, since=ended_at)
+    else:
+        talk.alarms.clear(Alarm.RESCORE)
 
 
 def reconsider(talk: Talk) -> State:
     """Is the silence long enough, by all that is known now?"""
-    ear, policy = talk.ear, talk.plan.turn_taking
-    ended_at = ear.ended_at if ear.ended_at is not None else talk.now
-    due = ended_at + delay(policy, ear.text, talk.score, talk.plan.language)
+    ended_at = talk.ear.ended_at if talk.ear.ended_at is not None else talk.now
+    due = ended_at + weigh(talk).delay_s
     if due <= talk.now:
         return decide(talk)
     talk.alarms.clear(Alarm.FINAL)
@@ -123,11 +135,11 @@ def decide(talk: Talk) -> State:
 
 def commit(talk: Talk) -> State:
     """The caller's words are the turn's; he is owed an answer."""
+    keypad.spoken_over(talk)
     ear = talk.ear
-    silence = None if ear.ended_at is None else round(talk.now - ear.ended_at, 3)
-    form = shape(ear.text, talk.plan.language)
+    why = reasons(talk)
     text = ear.take(talk.now)
-    talk.note("turn_decided", silence=silence, score=talk.score, shape=form, unfinished=bool(ear.took))
+    talk.note("turn_decided", **why, unfinished=bool(ear.took))
     talk.alarms.clear(Alarm.ENDPOINT, Alarm.RESCORE, Alarm.FINAL, Alarm.STALL)
     turn = talk.open_turn(talk.now)
     turn.said.append(text)
@@ -141,26 +153,13 @@ def commit(talk: Talk) -> State:
 
 
 def _first_utterance(talk: Talk, text: str) -> State:
-    """Searched once (contract §15.1), and the greeting is not the answer to a mailbox."""
-    talk.unsearched = False
-    found = voicemail.recognised(text)
-    talk.note("voicemail_searched", found=found)
-    if not found or talk.plan.voicemail is None:
+    """Of a call that we have placed: the greeting is the answer to a person only."""
+    following = answering.judge(talk, text)
+    if following == "wait":
+        return rest(talk)
+    if following == "begin":
         return answer(talk) if talk.greeted else greet(talk)
-    if not talk.plan.voicemail.message.strip():
-        return talk.end(HangUp("voicemail"))
-    talk.alarms.keep((Alarm.LIMIT,))
-    talk.mailbox_at = talk.now
-    return hear_mailbox_out(talk)
-
-
-def hear_mailbox_out(talk: Talk, *, speaking: bool = False) -> State:
-    """Until it has been silent for a while; one that never is gets the message anyway."""
-    plan = talk.plan.voicemail
-    if plan is not None:
-        latest = talk.mailbox_at + plan.longest
-        talk.alarms.set(Alarm.MAILBOX, latest if speaking else min(talk.now + plan.pause, latest), talk.now)
-    return State.MAILBOX
+    return following
 
 
 def nothing_understood(talk: Talk) -> State:
@@ -227,7 +226,7 @@ def free(talk: Talk) -> State:
 def wait_in_silence(talk: Talk) -> None:
     """From here on the caller's silence counts."""
     if not talk.greeted and talk.plan.voicemail is not None:
-        talk.alarm(Alarm.GREET, talk.plan.voicemail.patience)
+        talk.alarm(Alarm.GREET, answering.patience(talk))
     elif talk.silence.wait is not None:
         talk.alarm(Alarm.SILENCE, talk.silence.wait)
 

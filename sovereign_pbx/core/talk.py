@@ -4,10 +4,12 @@ Moves (`moves/`) read and change a `Talk` and append commands to `out`. Who has 
 in `floor.py`; only the end is, because it is the same from everywhere.
 """
 
+from collections import deque
 from typing import Final
 
 from sovereign_pbx.core.alarms import Alarm, Alarms
 from sovereign_pbx.core.commands import (
+    Adopt,
     CloseTurn,
     Command,
     DropReply,
@@ -19,14 +21,18 @@ from sovereign_pbx.core.commands import (
     Speak,
     Think,
 )
-from sovereign_pbx.core.digits import Digits
+from sovereign_pbx.core.digits import Collecting, Digits
 from sovereign_pbx.core.ear import Ear
+from sovereign_pbx.core.endpointing import Verdict
 from sovereign_pbx.core.exchange import Parting, Reply, Turn
+from sovereign_pbx.core.expectation import ANYTHING
+from sovereign_pbx.core.habit import Habit
 from sovereign_pbx.core.heard import estimate_ms
 from sovereign_pbx.core.history import Entry, History
 from sovereign_pbx.core.ledger import Ledger, Segment
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.silence import Silence
+from sovereign_pbx.core.speculation import Guess, ReplyEvent
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import Message, SpeechKind
@@ -54,14 +60,22 @@ class Talk:
         # the caller
         self.ear = Ear()
         self.deaf = False  # the recogniser failed and nothing has come of it since
-        self.score: float | None = None
+        self.verdict: Verdict | None = None  # on the silence that is going on, or was last
+        self.expected = ANYTHING  # of him, by what he heard last
+        self.habit = Habit()
         self.digits = Digits()
+        self.collecting: Collecting | None = None  # a tool waits for keys
+        self.stray_until = 0.0  # a finish key behind an entry that its length completed means nothing until then
         self.silence = Silence(plan.silence)
         self.unheard = 0  # utterances in a row in which nothing was understood
         # the assistant
         self.history = History()
         self.ledger = Ledger()
         self.reply: Reply | None = None
+        self.guess: Guess | None = None  # an answer begun before the turn is decided
+        self.guessed_in_vain = 0
+        self.worded_at = 0.0  # when the recogniser last told any words
+        self.kept_back: deque[ReplyEvent] = deque()  # of the guess that was just adopted: they happen next
         self.tools: dict[str, Entry] = {}  # tools in flight, by call id
         self.owed = False  # the model is to be asked as soon as the floor allows
         self.aside = ""  # said to the model with the next question, and never remembered
@@ -73,6 +87,9 @@ class Talk:
         self.unsearched = plan.voicemail is not None  # whoever answered may be a mailbox
         self.asked_consent = 0
         self.mailbox_at = 0.0  # when it was recognised
+        self.message_left: Segment | None = None  # on the mailbox
+        self.introductions: list[Segment] = []  # to a service that screens calls
+        self.fetched = False  # somebody has gone to fetch the person, or to ask him
         # the workflow
         self.place = ""  # the id of `node`
         self.node: TalkNode | None = None  # where the model talks
@@ -146,8 +163,9 @@ class Talk:
 
     def resume(self) -> None:
         if self.ledger.paused and self.held_at is None:
+            held = self.ledger.held
             self.ledger.resume(self.now)
-            self.out.append(Resume())
+            self.out.append(Resume(held.words if held is not None else ()))
 
     def cut(self) -> None:
         """The assistant yields: what is queued is flushed, the reply is dropped, the caller's exchange is next.
@@ -180,22 +198,62 @@ class Talk:
         self.owed = False
         turn = self.open_turn(self.now)
         turn.rounds += 1
-        self._replies += 1
-        messages = [*self.plan.messages, *self.history.messages()]
+        messages = self._question()
         if not self.aside and messages and messages[-1].role == "assistant":
             self.aside = GO_ON
         if self.aside:
             messages.append(Message("system", self.aside))
             self.aside = ""
+        number = self._adopted(messages)
         self.reply = Reply(
-            self._replies,
+            number or self._next_reply(),
             self.history.add_assistant(streaming=True),
             last_round=turn.rounds > self.plan.max_tool_rounds,
         )
         if turn.timeline:
             turn.timeline.enter("llm", self.now)
-        self.out.append(Think(self._replies, tuple(messages)))
+        if not number:
+            self.out.append(Think(self.reply.number, tuple(messages)))
         self.cover_wait()
+
+    def _question(self, words: str = "") -> list[Message]:
+        return [*self.plan.messages, *self.history.messages(words)]
+
+    def _next_reply(self) -> int:
+        self._replies += 1
+        return self._replies
+
+    # thinking ahead
+
+    def begin_guess(self) -> None:
+        """Ask the model as if the caller's words so far were his turn."""
+        turn, words = self.open_turn(self.now), self.ear.text
+        turn.guesses, turn.guessed = turn.guesses + 1, words
+        self.guess = Guess(self._next_reply(), words, self.place, tuple(self._question(words)))
+        self.out.append(Think(self.guess.number, self.guess.messages, speculative=True))
+
+    def _adopted(self, messages: list[Message]) -> int:
+        """The number of the guess if it answers `messages`; else 0, and there is no guess any more."""
+        guess = self.guess
+        if guess is None or not guess.fits(self.place, messages):
+            self.drop_guess()
+            return 0
+        self.guess = None
+        self.kept_back.extend(guess.held)
+        self.out.append(Adopt(guess.number))
+        self.note("guess_adopted", characters=guess.characters, complete=guess.over)
+        return guess.number
+
+    def drop_guess(self) -> None:
+        """Nobody needs it: nothing of it has happened, so nothing has to be taken back but its cost."""
+        guess, self.guess = self.guess, None
+        if guess is None:
+            return
+        self.guessed_in_vain += 1
+        self.out.append(DropReply(guess.number))
+        self.note("guess_dropped", characters=guess.characters, complete=guess.over)
+        if self.turn is not None:
+            self.turn.add_usage(guess.waste())
 
     def say_waiting(self) -> None:
         waiting, self.waiting = self.waiting, []
@@ -224,12 +282,13 @@ class Talk:
 
     def end(self, parting: Parting | None) -> State:
         """Over, now. Whatever was open is closed by what is known."""
+        self.drop_guess()
         for segment in list(self.ledger):
             position = segment.flushing_at_ms
             self.ledger.cut(segment, self.ledger.position_ms(segment, self.now) if position is None else position)
             self.history.mark_cut(segment)
-        for entry in self.tools.values():
-            entry.text = UNANSWERED
+        for call_id, entry in self.tools.items():
+            entry.text = self._keys_of_the_gone() if self._collects(call_id) else UNANSWERED
         self.tools.clear()
         self._last_words()
         self.close_turn(cut=any(not segment.whole for segment in self.turn.segments) if self.turn else False)
@@ -239,6 +298,16 @@ class Talk:
         if parting is not None:
             self.out.append(parting)
         return State.ENDED
+
+    def _collects(self, call_id: str) -> bool:
+        return self.collecting is not None and self.collecting.call_id == call_id
+
+    def _keys_of_the_gone(self) -> str:
+        collecting, self.collecting = self.collecting, None
+        assert collecting is not None
+        entry = self.digits.take()
+        self.note("digits_collected", collector=collecting.collector.name, outcome="hung_up", count=len(entry))
+        return self.digits.result(collecting.collector, "hung_up", entry)
 
     def _last_words(self) -> None:
         """What the caller was saying belongs to the record even though nobody will answer it."""

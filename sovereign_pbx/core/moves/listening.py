@@ -4,9 +4,8 @@ from typing import Final as Constant
 
 from sovereign_pbx.core import floor
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.commands import ScoreTurn
 from sovereign_pbx.core.ear import OVERDUE_S, same_words
-from sovereign_pbx.core.endpointing import COMPLETE, RECOGNISER_SCORE
+from sovereign_pbx.core.endpointing import COMPLETE
 from sovereign_pbx.core.events import (
     Final,
     Interim,
@@ -110,17 +109,16 @@ def words_without_speech(talk: Talk, event: Interim | Final) -> State:
     return floor.silence_falls(talk, ended_at)
 
 
-def utterance_ended(talk: Talk, _: UtteranceEnded) -> State:
+def utterance_ended(talk: Talk, event: UtteranceEnded) -> State:
     talk.ear.listened_at = talk.now
-    talk.ear.over = True
-    talk.score = max(talk.score or 0.0, RECOGNISER_SCORE)
+    talk.ear.over = "judged" if event.judged else "silence"
     return floor.reconsider(talk)
 
 
-def utterance_ended_in_speech(talk: Talk, _: UtteranceEnded) -> State:
+def utterance_ended_in_speech(talk: Talk, event: UtteranceEnded) -> State:
     """The recogniser is done while the voice detector still hears something: believe it if that lasts."""
     if talk.ear.text:
-        talk.ear.over = True
+        talk.ear.over = "judged" if event.judged else "silence"
         talk.alarm(Alarm.STALL, talk.plan.turn_taking.endpointing_max_delay)
     return State.LISTENING
 
@@ -134,9 +132,9 @@ def nothing_heard(talk: Talk, _: NothingHeard) -> State:
 def turn_scored(talk: Talk, event: TurnScored) -> State:
     if event.speech_ended_at != talk.ear.ended_at:
         return talk.state
-    talk.score = max(event.probability, RECOGNISER_SCORE if talk.ear.over else 0.0)
+    talk.ear.score(event.probability)
+    floor.score_again(talk)
     if event.probability > COMPLETE:
-        talk.alarms.clear(Alarm.RESCORE)
         floor.ask_for_final(talk)
     return talk.state if talk.state is State.TRANSCRIBING else floor.reconsider(talk)
 
@@ -146,10 +144,7 @@ def endpoint(talk: Talk, _: Tick) -> State:
 
 
 def rescore(talk: Talk, _: Tick) -> State:
-    if talk.ear.ended_at is not None:
-        if not talk.ear.over:
-            talk.out.append(ScoreTurn(talk.ear.ended_at))
-        floor.score_again(talk)
+    floor.ask_score(talk)
     return State.ENDPOINTING
 
 
