@@ -6,7 +6,7 @@ The shell performs them in order, without letting another event in between.
 from dataclasses import dataclass, field
 from typing import Any
 
-from sovereign_pbx.core.values import EndReason, Message, SpeechKind, ToolCall, TurnRecord
+from sovereign_pbx.core.values import EndReason, Message, SpeechKind, ToolCall, TurnRecord, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,39 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on where `Pause` held."""
+    """Go on where `Pause` held, from the beginning of the word that it held in.
+
+    `words`: what the voice told of the times in the segment that was held; without them the link goes by loudness.
+    """
+
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Ask the model for reply number `reply` to `messages` (system messages included)."""
+    """Ask the model for reply number `reply` to `messages` (system messages included).
+
+    `speculative`: the caller may still go on; `Adopt` or `DropReply` follows.
+    """
 
     reply: int
     messages: tuple[Message, ...]
+    speculative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The speculative reply is the answer; from here on it is a reply like any other."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Synthesise `text` and play nothing: a `Speak` of the same reply and text may follow."""
+
+    reply: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +97,13 @@ class Enter:
     """The workflow has come to `node`: its tools and its providers from here on, for what is spoken and asked next."""
 
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTones:
+    """Listen for the beep of a mailbox and the tones of networks, or stop that; answer with `ToneHeard`."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +144,10 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class SendDigits:
-    """Send DTMF to the far end."""
+    """Send DTMF to the far end, for the tool call `call_id`; answer with `ToolFinished`."""
 
     digits: str
+    call_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +164,14 @@ Command = (
     | Pause
     | Resume
     | Think
+    | Adopt
+    | Prepare
     | DropReply
     | ScoreTurn
     | FinalizeHearing
     | UseTool
     | Enter
+    | WatchTones
     | Record
     | Remember
     | CloseTurn

@@ -12,10 +12,10 @@ decided by the table in `turn.py`, carried out by the moves in `moves/` on the w
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import Command
 from sovereign_pbx.core.events import Event, Tick
-from sovereign_pbx.core.moves import take
+from sovereign_pbx.core.moves import guessing, take
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.talk import Talk
-from sovereign_pbx.core.turn import State
+from sovereign_pbx.core.turn import Column, State
 from sovereign_pbx.core.values import Message
 
 
@@ -34,7 +34,8 @@ class Conversation:
         if isinstance(event, Tick):
             self._ring(event)
         else:
-            take(talk, type(event), event)
+            self._take(type(event), event)
+        guessing.review(talk, event)
         if talk.state is not State.ENDED:
             talk.tidy()
         commands, talk.out = talk.out, []
@@ -87,4 +88,12 @@ class Conversation:
         rung: set[Alarm] = set()
         while (alarm := talk.alarms.ring(talk.now, rung)) is not None:
             rung.add(alarm)
-            take(talk, alarm, event)
+            self._take(alarm, event)
+
+    def _take(self, column: Column, event: Event) -> None:
+        """And what was kept back of an answer that is adopted thereby, as if it came now."""
+        talk = self._talk
+        take(talk, column, event)
+        while talk.kept_back:
+            kept = talk.kept_back.popleft()
+            take(talk, type(kept), kept)

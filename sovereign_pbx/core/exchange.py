@@ -28,6 +28,7 @@ class Reply:
     announcement: str = ""  # what the administrator wants said before a transfer
     way: Way | None = None  # the model leaves the node of the workflow
     way_told: Entry | None = None  # what it was told about that
+    hushed: bool = False  # the caller keys something in: its words are not said any more, its tools are used
 
 
 @dataclass(slots=True, eq=False)
@@ -43,8 +44,11 @@ class Turn:
     reply_started_at: float | None = None
     ended_at: float | None = None
     rounds: int = 0
+    guesses: int = 0  # answers begun on speculation
+    guessed: str = ""  # the words that the last of them was for
     filled: bool = False
     failed: bool = False
+    wordless: bool = False  # tones were sent, or keys pressed, and nothing need be said to that
     cut: bool = False
     usage: dict[str, Any] = field(default_factory=dict)
 

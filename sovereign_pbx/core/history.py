@@ -55,14 +55,16 @@ class History:
         self._told: list[Message] = []  # those of the remembered ones that the model is told
         self._pending: list[Entry] = []
 
-    def messages(self) -> list[Message]:
-        """The history as the model is to see it: nobody speaks twice in a row, and there are no fillers.
+    def messages(self, words: str = "") -> list[Message]:
+        """The history as the model is to see it: nobody speaks twice in a row, and there are no fillers. With `words`
+        as it would be if the caller had said them.
 
         A filler is not the model's; told about it, models take up the habit, and one that a tool's result is
         followed by would read as the answer begun.
         """
         told: list[Message] = []
-        for message in (*self._told, *(entry.message() for entry in self._pending if entry.told)):
+        said = (Message("user", words),) if words else ()
+        for message in (*self._told, *(entry.message() for entry in self._pending if entry.told), *said):
             last = next((place for place in range(len(told) - 1, -1, -1) if told[place].role != "system"), None)
             adjacent = last == len(told) - 1
             if last is not None and _joins(told[last], message) and (adjacent or not message.tool_calls):

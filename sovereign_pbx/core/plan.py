@@ -6,7 +6,7 @@ Seconds everywhere. Defaults are the contract's (§4.5, §15) where it has one; 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sovereign_pbx.core.values import Message
+from sovereign_pbx.core.values import AnsweredBy, Message
 
 if TYPE_CHECKING:
     from sovereign_pbx.core.workflow import Graph
@@ -21,6 +21,15 @@ class TurnTaking:
     interruption_min_duration: float = 0.3
     interruption_min_words: int = 0
     false_interruption_timeout: float | None = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationPlan:
+    """How far answers are begun before it is sure that the caller has finished (`core/speculation.py`)."""
+
+    tries: int = 3  # a turn, as LiveKit does
+    in_vain: int = 20  # a call; after that the caller's way of speaking is known not to suit it
+    longest_turn: float = 10.0  # of speech; such turns are rare, change until the end, and their prompts are long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +72,26 @@ class ToolMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """An entry of keys: when it is complete, and who may know it.
+
+    `least`, `most`: how many keys. `finish` ends it ("": only its length and time do). `first_within`: seconds until the
+    first key, from the end of the prompt; `between`: until each further one. `mask`: nobody but a tool that the
+    administrator names gets to know the keys. `interrupt`: the first key ends what is being said.
+    """
+
+    name: str = "entry"  # of the tool that asks for it
+    prompt: str = ""
+    least: int = 1
+    most: int = 64
+    finish: str = "#"
+    first_within: float = 10.0
+    between: float = 4.0  # people read card numbers in groups, and look up from the keys in between
+    mask: bool = False
+    interrupt: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the model is told and may do at one place of a workflow: fields of `Plan`, by the same names."""
 
@@ -71,6 +100,8 @@ class Standing:
     transfer_tools: tuple[str, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     tool_messages: tuple[ToolMessage, ...] = ()
+    collectors: tuple[Collector, ...] = ()
+    tone_tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +116,18 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voicemail:
-    """Whoever answers may be a mailbox (contract §15.1). An empty `message`: hang up on it."""
+    """Whoever answers may be a mailbox (contract §15.1). An empty `message`: hang up on it.
+
+    `introduction` answers a service that asks who is calling and why. `answered_by`: what the PBX has found out already.
+    """
 
     message: str = ""
+    introduction: str = ""
+    answered_by: AnsweredBy = "unknown"
     patience: float = 3.0  # a person says "hello?" within two seconds of lifting; from a silent one greet at last
     pause: float = 1.2  # a mailbox that has been silent so long, its beep included, records
     longest: float = 30.0  # how long its greeting is listened to at most
+    fetching: float = 30.0  # somebody goes and asks whether the call is wanted: a telephone rings about so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +139,7 @@ class Plan:
     language: str = "en"
     turn_taking: TurnTaking = TurnTaking()
     silence: SilencePlan | None = None
+    speculation: SpeculationPlan | None = None
     phrases: Phrases = Phrases()
     end_call_phrases: tuple[str, ...] = ()
     max_duration: float | None = None
@@ -113,7 +151,9 @@ class Plan:
     transfer_tools: tuple[str, ...] = ("transfer_call",)  # names by which it transfers, and only to `transfers`
     transfers: tuple[Transfer, ...] = ()
     tool_messages: tuple[ToolMessage, ...] = ()
-    digits_idle: float = 2.0  # digits without `#` are complete after this pause
+    keys: Collector = Collector(between=2.0)  # those that no tool has asked for
+    collectors: tuple[Collector, ...] = ()  # tools by which the model asks for keys
+    tone_tools: tuple[str, ...] = ()  # names by which the model sends tones
     failures_before_handover: int = 2  # provider failures in a row before the dialplan's fallback gets the caller
     consent: Consent | None = None
     voicemail: Voicemail | None = None

@@ -169,6 +169,14 @@ _WAITING: Final[dict[Column, Cell]] = {
     e.TurnScored: does("turn_scored", *TURN),
 }
 
+# Of an answer begun before the turn is decided.
+_GUESSED: Final[dict[Column, Cell]] = {
+    e.ReplyText: does("guessed"),
+    e.ReplyTool: does("guessed"),
+    e.ReplyDone: does("guessed"),
+    e.ReplyFailed: does("guessed"),
+}
+
 _DEAF = nothing("the line is not answered")
 _OVER = nothing("the conversation is over")
 _NOT_YET = nothing("nothing is listened to before he has agreed")
@@ -208,6 +216,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         Alarm.GREET: does("greet_late", S.QUIET, S.THINKING),
     },
     S.LISTENING: {
+        **_GUESSED,
         e.SpeechStarted: does("speech_goes_on", S.LISTENING),
         e.SpeechStopped: does("speech_stopped", *TURN),
         e.Interim: does("words_in_speech", S.LISTENING),
@@ -218,11 +227,13 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
     },
     S.ENDPOINTING: {
         **_WAITING,
+        **_GUESSED,
         Alarm.ENDPOINT: does("endpoint", *TURN),
         Alarm.RESCORE: does("rescore", S.ENDPOINTING),
     },
     S.TRANSCRIBING: {
         **_WAITING,
+        **_GUESSED,
         Alarm.FINAL: does("final_overdue", *TURN),
     },
     S.THINKING: _REPLYING,

@@ -38,6 +38,9 @@ class Message:
 
 SpeechKind = Literal["greeting", "reply", "filler", "apology", "goodbye", "say", "prompt"]
 
+AnsweredBy = Literal["unknown", "person", "mailbox"]
+"""What a PBX that listens first (Asterisk's `AMD`) makes of whoever has answered."""
+
 EndReason = Literal[
     "user_hangup",
     "assistant_hangup",

@@ -73,6 +73,9 @@ class Stage:
         self.line = Line()
         self.over = False
         self.streaming: int | None = None
+        self.guess: int | None = None
+        self.complete: set[int] = set()
+        self.prepared: dict[tuple[int, str], float] = {}  # when it can be heard
         self.dropped: set[int] = set()
         self.used: set[str] = set()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -170,9 +173,17 @@ class Stage:
                 self._resume()
             case c.Think():
                 self._think(command)
+            case c.Adopt():
+                assert self.guess == command.reply
+                self.guess = None
+                self.streaming = None if command.reply in self.complete else command.reply
+            case c.Prepare():
+                assert self.guess == command.reply
+                self.prepared[command.reply, command.text] = self.now + self.delays.first_audio
             case c.DropReply():
                 self.dropped.add(command.reply)
                 self.streaming = None if self.streaming == command.reply else self.streaming
+                self.guess = None if self.guess == command.reply else self.guess
             case c.ScoreTurn():
                 score = self.scores.get(command.speech_ended_at, 0.95)
                 self.at(self.now + self.delays.score, e.TurnScored(score, command.speech_ended_at))
@@ -188,7 +199,11 @@ class Stage:
     def _think(self, think: c.Think) -> None:
         assert self.streaming is None, "two open replies"
         assert_sane(think)
-        self.streaming = think.reply
+        if think.speculative:
+            assert self.guess is None, "two guesses"
+            self.guess = think.reply
+        else:
+            self.streaming = think.reply
         time = self.now + self.delays.first_token
         for part in self.model(think):
             if isinstance(part, str):
@@ -207,7 +222,8 @@ class Stage:
             if number in self.dropped or self.over:
                 return
             if isinstance(event, e.ReplyDone | e.ReplyFailed):
-                self.streaming = None
+                self.complete.add(number)
+                self.streaming = None if self.streaming == number else self.streaming
             self.feed(event)
 
         self._plan(time, act)
@@ -236,7 +252,8 @@ class Stage:
                 self._play()
 
         cached = speak.kind in ("greeting", "filler", "apology", "goodbye")
-        self._plan(self.now + (0.0 if cached else self.delays.first_audio), done)
+        ready = self.prepared.pop((speak.reply or 0, speak.text), self.now + self.delays.first_audio)
+        self._plan(self.now if cached else ready, done)
 
     def _play(self) -> None:
         line = self.line

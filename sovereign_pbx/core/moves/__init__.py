@@ -4,7 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 from sovereign_pbx.core.events import Event
-from sovereign_pbx.core.moves import ending, failing, line, listening, opening, orders, overlap, speaking, thinking
+from sovereign_pbx.core.moves import (
+    ending,
+    failing,
+    guessing,
+    line,
+    listening,
+    opening,
+    orders,
+    overlap,
+    speaking,
+    thinking,
+)
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import Column, State, decided
 
@@ -30,6 +41,7 @@ MOVES: dict[str, Move] = {
     **listening.MOVES,
     **overlap.MOVES,
     **thinking.MOVES,
+    **guessing.MOVES,
     **speaking.MOVES,
     **failing.MOVES,
     **line.MOVES,
