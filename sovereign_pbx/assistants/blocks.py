@@ -16,6 +16,13 @@ TURN_TAKING = Table(
     Key("interruption_min_duration", Real(0.05, 2), "Seconds the caller must speak to interrupt.", 0.3),
     Key("interruption_min_words", Whole(0, 10), "Words the caller must say to interrupt; 0 counts none.", 0),
     Key("false_interruption_timeout", SECONDS_OR_OFF, "Seconds after which a cough is forgiven.", 1.5),
+    Key(
+        "speculative_replies",
+        Whole(0, 3),
+        "Answers that may be begun per turn before it is sure that the caller has finished; without it 3, and none where"
+        " the model runs on this machine.",
+        example=2,
+    ),
 )
 
 SILENCE = Table(
@@ -108,6 +115,14 @@ FALLBACKS = Key("fallbacks", ListOf(FALLBACK, most=4), "Providers that take over
 
 SWITCH_AFTER = Key(
     "switch_after_s", Real(0.05, 60), "Seconds of waiting after which a fallback takes over.", example=1.5
+)
+
+HEDGE = Table(
+    Key("enabled", Flag(), "Ask a second time when the first word is late; whoever begins first answers.", False),
+    Key("after_s", Real(0.05, 10), "Seconds before that, until enough replies have been measured.", 1.0),
+    Key("floor_s", Real(0.05, 10), "Never sooner, in seconds; afterwards the model's own 95th percentile counts.", 0.4),
+    Key("ceiling_s", Real(0.05, 10), "Never later, in seconds.", 2.0),
+    Key("most_share", Real(0.01, 1), "Share of all replies that may be asked for twice.", 0.1),
 )
 
 STT_CONFIG = Table(
@@ -231,6 +246,7 @@ LLM_CONFIG = Table(
     ),
     Key("turn_detection", TURN_DETECTION, "xai_realtime: its own turn taking; values outside are clamped."),
     SWITCH_AFTER,
+    Key("hedge", HEDGE, "A second request, to the first fallback or the same model, when the first word is late."),
     FALLBACKS,
     open=True,
 )

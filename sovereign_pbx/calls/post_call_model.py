@@ -20,7 +20,7 @@ _UNABLE: Final = "receptionist"
 # What holds for a reply that a caller waits for, and for nothing else.
 _LIVE: Final = frozenset(
     {"messages", "tools", "post_call_model", "temperature", "max_completion_tokens", "max_output_tokens", "first_s"}
-    | {"gap_s", "switch_after_s"}
+    | {"gap_s", "switch_after_s", "hedge"}
 )
 _TEMPERATURE: Final = 0.2
 _LONGEST: Final = 4000

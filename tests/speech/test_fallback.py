@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from sovereign_pbx.core.errors import ProviderError, ProviderFault
-from sovereign_pbx.core.values import Message, Word
-from sovereign_pbx.speech.fallback import FallbackChat, FallbackVoice, closing
-from sovereign_pbx.speech.llm import ChatEvent, Finished, TextDelta, ToolSpec
+from sovereign_pbx.core.values import Message, ToolCall, Word
+from sovereign_pbx.speech.fallback import closing
+from sovereign_pbx.speech.llm import Abandoned, ChatEvent, Finished, TextDelta, ToolRequest, ToolSpec
+from sovereign_pbx.speech.llm.fallback import FallbackChat
 from sovereign_pbx.speech.standing import Choice, Choices, Standings
 from sovereign_pbx.speech.stt import Heard, SttEvent
 from sovereign_pbx.speech.stt.fallback import FallbackStt
 from sovereign_pbx.speech.tts import Audio
+from sovereign_pbx.speech.tts.fallback import FallbackVoice
 from tests.speech.hearing import Hearing
 from tests.speech.running import SOON_S, eventually, run_clean
 
@@ -34,6 +36,8 @@ class Part:
         self.items = items
         self.opens = opens
         self.asked = 0
+        self.questions: list[list[Message]] = []
+        self.texts: list[str] = []
         self.left = 0
         self.closed = False
 
@@ -50,9 +54,11 @@ class Part:
             self.left += 1
 
     def reply(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> AsyncIterator[ChatEvent]:
+        self.questions.append(list(messages))
         return self._play()
 
     def speak(self, text: str) -> AsyncIterator[Audio]:
+        self.texts.append(text)
         return self._play()
 
     async def warm(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> None:
@@ -93,21 +99,49 @@ def test_a_model_that_stalls_is_replaced_in_time_and_its_stream_closed() -> None
     async def main() -> None:
         first, second = Part("first", None), Part("second", HELLO, END)
         began = asyncio.get_running_loop().time()
-        assert await reply(FallbackChat(choices(first, second), switch_s=0.05)) == [HELLO, END]
+        told = await reply(FallbackChat(choices(first, second), switch_s=0.05))
+        assert told == [Abandoned("first"), HELLO, END]
         assert asyncio.get_running_loop().time() - began < SOON_S
         assert first.left == 1
 
     run_clean(main())
 
 
-def test_a_reply_that_has_begun_is_never_restarted() -> None:
+def test_a_reply_that_breaks_off_is_gone_on_for_from_its_last_word() -> None:
     async def main() -> None:
-        first, second = Part("first", HELLO, failure("first")), Part("second", HELLO, END)
+        first = Part("first", TextDelta("We open at nine"), failure("first"))
+        second = Part("second", TextDelta(" at nine and"), TextDelta(" close at six."), END)
+        told = await reply(FallbackChat(choices(first, second)))
+        assert "".join(event.text for event in told if isinstance(event, TextDelta)) == (
+            "We open at nine and close at six."
+        )
+        assert Abandoned("first") in told
+        (question,) = second.questions
+        assert question[1] == Message("assistant", "We open at nine")
+        assert question[2].role == "system"
+
+    run_clean(main())
+
+
+def test_a_model_without_a_spare_goes_on_with_its_own_reply_once() -> None:
+    async def main() -> None:
+        only = Part("only", TextDelta("We open"), failure("only"))
         heard: list[ChatEvent] = []
         with pytest.raises(ProviderError):
-            async for event in FallbackChat(choices(first, second)).reply([]):
+            async for event in FallbackChat(choices(only)).reply([]):
                 heard.append(event)  # noqa: PERF401 - what came before the error is the point
-        assert heard == [HELLO]
+        assert [event for event in heard if isinstance(event, TextDelta)] == [TextDelta("We open")]
+        assert only.asked == 2
+
+    run_clean(main())
+
+
+def test_nothing_is_asked_again_after_a_tool_was_asked_for() -> None:
+    async def main() -> None:
+        first = Part("first", ToolRequest(ToolCall("t1", "book", "{}")), failure("first"))
+        second = Part("second", HELLO, END)
+        with pytest.raises(ProviderError):
+            await reply(FallbackChat(choices(first, second)))
         assert second.asked == 0
 
     run_clean(main())
@@ -190,11 +224,90 @@ def test_a_voice_that_fails_at_a_segment_is_replaced_for_the_rest_of_the_call() 
     run_clean(main())
 
 
-def test_a_segment_that_has_begun_is_never_restarted_in_another_voice() -> None:
+def spoken(text: str, count: int, *, timed: bool) -> Audio:
+    """The first `count` words of `text`, 300 ms each."""
+    words = tuple(Word(word, 0.3 * at, 0.3 * (at + 1)) for at, word in enumerate(text.split()[:count]))
+    return Audio(b"\0\0" * 2400 * count, words if timed else ())
+
+
+SENTENCE = "We repair bicycles of every make and age."
+
+
+@pytest.mark.parametrize("kind", ["dropped", "stalled"])
+def test_a_sentence_that_a_voice_breaks_off_is_finished_by_the_next_from_the_word_where_it_stopped(
+    kind: ProviderFault,
+) -> None:
     async def main() -> None:
-        voice = FallbackVoice(choices(Part("first", SOUND, failure("first")), Part("second", SOUND)))
+        cut = None if kind == "stalled" else failure("first")
+        first = Part("first", spoken(SENTENCE, 3, timed=True), cut)
+        second = Part("second", spoken("of every make and age.", 5, timed=True))
+        session = await FallbackVoice(choices(first, second), dry_s=-0.85).open(rate=8000, language="en")
+        chunks = [chunk async for chunk in session.speak(SENTENCE)]
+        assert second.texts == ["of every make and age."]
+        words = [word for chunk in chunks for word in chunk.words]
+        assert [word.text for word in words] == SENTENCE.split()
+        assert words[-1].end == pytest.approx(0.3 * 8)
+        assert session.spoke_with == "second"  # type: ignore[attr-defined] # what the phrase cache asks for
+        await session.close()
+
+    run_clean(main())
+
+
+def test_a_word_that_is_cut_in_its_middle_is_said_again_whole() -> None:
+    async def main() -> None:
+        first = Part("first", spoken(SENTENCE, 3, timed=True), Audio(b"\0\0" * 1200), failure("first"))
+        second = Part("second", SOUND)
+        session = await FallbackVoice(choices(first, second)).open(rate=8000, language="en")
+        _ = [chunk async for chunk in session.speak(SENTENCE)]
+        assert second.texts == ["of every make and age."]
+
+    run_clean(main())
+
+
+def test_words_get_times_where_the_voices_tell_none_on_one_side_of_a_break() -> None:
+    async def main() -> None:
+        first = Part("first", spoken(SENTENCE, 3, timed=True), failure("first"))
+        second = Part("second", spoken("of every make and age.", 5, timed=False))
+        session = await FallbackVoice(choices(first, second)).open(rate=8000, language="en")
+        words = [word for chunk in [chunk async for chunk in session.speak(SENTENCE)] for word in chunk.words]
+        assert [word.text for word in words] == SENTENCE.split()
+        assert words[3].start == pytest.approx(0.9)
+
+    run_clean(main())
+
+
+def test_a_voice_without_a_spare_finishes_its_own_sentence_on_a_new_connection() -> None:
+    async def main() -> None:
+        only = Part("only", spoken(SENTENCE, 3, timed=True), failure("only"))
+        session = await FallbackVoice(choices(only)).open(rate=8000, language="en")
+        with pytest.raises(ProviderError):  # it breaks off again
+            _ = [chunk async for chunk in session.speak(SENTENCE)]
+        assert only.texts == [SENTENCE, "of every make and age."]
+        await session.close()
+        assert only.closed
+
+    run_clean(main())
+
+
+def test_a_sentence_of_which_only_the_end_was_not_told_is_over() -> None:
+    async def main() -> None:
+        first = Part("first", spoken(SENTENCE, 8, timed=True), failure("first"))
+        second = Part("second", SOUND)
+        session = await FallbackVoice(choices(first, second)).open(rate=8000, language="en")
+        assert len([chunk async for chunk in session.speak(SENTENCE)]) == 1
+        assert second.asked == 0
+        await session.close()
+
+    run_clean(main())
+
+
+def test_a_voice_that_was_never_heard_is_not_tried_twice() -> None:
+    async def main() -> None:
+        only = Part("only", failure("only"))
+        session = await FallbackVoice(choices(only)).open(rate=8000, language="en")
         with pytest.raises(ProviderError):
-            await say(await voice.open(rate=8000, language="en"))
+            await say(session)
+        assert only.asked == 1
 
     run_clean(main())
 

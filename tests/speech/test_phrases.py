@@ -9,10 +9,10 @@ import pytest
 
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.values import Word
-from sovereign_pbx.speech.fallback import FallbackVoice
 from sovereign_pbx.speech.phrases import Phrase, PhraseCache
 from sovereign_pbx.speech.standing import Choice, Choices, Standings
 from sovereign_pbx.speech.tts import Audio
+from sovereign_pbx.speech.tts.fallback import FallbackVoice
 from tests.speech.running import run_clean
 
 SORRY = {"rate": 8000, "language": "en"}

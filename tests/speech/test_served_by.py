@@ -1,10 +1,11 @@
 """Of several providers the one that served is named: usage is counted, and paid, under that name."""
 
 from sovereign_pbx.calls.usage import served_by
-from sovereign_pbx.speech.fallback import FallbackChat, FallbackVoice
 from sovereign_pbx.speech.llm import Finished
+from sovereign_pbx.speech.llm.fallback import FallbackChat
 from sovereign_pbx.speech.stt.fallback import FallbackStt
 from sovereign_pbx.speech.tts import Audio
+from sovereign_pbx.speech.tts.fallback import FallbackVoice
 from tests.speech.running import eventually, run_clean
 from tests.speech.test_fallback import END, HELLO, Ears, Part, choices, failure, listening, reply, say
 

@@ -40,7 +40,14 @@ class Finished:
     model: str = field(default="", compare=False)
 
 
-ChatEvent = TextDelta | ToolRequest | Finished
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A request was given up for another one: `model` began to work on it, and no vendor tells what that took."""
+
+    model: str
+
+
+ChatEvent = TextDelta | ToolRequest | Finished | Abandoned
 
 
 class ChatModel(Protocol):
