@@ -143,6 +143,11 @@ class Limits:
     max_call_seconds: int = setting(
         7200, Whole(10, 86400), "Longest call of an assistant that sets no max_duration_seconds."
     )
+    speculation_per_call: int = setting(
+        20,
+        Whole(0, 1000),
+        "Answers of one call that may be begun before the caller has finished and turn out useless; 0: none are begun.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -243,6 +243,7 @@ class Daemon:
             dialling=config.dialling.rules,
             webhooks_due=deliverer.poke,
             longest_call_s=float(config.limits.max_call_seconds),
+            speculation_per_call=config.limits.speculation_per_call,
             ask_timeout_s=config.webhook.request_timeout_seconds,
             tool_timeout_s=config.webhook.tool_timeout_seconds,
             mcp=await self._mcp(stack),

@@ -1,6 +1,8 @@
 """Prometheus metrics, in a registry of their own: every name, label and bucket of the project in one place."""
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -61,6 +63,8 @@ class Metrics:
         self._barge_ins = self._counter("barge_ins", "Turns in which the caller interrupted the assistant.")
         self._faults = self._counter("provider_failures", "Failures of providers.", "stage", "provider", "kind")
         self._answers = self._counter("webhook_answer_failures", "Webhooks that gave no usable answer.", "step", "kind")
+        self._guesses = self._counter("speculative_replies", "Answers begun before a turn was decided.", "outcome")
+        self._waste = self._counter("speculation_waste", "What dropped ones took; tokens partly estimated.", "unit")
         self._step_s = self._histogram("step_seconds", "Steps of calls.", _STEP_S, "step", "outcome")
         self._sent = self._counter("webhook_deliveries", "Attempts to deliver a webhook.", "event", "outcome")
         self._sent_s = self._histogram("webhook_delivery_seconds", "Length of attempts.", _STEP_S, "event")
@@ -117,10 +121,20 @@ class Metrics:
     def _event(self, trace: Trace) -> None:
         if trace.name == "turn":
             self.turn_closed(trace.keys["turn"])
+        elif trace.name == "speculation":
+            self._speculated(trace.keys)
+        elif trace.name == "speculation.spoken":
+            self._waste.labels("characters").inc(trace.keys["characters"])
         elif trace.name == "refused":
             self.call_refused()
         elif trace.name == "ended":
             self.call_ended(trace.keys["reason"], trace.keys.get("seconds"))
+
+    def _speculated(self, keys: Mapping[str, Any]) -> None:
+        self._guesses.labels(keys["outcome"]).inc()
+        if keys["outcome"] == "dropped":
+            self._waste.labels("input_tokens").inc(keys["input"])
+            self._waste.labels("output_tokens").inc(keys["output"])
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)

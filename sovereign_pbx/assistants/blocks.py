@@ -19,7 +19,7 @@ TURN_TAKING = Table(
     Key(
         "speculative_replies",
         Whole(0, 3),
-        "Answers that may be begun per turn before it is sure that the caller has finished; without it 3, and none where"
+        "Answers that may be begun per turn before it is sure that the caller has finished; unset: 3, and none where"
         " the model runs on this machine.",
         example=2,
     ),

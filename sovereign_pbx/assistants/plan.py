@@ -12,6 +12,7 @@ from sovereign_pbx.core.plan import (
     Phrases,
     Plan,
     SilencePlan,
+    SpeculationPlan,
     ToolMessage,
     Transfer,
     TurnTaking,
@@ -22,6 +23,7 @@ from sovereign_pbx.core.values import Message
 Direction = Literal["inbound", "outbound", "web"]
 
 _USUAL = Plan()
+_ON_THIS_MACHINE = ("local", "receptionist")
 _SPOKEN = ("filler", "apology", "unwell", "unheard")
 
 
@@ -35,6 +37,7 @@ def plan_for(assistant: Assistant, *, direction: Direction = "inbound") -> Plan:
         language=language_of(assistant),
         turn_taking=_turn_taking(assistant),
         silence=_silence(assistant) if assistant.autonomous_silence_handling else None,
+        speculation=_speculation(assistant),
         phrases=phrases_of(assistant),
         end_call_phrases=tuple(assistant.speech_config.get("end_call_phrases", ())),
         max_duration=None if assistant.max_duration_seconds is None else float(assistant.max_duration_seconds),
@@ -89,6 +92,15 @@ def _turn_taking(assistant: Assistant) -> TurnTaking:
     given = assistant.speech_config.get("turn_taking", {})
     known = {field.name for field in dataclasses.fields(TurnTaking)}
     return TurnTaking(**{name: value for name, value in given.items() if name in known})
+
+
+def _speculation(assistant: Assistant) -> SpeculationPlan | None:
+    """None where it is switched off: by the assistant, or without its word where the model runs on this machine, whose
+    few places are for answers that somebody waits for."""
+    here = assistant.llm_config.get("provider") in _ON_THIS_MACHINE
+    given = assistant.speech_config.get("turn_taking", {})
+    tries = given.get("speculative_replies", 0 if here else SpeculationPlan().tries)
+    return SpeculationPlan(tries=tries) if tries else None
 
 
 def _silence(assistant: Assistant) -> SilencePlan:

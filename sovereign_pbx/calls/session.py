@@ -12,6 +12,7 @@ from sovereign_pbx.calls.post_call import PostCall
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting
 from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.core.plan import SpeculationPlan
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
 from sovereign_pbx.pbx.link import Pbx
@@ -39,6 +40,7 @@ class Services:
     dialling: DialRules
     webhooks_due: Callable[[], None]
     longest_call_s: float | None = None
+    speculation_per_call: int = SpeculationPlan().in_vain
     ask_timeout_s: float = 5.0
     tool_timeout_s: float = 10.0
     post_call: PostCall

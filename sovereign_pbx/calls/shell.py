@@ -83,6 +83,8 @@ class Shell:
             c.Pause: self._pause,
             c.Resume: self._resume,
             c.Think: self._think,
+            c.Adopt: self._adopt,
+            c.Prepare: self._prepare,
             c.DropReply: self._drop,
             c.ScoreTurn: self._score,
             c.FinalizeHearing: self._finalize,
@@ -187,9 +189,19 @@ class Shell:
             self.line.playout.resume()
 
     def _think(self, command: c.Think) -> None:
-        self._forget_score()
+        if not command.speculative:
+            self._forget_score()
         if self.thinking is not None:
             self.thinking.think(command)
+
+    def _adopt(self, command: c.Adopt) -> None:
+        self._forget_score()
+        if self.thinking is not None:
+            self.thinking.adopt(command.reply)
+
+    def _prepare(self, command: c.Prepare) -> None:
+        if self.speaking is not None:
+            self.speaking.prepare(command)
 
     def _drop(self, command: c.DropReply) -> None:
         if self.thinking is not None:

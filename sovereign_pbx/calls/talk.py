@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Talk:
         run: Conducted | None = None,
     ) -> None:
         self._call = call
+        plan = _affordable(plan, services.speculation_per_call)
         self._services = services
         self._prepared = prepared
         self._plan = plan
@@ -132,7 +134,14 @@ class Talk:
             heard_s=shell.hearing.heard_s if shell.hearing is not None else {},
             tokens=shell.thinking.tokens if shell.thinking is not None else None,
             characters=characters,
+            speculation=self._speculation(),
         )
+
+    def _speculation(self) -> dict[str, Any]:
+        shell = self.shell
+        if shell.thinking is None or shell.speaking is None:
+            return {}
+        return shell.thinking.speculated.usage(shell.speaking.in_vain)
 
     def _equip(self, link: MediaLink) -> None:
         call, prepared, shell = self._call, self._prepared, self.shell
@@ -249,3 +258,10 @@ class Talk:
             self._call.end("error", f"the transfer's destination is not allowed: {exc}", NextStep("fallback"))
         else:
             self._call.end(command.reason, command.error, step)
+
+
+def _affordable(plan: Plan, in_vain: int) -> Plan:
+    """The plan with as much speculation as the machine's limits allow."""
+    if plan.speculation is None:
+        return plan
+    return replace(plan, speculation=replace(plan.speculation, in_vain=in_vain) if in_vain else None)

@@ -11,6 +11,7 @@ from sovereign_pbx.core.commands import Think
 from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.events import Event, ReplyDone, ReplyFailed, ReplyText, ReplyTool
 from sovereign_pbx.speech.fallback import closing
+from sovereign_pbx.speech.hedging import adopted
 from sovereign_pbx.speech.llm import Abandoned, ChatModel, Finished, TextDelta, ToolRequest, ToolSpec
 
 
@@ -33,6 +34,7 @@ class Thinking:
         self._tracer = tracer
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._forgotten: set[int] = set()  # dropped on speculation; counted already
+        self._certain: dict[int, asyncio.Event] = {}  # of replies on speculation: set when one is adopted
         self.tokens = Tokens()
         self.speculated = Speculated(tracer)
 
@@ -40,12 +42,15 @@ class Thinking:
         """Start the reply; its text arrives as `ReplyText`."""
         if command.speculative:
             self.speculated.begin(command, self.tools, self.model.name)
+            self._certain[command.reply] = asyncio.Event()
         task = self._spawn(self._reply(command, self.model, self.tools), f"reply-{command.reply}")
         self._tasks[command.reply] = task
         task.add_done_callback(lambda _: self._tasks.pop(command.reply, None))
 
     def adopt(self, reply: int) -> None:
         """The speculative reply is the answer."""
+        if (certain := self._certain.get(reply)) is not None:
+            certain.set()
         finished = self.speculated.adopt(reply)
         if finished is not None:
             self.tokens.add(finished.model or self.model.name, finished.usage)
@@ -60,6 +65,7 @@ class Thinking:
             task.cancel()
 
     async def _reply(self, command: Think, model: ChatModel, tools: Sequence[ToolSpec]) -> None:
+        adopted.set(self._certain.get(command.reply))
         try:
             with self._tracer.step("llm.reply", messages=len(command.messages)):
                 async with closing(model.reply(command.messages, tools)) as events:
@@ -76,6 +82,7 @@ class Thinking:
             raise
         finally:
             self._forgotten.discard(command.reply)
+            self._certain.pop(command.reply, None)
 
     def _heard(self, reply: int, event: TextDelta | ToolRequest | Finished, model: ChatModel) -> Event:
         if isinstance(event, TextDelta):

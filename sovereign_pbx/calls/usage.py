@@ -22,7 +22,7 @@ class Tokens:
         """One answer. `told` is what its vendor says of it; vendors may say anything."""
         counts = self._by_model.setdefault(model, {"replies": 0, "untold": 0, **dict.fromkeys(_TOKENS, 0)})
         counts["replies"] += 1
-        known = {name: told[name] for name in _TOKENS if _is_count(told.get(name))}
+        known = {name: told[name] for name in _TOKENS if is_count(told.get(name))}
         counts["untold"] += not known
         for name, value in known.items():
             counts[name] += value
@@ -32,7 +32,8 @@ class Tokens:
         return [{**_named(model), **counts} for model, counts in self._by_model.items()]
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether a vendor's figure can be one."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
 
 
@@ -47,15 +48,27 @@ def served_by(stream: object) -> str:
 
 
 def talk_usage(
-    *, seconds: float, heard_s: Mapping[str, float], tokens: Tokens | None, characters: Mapping[str, int]
+    *,
+    seconds: float,
+    heard_s: Mapping[str, float],
+    tokens: Tokens | None,
+    characters: Mapping[str, int],
+    speculation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The usage of the conversation itself: seconds of audio and characters by who served them."""
+    """The usage of the conversation itself: seconds of audio and characters by who served them, and apart from that
+    what was spent on answers that were begun too early (`Speculated.usage`)."""
     return {
         "seconds": round(seconds, 1),
         "stt": [{**_named(name), "seconds": round(amount, 1)} for name, amount in heard_s.items()],
         "llm": tokens.rows() if tokens is not None else [],
-        "tts": [{**_named(name), "characters": amount} for name, amount in characters.items()],
+        "tts": named_rows(characters, "characters"),
+        **({"speculation": dict(speculation)} if speculation else {}),
     }
+
+
+def named_rows(amounts: Mapping[str, int], unit: str) -> list[dict[str, Any]]:
+    """A row for each who served: provider, model, and the amount under the name of its unit."""
+    return [{**_named(name), unit: amount} for name, amount in amounts.items()]
 
 
 def whole_usage(talk: Mapping[str, Any], summary: Tokens, analysis: Tokens, prices: Prices | None) -> dict[str, Any]:
@@ -68,21 +81,24 @@ def whole_usage(talk: Mapping[str, Any], summary: Tokens, analysis: Tokens, pric
 
 
 def totals(usage: Mapping[str, Any]) -> dict[str, Any]:
-    """All tokens, characters and seconds of recognition together, whoever served them."""
-    asked = [row for part in ("llm", "summary", "analysis") for row in usage.get(part, ())]
+    """All tokens, characters and seconds of recognition together, whoever served them and whether they were needed."""
+    vain = usage.get("speculation", {})
+    asked = [row for part in ("llm", "summary", "analysis") for row in usage.get(part, ())] + vain.get("llm", [])
     sums: dict[str, Any] = {name: sum(row.get(name, 0) for row in asked) for name in _TOKENS}
-    sums["characters"] = sum(row["characters"] for row in usage.get("tts", ()))
+    sums["characters"] = sum(row["characters"] for row in (*usage.get("tts", ()), *vain.get("tts", ())))
     sums["stt_seconds"] = round(sum(row["seconds"] for row in usage.get("stt", ())), 1)
     return sums
 
 
 def cost(usage: Mapping[str, Any], prices: Prices) -> dict[str, Any]:
-    """`{"currency", "total", "parts", "unpriced"}`, rounded to a millionth; `parts` by line, stt, llm, tts, summary
-    and analysis, `unpriced` the providers that served and have no price."""
+    """`{"currency", "total", "parts", "unpriced"}`, rounded to a millionth; `parts` by line, stt, llm, tts, summary,
+    analysis and speculation, `unpriced` the providers that served and have no price."""
     parts = {"line": usage.get("seconds", 0) / 60 * prices.per_minute}
     unpriced: set[str] = set()
     for part in ("stt", "llm", "tts", "summary", "analysis"):
         parts[part] = _sum(usage.get(part, ()), prices, unpriced)
+    if vain := usage.get("speculation"):
+        parts["speculation"] = _sum((*vain["llm"], *vain["tts"]), prices, unpriced)
     return {
         "currency": prices.currency,
         "total": round(sum(parts.values()), 6),

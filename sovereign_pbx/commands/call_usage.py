@@ -15,6 +15,9 @@ def usage_rows(usage: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     for part in _PARTS:
         for place, row in enumerate(usage.get(part, ())):
             yield part, _who(row), _amount(row), _money(costs.get(part)) if place == 0 else ""
+    vain = usage.get("speculation") or {}
+    for place, row in enumerate((*vain.get("llm", ()), *vain.get("tts", ()))):
+        yield "in vain", _who(row), _amount(row), _money(costs.get("speculation")) if place == 0 else ""
     if prices:
         unpriced = ", ".join(prices.get("unpriced", ()))
         note = f"without a price: {unpriced}" if unpriced else ""
