@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from scripts.bench_conversation.recordings import Samples, activity, levels
 
+Seconds = NDArray[np.float64]
+
 FRAME_S: Final = 0.010
 _PAUSE_FRAMES: Final = 8  # shorter stretches without sound are closures of consonants
 _NEAR_S: Final = 0.15
@@ -91,24 +93,25 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _speech_clock(audio: Samples) -> NDArray[np.float64]:
+def _speech_clock(audio: Samples) -> Seconds:
     """Seconds of speech up to each 10 ms: stands still in pauses."""
     speech = activity(audio).copy()
     for start, end in runs(~speech):
         if end - start < _PAUSE_FRAMES:
             speech[start:end] = True
-    return np.cumsum(speech) * FRAME_S
+    return np.cumsum(np.where(speech, FRAME_S, 0.0), dtype=np.float64)
 
 
 def _last_sound(audio: Samples) -> float:
     return float(np.flatnonzero(activity(audio))[-1] + 1) * FRAME_S
 
 
-def _to_dips(edges: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_dips(edges: Seconds, places: Seconds) -> Seconds:
     if not places.size or not edges.size:
         return edges
     nearest = places[np.abs(edges[:, None] - places[None]).argmin(axis=1)]
-    return np.where(np.abs(nearest - edges) < _NEAR_S, nearest, edges)
+    moved: Seconds = np.where(np.abs(nearest - edges) < _NEAR_S, nearest, edges)
+    return moved
 
 
 def _sentence_ends(text: str) -> set[int]:

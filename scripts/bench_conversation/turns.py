@@ -1,0 +1,75 @@
+"""When a turn ends: every policy on the same items, swept over its own setting."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from scripts.bench_conversation.hearing import Scores, Told, speech_events
+from scripts.bench_conversation.item import Item
+from scripts.bench_conversation.ours import Call, Decision, scaled
+from scripts.bench_conversation.outcome import Heard, Point, heard, point
+from scripts.bench_conversation.rivals import VAD_STOP_S, Rule, decisions, silence, turn_model, two_delays
+from sovereign_pbx.core.plan import TurnTaking
+from sovereign_pbx.testing.debian_packages import Progress, quiet
+
+OURS: Final = "ours"
+OURS_DEAF: Final = "ours, without words"
+VAD: Final = "silence alone"
+MODEL: Final = "turn model alone"
+DELAYS: Final = "two delays"
+
+SCALES: Final = (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.45, 1.8, 2.2)
+SILENCES: Final = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.2, 1.4, 1.6, 2.0)
+THRESHOLDS: Final = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+SETTINGS: Final[dict[str, tuple[float, ...]]] = {
+    OURS: SCALES,
+    OURS_DEAF: SCALES,
+    VAD: SILENCES,
+    MODEL: THRESHOLDS,
+    DELAYS: THRESHOLDS,
+}
+USUAL: Final = {OURS: 1.0, OURS_DEAF: 1.0, VAD: 0.8, MODEL: 0.5, DELAYS: 0.5}
+"""The setting that is delivered: ours, and what others' documentation says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Items with what the models say about them."""
+
+    items: Sequence[Item]
+    told: dict[str, list[Told]]
+    scores: Scores
+    limits: TurnTaking = field(default_factory=TurnTaking)
+
+    def results(self, policy: str, setting: float) -> list[Heard]:
+        """One policy with one setting on every item."""
+        return [heard(item, self.decisions(policy, setting, item)) for item in self.items]
+
+    def decisions(self, policy: str, setting: float, item: Item) -> list[Decision]:
+        told = self.told[item.name]
+        if policy in (OURS, OURS_DEAF):
+            limits = scaled(self.limits, setting)
+            return Call(item, told, self.scores, limits, words=policy == OURS).run()
+        rules: dict[str, Callable[[], Rule]] = {
+            VAD: lambda: silence(setting),
+            MODEL: lambda: turn_model(self.scores, setting),
+            DELAYS: lambda: two_delays(self.scores, setting),
+        }
+        return decisions(item, told, rules[policy]())
+
+    def curve(self, policy: str, settings: Sequence[float] | None = None) -> list[Point]:
+        return [point(setting, self.results(policy, setting)) for setting in settings or SETTINGS[policy]]
+
+
+def prepared(items: Sequence[Item], scores: Scores, progress: Progress = quiet) -> Bench:
+    """Let the models hear everything that they are going to be asked, on all processors."""
+    told = speech_events(items, progress)
+    asked = []
+    for item in items:
+        for place, (heard_at, event) in enumerate(told[item.name]):
+            if event.kind == "stopped":
+                goes_on = told[item.name][place + 1][0] if place + 1 < len(told[item.name]) else item.audio.size / 8000
+                times = [heard_at, event.at + VAD_STOP_S, *(event.at + at for at in (0.25, 0.4, 0.7))]
+                asked += [(item, at) for at in times if heard_at <= at < goes_on]
+    scores.scored(asked, progress)
+    return Bench(items, told, scores)
