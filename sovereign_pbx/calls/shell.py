@@ -184,9 +184,9 @@ class Shell:
         if self.line is not None:
             self.line.playout.pause()
 
-    def _resume(self, _: c.Resume) -> None:
+    def _resume(self, command: c.Resume) -> None:
         if self.line is not None:
-            self.line.playout.resume()
+            self.line.playout.resume(command.words)
 
     def _think(self, command: c.Think) -> None:
         if not command.speculative:

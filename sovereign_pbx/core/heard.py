@@ -13,6 +13,7 @@ from sovereign_pbx.core.values import Word
 
 FRAME_TOLERANCE_MS: Final = 20.0  # the link reports whole frames, word times are finer
 SYLLABLE_MS: Final = 220.0  # 4.5 syllables/s: English and Dutch voices on the telephone; only a fall-back
+LONGEST_AGAIN_MS: Final = 1000.0  # of a word that is said again from its beginning
 COMMA_MS: Final = 150.0
 STOP_MS: Final = 300.0
 _VOWELS = re.compile(r"[aeiouyàâäáãåæèéêëìíîïòóôöõøùúûüýœ]+", re.IGNORECASE)
@@ -36,6 +37,19 @@ def heard(text: str, words: Sequence[Word], total_ms: float | None, played_ms: f
         return ""
     count = _by_times(tokens, words, played_ms) if words else _by_weight(tokens, total_ms, played_ms)
     return text[: tokens[count - 1].end()] if count else ""
+
+
+def going_on_ms(words: Sequence[Word], played_ms: float) -> float:
+    """Where speech that was held after `played_ms` goes on: at the beginning of the word that it was held in.
+
+    `played_ms` itself between words, in one that counts as heard (see `heard`), in one that is too long to be said
+    again (a number spelt out), and where the voice gave no times.
+    """
+    for word in words:
+        start_ms, end_ms = word.start * 1000, word.end * 1000
+        if start_ms < played_ms < end_ms - FRAME_TOLERANCE_MS and played_ms - start_ms <= LONGEST_AGAIN_MS:
+            return max(0.0, start_ms)
+    return played_ms
 
 
 def estimate_ms(text: str) -> float:

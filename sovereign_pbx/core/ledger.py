@@ -4,10 +4,10 @@ A segment is open from `Speak` until its playout finished, was flushed, or its v
 it, so the ledger is always as true as the link that reports to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sovereign_pbx.core.heard import heard
+from sovereign_pbx.core.heard import going_on_ms, heard
 from sovereign_pbx.core.values import SpeechKind, Word
 
 
@@ -70,10 +70,14 @@ class Ledger:
     def find(self, number: int) -> Segment | None:
         return self._open.get(number)
 
-    def add(self, text: str, kind: SpeechKind, reply: int | None) -> Segment:
+    def add(self, text: str, kind: SpeechKind, reply: int | None, *, ahead: bool = False) -> Segment:
+        """A new segment, behind all others; `ahead`: before those that have not begun."""
         self._numbered += 1
         segment = Segment(self._numbered, text, kind, reply)
         self._open[segment.number] = segment
+        if ahead:
+            for other in [each for each in self.queue if each.started_at is None and each is not segment]:
+                self._open[other.number] = self._open.pop(other.number)
         return segment
 
     def start(self, segment: Segment, now: float) -> None:
@@ -99,11 +103,18 @@ class Ledger:
             self._paused_at = now
 
     def resume(self, now: float) -> None:
+        """Playout goes on, with the word that it was held in if the voice gave its time (as `Playout.resume` does)."""
         if self._paused_at is None:
             return
         for segment in self._open.values():
-            segment.paused_s += self._pause_within(segment, now)
+            again_ms = self.position_ms(segment, now) - self._onward_ms(segment, now)
+            segment.paused_s += self._pause_within(segment, now) + again_ms / 1000
         self._paused_at = None
+
+    @property
+    def held(self) -> Segment | None:
+        """The segment that playout stands in."""
+        return next((segment for segment in self.queue if segment.started_at is not None), None)
 
     def position_ms(self, segment: Segment, now: float) -> float:
         """How far playout is by the clock, for an end that no link will report any more."""
@@ -111,6 +122,29 @@ class Ledger:
             return 0.0
         elapsed = now - segment.started_at - segment.paused_s - self._pause_within(segment, now)
         return max(0.0, min(elapsed * 1000, segment.ms))
+
+    def spoken(self, segments: Iterable[Segment], now: float) -> tuple[str, str]:
+        """(what has been heard of `segments` by now, what is still to come)."""
+        said, ahead = list[str](), list[str]()
+        for segment in segments:
+            if segment.open and not segment.flushing:
+                total_ms = segment.ms if segment.complete else None
+                part = heard(segment.text, segment.words, total_ms, self.position_ms(segment, now))
+            else:
+                part = segment.heard
+            said.append(part)
+            ahead.append(segment.text[len(part) :].strip() if segment.open and not segment.flushing else "")
+        return " ".join(filter(None, said)), " ".join(filter(None, ahead))
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds of sound still to be heard; None while the voice has not delivered all of it."""
+        if not all(segment.complete for segment in self.queue):
+            return None
+        return sum(segment.ms - self._onward_ms(segment, now) for segment in self.queue) / 1000
+
+    def _onward_ms(self, segment: Segment, now: float) -> float:
+        position_ms = self.position_ms(segment, now)
+        return going_on_ms(segment.words, position_ms) if self.paused else position_ms
 
     def _pause_within(self, segment: Segment, now: float) -> float:
         if self._paused_at is None or segment.started_at is None:

@@ -34,7 +34,9 @@ BEFORE_MS: Final = 2.0  # of the filter lie before the lag that agrees best
 ECHO: Final = 0.5  # unexplained at most
 CERTAIN: Final = 0.35  # to learn the path from
 QUIET_POWER: Final = float((32768 * 10 ** (-60 / 20)) ** 2)  # softer input has nothing worth cleaning
-_EMPHASIS: Final = 0.95  # evens out speech, whose power lies below 1 kHz; without it every vowel agrees with every other
+_EMPHASIS: Final = (
+    0.95  # evens out speech, whose power lies below 1 kHz; without it every vowel agrees with every other
+)
 _WHITEN: Final = 0.8  # 1: phase alone; the rest keeps bands without signal from counting
 
 
@@ -153,8 +155,8 @@ class Canceller:
         padded = np.zeros(self._size, dtype=np.float32)
         padded[: path.size] = path
         self._path = np.fft.rfft(padded)
-        self._doubt = np.full(self._path.size, 0.1 * float(np.mean(np.abs(self._path) ** 2)) + 1e-4, dtype=np.float32)
-        self._other = np.zeros(self._path.size, dtype=np.float32)
+        self._doubt = np.full(self._path.size, 0.1 * float(np.mean(np.abs(self._path) ** 2)) + 1e-4)
+        self._other = np.zeros(self._path.size)
         self._echo = 0.0  # power of the echo estimated, falling slowly: its tail is longer than the filter
         self._leak = self._LEAK
 
@@ -167,7 +169,7 @@ class Canceller:
         self._learn(played, left)
         return self._suppress(left, float(echo @ echo))
 
-    def _learn(self, played: NDArray[np.complex64], left: Signal) -> None:
+    def _learn(self, played: NDArray[np.complex128], left: Signal) -> None:
         padded = np.zeros(self._size, dtype=np.float32)
         padded[-self._frame :] = left
         error = np.fft.rfft(padded)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sovereign_pbx.core.audio import FRAME_MS, FRAME_S, PHONE_RATE
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded
 from sovereign_pbx.media.comfort import ComfortNoise
+from sovereign_pbx.media.echo import EchoGuard
 from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.media.playout import Playout
@@ -66,11 +67,13 @@ class Line:
         self.vad: VadState | None = None  # lent by the clock's detector while the line is on the clock
         self.over: LinkEnded | None = None  # how it ended; nothing is told after that
         self._noise = ComfortNoise(link.rate)
+        self._guard_echo = EchoGuard(link.rate)
         self._heard: deque[bytes] = deque(maxlen=int(RECENT_S / FRAME_S))
         self._held = False
         self._context = copy_context()
         self._inside = False
-        self._input: bytes | None = None  # what this tick took in
+        self._received: bytes | None = None  # what this tick took in
+        self._input: bytes | None = None  # the same without our own echo: what everybody but the recorder hears
         self._ticks = self._frames_in = self._starved = 0
         link.listener = self
 
@@ -121,8 +124,8 @@ class Line:
     # --- from the clock, which never sees what a listener or a link raises
 
     def take(self) -> bytes | None:
-        """What has arrived since the last tick (one frame, two when the link lags), told and kept."""
-        self._input = None
+        """What has arrived since the last tick (one frame, two when the link lags) without our echo, told and kept."""
+        self._received = self._input = None
         self._guard(self._take)
         return self._input
 
@@ -131,7 +134,11 @@ class Line:
         self._guard(self._put)
 
     def tell_speech(self, event: VadEvent) -> None:
-        """Pass a verdict of the VAD on."""
+        """Pass a verdict of the VAD on, unless the speech is our own."""
+        if event.kind == "started" and self._guard_echo.refuses():
+            if self.vad is not None:
+                self.vad.deny()
+            return
         told = self.listener.speech_started if event.kind == "started" else self.listener.speech_stopped
         self._guard(told, event.at)
 
@@ -140,28 +147,31 @@ class Line:
         if frame is None:
             self._starved += 1
             return
-        self._hear(frame)
-        for _ in range(MOST_FRAMES_IN - 1):
-            more = self.link.take() if self.over is None else None
-            if more is None:
-                break
-            self._hear(more)
-            frame += more
-        self._input = frame
+        frames = [frame]
+        while len(frames) < MOST_FRAMES_IN and (more := self.link.take()) is not None:
+            frames.append(more)
+        self._received = b"".join(frames)
+        cleaned = b""
+        for number, each in enumerate(frames):
+            if self.over is None:
+                cleaned += self._hear(self._guard_echo.clean(each, len(frames) - 1 - number))
+        self._input = cleaned
 
-    def _hear(self, frame: bytes) -> None:
+    def _hear(self, frame: bytes) -> bytes:
         self._frames_in += 1
         self._heard.append(frame)
         self.listener.heard(frame)
+        return frame
 
     def _put(self) -> None:
         self._ticks += 1
         frame = self.playout.next_frame()
+        self._guard_echo.sent(frame)
         if frame is None:
             frame = self._noise.next_frame()
         self.link.put(frame)
         if self.recorder is not None:
-            self.recorder.write(self._input, frame)
+            self.recorder.write(self._received, frame)
         for name, segment in self.playout.events():
             if name == "started":
                 self.listener.playout_started(segment)
@@ -205,13 +215,14 @@ class Line:
             log.exception("link_close_failed", kind=self.link.kind)
 
     def statistics(self) -> dict[str, float]:
-        """ticks, ticks_without_input, heard_s, and the numbers of link (`link_…`) and playout (`playout_…`)."""
+        """ticks, ticks_without_input, heard_s, and the numbers of link, playout and echo guard (`link_…` and so on)."""
         return {
             "ticks": self._ticks,
             "ticks_without_input": self._starved,
             "heard_s": self._frames_in * FRAME_MS / 1000,
             **{f"link_{name}": value for name, value in self.link.statistics().items()},
             **{f"playout_{name}": value for name, value in self.playout.statistics().items()},
+            **{f"echo_{name}": value for name, value in self._guard_echo.statistics().items()},
         }
 
 

@@ -6,9 +6,14 @@ returns is counted, so that `flush` can tell to the sample how much of each segm
 Cuts are made soft without losing, repeating or delaying a sample: where sound stops, its last value is led to zero
 over `RELEASE_MS` with a raised cosine, added to what follows (silence, or other speech). Where sound goes on in the
 middle of a segment, after a pause or an underrun, its first `ATTACK_MS` are faded in.
+
+A pause is short notice: it falls where the caller begins to speak, mostly within a word. What goes on there is not
+understood ("...staurant"), so playout goes on with that word from its beginning, as people do. Its first part has
+then been heard twice and counts once: as long as a segment is open what has been played of it can go back.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -17,6 +22,9 @@ import structlog
 from numpy.typing import NDArray
 
 from sovereign_pbx.core.audio import SAMPLE_BYTES, frame_bytes, pcm_ms
+from sovereign_pbx.core.heard import LONGEST_AGAIN_MS, going_on_ms
+from sovereign_pbx.core.values import Word
+from sovereign_pbx.media.dip import word_start
 from sovereign_pbx.media.levels import samples_of
 
 log = structlog.get_logger(__name__)
@@ -25,7 +33,7 @@ RELEASE_MS: Final = 5.0  # a step led to zero in 5 ms has its energy below 200 H
 ATTACK_MS: Final = 5.0
 MAX_QUEUED_S: Final = 120.0  # a two-minute monologue; more than that is a runaway model, and 1.9 MB at 8 kHz
 _QUIET_STEP: Final = 64  # ending on a sample below -54 dBFS is no click
-_COMPACT_BYTES: Final = 65536
+_COMPACT_BYTES: Final = 65536  # more than a second at any rate, so that a word can be said again
 
 PlayoutEvent = tuple[Literal["started", "finished"], int]
 
@@ -52,10 +60,20 @@ class _Segment:
         piece = bytes(self.pcm[self.at : self.at + min(size, self.left)])
         self.at += len(piece)
         self.played += len(piece)
-        if self.at > _COMPACT_BYTES:  # give back what has been played now and then, not at every frame
-            del self.pcm[: self.at]
-            self.at = 0
+        if self.at > 2 * _COMPACT_BYTES:  # give back what has been played now and then, not at every frame
+            del self.pcm[:_COMPACT_BYTES]
+            self.at -= _COMPACT_BYTES
         return piece
+
+    def back(self, size: int) -> None:
+        """Go back by `size` bytes, as far as they are still here."""
+        size = min(size, self.at) // SAMPLE_BYTES * SAMPLE_BYTES
+        self.at -= size
+        self.played -= size
+
+    def lately(self, size: int) -> bytes:
+        """What was played last, `size` bytes or what there is."""
+        return bytes(self.pcm[max(0, self.at - size) : self.at])
 
     @property
     def left(self) -> int:
@@ -84,12 +102,19 @@ class Playout:
         self._underruns = 0
         self._frames = 0
         self._refused = 0
+        self._again = 0  # bytes
 
     # --- filling
 
-    def open(self, segment: int) -> None:
-        """Reserve the next place in the queue for `segment`. Opening it again changes nothing."""
-        self._segments.setdefault(segment, _Segment())
+    def open(self, segment: int, *, ahead: bool = False) -> None:
+        """Reserve the next place in the queue for `segment`; `ahead`: before all that have not begun. Opening it again
+        changes nothing."""
+        if segment in self._segments:
+            return
+        self._segments[segment] = _Segment()
+        if ahead:
+            for number in [each for each, found in self._segments.items() if not found.started and each != segment]:
+                self._segments[number] = self._segments.pop(number)
 
     def add(self, segment: int, pcm: bytes) -> None:
         """Append audio to `segment`. Ignored when it is unknown (never opened, flushed, dropped) or finished."""
@@ -133,11 +158,31 @@ class Playout:
             self.paused = True
             self._cut()
 
-    def resume(self) -> None:
-        """Go on at the very sample where `pause` held."""
-        if self.paused:
-            self.paused = False
-            self._soft_start = any(found.started for found in self._segments.values())
+    def resume(self, words: Sequence[Word] = ()) -> None:
+        """Go on with the word that `pause` held in, from its beginning.
+
+        `words`: what the voice told of the times in the segment that was held. Without them the quietest moment of
+        the last half second is taken for the word's beginning.
+        """
+        if not self.paused:
+            return
+        self.paused = False
+        held = next((found for found in self._segments.values() if found.started), None)
+        if held is not None:
+            self._soft_start = True
+            self._again += held.played
+            self._go_back(held, words)
+            self._again -= held.played
+
+    def _go_back(self, held: _Segment, words: Sequence[Word]) -> None:
+        if not held.left and held.done:
+            return
+        if words:
+            played_ms = pcm_ms(held.played, self.rate)
+            held.back(round((played_ms - going_on_ms(words, played_ms)) * self.rate / 1000) * SAMPLE_BYTES)
+        else:
+            lately = samples_of(held.lately(int(LONGEST_AGAIN_MS * self.rate / 1000) * SAMPLE_BYTES))
+            held.back((lately.size - word_start(lately, self.rate)) * SAMPLE_BYTES)
 
     def _cut(self) -> None:
         """Sound stops here; lead it to zero from the next frame on."""
@@ -231,11 +276,12 @@ class Playout:
         return pcm_ms(self._queued, self.rate)
 
     def statistics(self) -> dict[str, float]:
-        """frames (with speech), underruns, refused_ms, queued_ms, segments."""
+        """frames (with speech), underruns, refused_ms, again_ms (said twice after pauses), queued_ms, segments."""
         return {
             "frames": self._frames,
             "underruns": self._underruns,
             "refused_ms": pcm_ms(self._refused, self.rate),
+            "again_ms": pcm_ms(self._again, self.rate),
             "queued_ms": self.queued_ms,
             "segments": len(self._segments),
         }

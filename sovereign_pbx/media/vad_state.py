@@ -133,6 +133,11 @@ class VadState:
         self._run = self._quiet = 0
         return VadEvent("stopped", max(self._began, self._last - HANGOVER_S))
 
+    def deny(self) -> None:
+        """The speech that has just begun is not the caller's. If it goes on, it begins anew."""
+        self.speaking = False
+        self._run = self._quiet = 0
+
     def starving(self, now: float) -> bool:
         """Speaking, and nothing has come for too long to wait for its end."""
         return self.speaking and now - self._fed_at >= IDLE_S

@@ -14,6 +14,7 @@ from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import ProviderError
+from sovereign_pbx.core.heard import going_on_ms
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import ToolCall, Word
@@ -170,7 +171,7 @@ class Stage:
                 self._pause()
             case c.Resume():
                 assert self.line.paused
-                self._resume()
+                self._resume(command.words)
             case c.Think():
                 self._think(command)
             case c.Adopt():
@@ -278,8 +279,9 @@ class Stage:
 
         self._plan(self.now + line.length[segment] - line.played, finished)
 
-    def _resume(self) -> None:
+    def _resume(self, words: Sequence[Word]) -> None:
         self.line.paused = False
+        self.line.played = going_on_ms(words, self.line.played * 1000) / 1000
         if self.line.playing is not None:
             self._schedule_end(self.line.playing)
         self._play()

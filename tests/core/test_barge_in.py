@@ -142,7 +142,7 @@ def test_words_that_come_after_playout_went_on_still_interrupt() -> None:
 
 def test_fewer_words_than_asked_for_do_not_interrupt() -> None:
     stage = speaking(TurnTaking(interruption_min_words=2))
-    stage.says(4, "hm")
+    stage.says(4, "bread")
     stage.run(20)
     assert not stage.commands(c.Flush)
     assert stage.transcript()[1] == f"assistant: {LONG}"
@@ -151,17 +151,17 @@ def test_fewer_words_than_asked_for_do_not_interrupt() -> None:
 
 def test_enough_words_interrupt_where_a_number_is_asked_for() -> None:
     stage = speaking(TurnTaking(interruption_min_words=2))
-    stage.says(4, "wait a moment please")
+    stage.says(4, "but on Sunday please")
     stage.run(12)
     assert first(stage, c.Flush) == pytest.approx(4 + 0.6 + 0.24)
 
 
 def test_words_too_few_to_interrupt_are_kept_for_the_next_turn() -> None:
     stage = speaking(TurnTaking(interruption_min_words=3))
-    stage.says(4, "okay")
+    stage.says(4, "bread")
     stage.says(14, "and on Sunday?")
     stage.run(20)
-    assert stage.transcript()[2] == "user: okay and on Sunday?"
+    assert stage.transcript()[2] == "user: bread and on Sunday?"
 
 
 def test_an_answer_over_the_last_word_of_the_question_is_a_turn() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sovereign_pbx.core.values import Word
 from sovereign_pbx.media.playout import ATTACK_MS, Playout
 
 RATE = 8000
@@ -195,7 +196,10 @@ def test_dropping_the_playing_segment_joins_the_next_one_without_a_click() -> No
     assert abs(np.diff(samples(frames).astype(int))).max() < 1200
 
 
-def test_resume_goes_on_at_the_very_sample_where_pause_held() -> None:
+WORDS = (Word("one", 0.0, 0.08), Word("two", 0.08, 0.2))
+
+
+def test_held_between_two_words_speech_goes_on_at_the_very_sample() -> None:
     plain = samples(drain(one_segment(tone(1600, 300))))
     playout = one_segment(tone(1600, 300))
     heard = [playout.next_frame() or b"" for _ in range(4)]
@@ -203,12 +207,71 @@ def test_resume_goes_on_at_the_very_sample_where_pause_held() -> None:
     assert playout.paused
     release = drain(playout)
     assert len(release) == 1 and playout.next_frame() is None
-    playout.resume()
+    playout.resume(WORDS)
     heard += drain(playout)
     attack = int(RATE * ATTACK_MS / 1000)
     assert (samples(heard)[:640] == plain[:640]).all()
     assert (samples(heard)[640 + attack :] == plain[640 + attack :]).all()
     assert abs(samples(heard)[640]) < 100
+
+
+def held_after(frames: int, pcm: bytes) -> Playout:
+    playout = one_segment(pcm)
+    for _ in range(frames):
+        playout.next_frame()
+    playout.pause()
+    drain(playout)
+    return playout
+
+
+def test_held_in_a_word_speech_goes_on_with_that_word_from_its_beginning() -> None:
+    playout = held_after(7, ramp(0, 1600))
+    playout.resume(WORDS)
+    attack = int(RATE * ATTACK_MS / 1000)
+    again = samples(drain(playout))[: 1600 - 640]
+    assert (again[attack:] == samples([ramp(0, 1600)])[640 + attack :]).all()
+    assert playout.statistics()["again_ms"] == 60
+
+
+def test_what_is_said_again_counts_once() -> None:
+    playout = held_after(7, ramp(0, 1600))
+    playout.resume(WORDS)
+    playout.next_frame()
+    assert playout.flush() == [(1, 100.0)]
+
+
+def test_a_word_of_which_nothing_but_the_end_is_left_is_not_said_again() -> None:
+    playout = held_after(9, ramp(0, 1600))
+    playout.resume(WORDS)
+    assert playout.statistics()["again_ms"] == 0
+
+
+def test_without_word_times_the_last_dip_of_the_voice_is_taken_for_the_words_beginning() -> None:
+    loud, dip = tone(2400), bytes(960)
+    playout = held_after(27, loud + dip + tone(1600))
+    playout.resume()
+    assert 150 <= playout.statistics()["again_ms"] <= 210  # 180 ms of the second tone had been played
+
+
+def test_held_in_silence_speech_goes_on_where_it_was() -> None:
+    playout = held_after(17, tone(2400) + bytes(960) + tone(1600))
+    playout.resume()
+    assert playout.statistics()["again_ms"] <= 10
+
+
+def test_held_twice_in_one_word_it_goes_back_twice() -> None:
+    playout = held_after(7, ramp(0, 1600))
+    playout.resume(WORDS)
+    playout.next_frame()
+    playout.pause()
+    playout.resume(WORDS)
+    assert playout.flush() == [(1, 80.0)]
+
+
+def test_a_long_segment_can_still_go_back_after_its_played_part_was_given_up() -> None:
+    playout = held_after(700, ramp(0, 8000 * 20))
+    playout.resume((Word("long", 13.5, 14.5),))
+    assert playout.flush() == [(1, 13500.0)]
 
 
 def test_pausing_before_speech_began_leaves_its_beginning_untouched() -> None:

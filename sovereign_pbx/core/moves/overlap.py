@@ -1,15 +1,17 @@
 """Moves while both want the floor: barge-in in two steps, and the way back from a false one.
 
 Step one holds playout. Step two needs words, because coughs, doors and televisions last as long as words do:
-as long as none have come the assistant can go on where it stopped, with nothing lost. Where the administrator
+as long as none have come the assistant can go on where it stopped, with nothing lost. Words that only show that he
+listens don't interrupt either, an order does at once (`interjection`). Where the administrator
 has switched that off (`false_interruption_timeout` is None) there is no step one, and speech of
 `interruption_min_duration` cuts for good.
 """
 
 from typing import Final as Constant
 
-from sovereign_pbx.core import floor
+from sovereign_pbx.core import floor, interjection
 from sovereign_pbx.core.alarms import Alarm
+from sovereign_pbx.core.ear import LATE_WORDS_S
 from sovereign_pbx.core.events import (
     Final,
     Interim,
@@ -31,6 +33,7 @@ PAUSE_AFTER_S: Constant = 0.06
 # Words of a sound shorter than an interruption come within this time of its end or not at all: the slowest of the
 # measured streaming recognisers has its final text out after 0.36 s (p95).
 SHORT_DOUBT_S: Constant = 0.6
+OWN_PHRASE_WORDS: Constant = 5  # nobody repeats more than this to ask whether he has understood
 
 
 def overlap_begins(talk: Talk, event: SpeechStarted) -> State:
@@ -72,6 +75,11 @@ def overlap_ends(talk: Talk, event: SpeechStopped) -> State:
     talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.STALL)
     if not talk.ledger.paused:
         return go_on(talk)
+    if talk.turn is not None and talk.turn.audible and talk.ear.new_text:
+        talk.state = State.DOUBT  # words are there already: what he said is weighed as a whole now that he is silent
+        state = weigh_words(talk)
+        if state is not State.DOUBT:
+            return state
     timeout = talk.plan.turn_taking.false_interruption_timeout
     wait = SHORT_DOUBT_S if timeout is None else timeout
     short = event.at - talk.ear.onset < talk.plan.turn_taking.interruption_min_duration
@@ -82,28 +90,85 @@ def overlap_ends(talk: Talk, event: SpeechStopped) -> State:
 
 
 def words_in_overlap(talk: Talk, event: Interim | Final) -> State:
-    if not listening.hear(talk, event):
-        return talk.state
-    if _enough_words(talk):
-        return floor.take_floor(talk)
-    if talk.state is State.DOUBT and talk.ear.settled:
-        talk.note("words_too_few", words=talk.ear.new_words)
-        return go_on(talk)
-    return talk.state
+    return weigh_words(talk) if listening.hear(talk, event) else talk.state
 
 
 def words_over_reply(talk: Talk, event: Interim | Final) -> State:
     """Words of which the voice detector heard nothing, or that come after the assistant went on."""
-    if not listening.hear(talk, event) or not _enough_words(talk):
-        return talk.state
-    talk.note("words_without_speech")
+    return weigh_words(talk) if listening.hear(talk, event) else talk.state
+
+
+def weigh_words(talk: Talk) -> State:
+    """What has been said over the assistant: does it stop, is it answered, or does it go on? (`interjection`)
+
+    Before the assistant is audible any word is a continuation of the turn. After that an order counts whatever
+    `interruption_min_words` says, assent only where it answers a question, and all else by its number of words.
+    """
+    ear = talk.ear
+    if talk.turn is None or not talk.turn.audible:
+        return _take(talk, "more") if ear.new_text else talk.state
+    kind = interjection.kind(ear.new_text, talk.plan.language)
+    heard, ahead = talk.ledger.spoken(talk.turn.segments, talk.now)
+    if kind != "command" and _own_words(talk, heard):
+        return _dismiss(talk, "own_words")
+    if kind == "command":
+        return _take(talk, "order")
+    if kind == "backchannel" and interjection.answers(heard, ahead):
+        return _take(talk, "answer")
+    if kind in ("backchannel", "sound"):
+        return talk.state if talk.state is State.OVERLAP else _dismiss(talk, kind)
+    if ear.new_words >= max(1, talk.plan.turn_taking.interruption_min_words):
+        return _take(talk, "words")
+    if talk.state is State.DOUBT and ear.settled:
+        talk.note("words_too_few", words=ear.new_words)
+        return go_on(talk)
+    return talk.state
+
+
+def _take(talk: Talk, why: str) -> State:
+    if talk.state not in floor.DISPUTED:
+        talk.note("words_without_speech")
+    talk.note("interruption", why=why, words=talk.ear.new_words)
     return floor.take_floor(talk)
 
 
-def _enough_words(talk: Talk) -> bool:
-    """Before the assistant is audible any word is a continuation of the turn; after that the plan decides."""
-    audible = talk.turn is not None and talk.turn.audible
-    return talk.ear.new_words >= (max(1, talk.plan.turn_taking.interruption_min_words) if audible else 1)
+def _own_words(talk: Talk, heard: str) -> bool:
+    """The recogniser heard the assistant. Where the voice detector, which knows what is played, heard a caller, he
+    may be repeating something: then it takes a whole phrase to believe it."""
+    least = 1 if talk.state not in floor.DISPUTED else OWN_PHRASE_WORDS
+    return talk.ear.new_words >= least and interjection.echoes(talk.ear.new_text, heard)
+
+
+def _dismiss(talk: Talk, what: str) -> State:
+    """It asks for nothing: it is put on record, leaves no message for the model, and the assistant goes on.
+
+    Assent that falls on the last words of all is kept: if they are over in time, it is the caller's turn.
+    """
+    ear = talk.ear
+    if what == "backchannel" and _over_the_end(talk):
+        _as_if_said_now(talk)
+    else:
+        if not ear.interim:  # once, with the final words
+            talk.note(what, words=ear.new_words, after=round(talk.now - ear.onset, 3))
+        ear.unsay()
+    return go_on(talk) if talk.state is State.DOUBT else talk.state
+
+
+def _over_the_end(talk: Talk) -> bool:
+    left, ended_at = talk.ledger.left_s(talk.now), talk.ear.ended_at
+    if left is None or ended_at is None or talk.streaming or talk.tools:
+        return False
+    return talk.now + left - (talk.now if talk.state is State.DOUBT else ended_at) <= LATE_WORDS_S
+
+
+def _as_if_said_now(talk: Talk) -> None:
+    """The time for which the assistant was held does not make his words late."""
+    ear = talk.ear
+    if talk.state is State.DOUBT and ear.ended_at is not None:
+        settled = ear.settled
+        ear.shift(talk.now - ear.ended_at)
+        if settled:
+            ear.listened_at = talk.now
 
 
 def interruption_confirmed(talk: Talk, _: Tick) -> State:
