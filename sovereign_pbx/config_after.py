@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.calls.analysis_check import BadSchema, TooSlow, faults
 from sovereign_pbx.core.errors import ConfigError
 
@@ -32,7 +33,9 @@ def check_after_the_call(config: "Config", report: Report) -> None:
 
 def _check_model(config: "Config", report: Report) -> None:
     section = config.post_call
-    if section.provider:
+    if is_realtime({"provider": section.provider}):
+        report.error(("post_call", "provider"), "is a model that speaks, and can't sum up", "name a model for text")
+    elif section.provider:
         from sovereign_pbx.speech.catalogue import validate  # late: most configurations need nothing of it
 
         try:

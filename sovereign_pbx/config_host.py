@@ -9,6 +9,7 @@ from typing import Any
 
 from sovereign_pbx.assistants.problem import Path as KeyPath
 from sovereign_pbx.assistants.problem import Problem
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_checks import listeners
 from sovereign_pbx.config_findings import Finding, located
@@ -40,11 +41,17 @@ def provider_findings(config: Config, file: Path) -> list[Finding]:
     problems = []
     for name, assistant in config.assistants.items():
         blocks = {"stt": assistant.stt_config, "llm": assistant.llm_config, "tts": assistant.tts_config}
+        if is_realtime(assistant.llm_config):  # it hears itself, and another voice is only for exact words
+            blocks = {stage: block for stage, block in blocks.items() if stage == "llm" or _names_voice(stage, block)}
         for stage, block in blocks.items():
             path: KeyPath = ("assistants", name, f"{stage}_config")
             problem = _try_provider(path, validate, stage, block, config.accounts)
             problems += [problem] if problem else []
     return _placed(problems, file)
+
+
+def _names_voice(stage: str, block: Any) -> bool:
+    return stage == "tts" and bool(block.get("provider"))
 
 
 def _try_provider(path: KeyPath, validate: Any, stage: str, block: Any, providers: Any) -> Problem | None:

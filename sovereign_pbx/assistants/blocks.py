@@ -4,6 +4,7 @@ Provider blocks are open, since every vendor has settings of its own; everything
 misspelt key is found. Whether a provider knows a model or a voice is the business of `speech/`.
 """
 
+from sovereign_pbx.assistants.realtime import ALIASES
 from sovereign_pbx.assistants.shape import Choice, Flag, Nullable, Opaque, Real, Text, Url, Whole
 from sovereign_pbx.assistants.table import ANY, Key, ListOf, Table
 
@@ -226,13 +227,13 @@ TURN_DETECTION = Table(
 )
 
 LLM_CONFIG = Table(
-    Key("provider", Text(1, 64), "Whose language model.", example="openai"),
+    Key("provider", Text(1, 64, aliases=ALIASES), "Whose language model.", example="openai"),
     Key("model", Text(1, 200), "The provider's model; without it the provider's default.", example="gpt-5.4"),
     Key("temperature", Real(0, 2), "How freely the model answers.", 0.7),
     Key("messages", ListOf(MESSAGE, most=500), "Instructions, and a conversation to start from."),
     Key("tools", ListOf(TOOL, most=128), "What the assistant may do."),
     Key("max_completion_tokens", Whole(1, 32768), "Longest answer in tokens.", example=300),
-    Key("max_output_tokens", Whole(1, 32768), "google_realtime: longest answer in tokens.", example=300),
+    Key("max_output_tokens", Whole(1, 32768), "Realtime models: longest answer in tokens.", example=300),
     Key("reasoning_effort", Text(1, 32), "How long the model may think, where it can.", example="none"),
     Key("voice", Text(1, 200), "Realtime models: the voice.", example="marin"),
     Key("speed", Real(0.7, 1.5), "Realtime models: speed of the voice.", example=1.0),
@@ -244,7 +245,7 @@ LLM_CONFIG = Table(
         "openai_live: model and instructions for delegated work.",
         example={"model": "gpt-5.4", "instructions": "Look things up."},
     ),
-    Key("turn_detection", TURN_DETECTION, "xai_realtime: its own turn taking; values outside are clamped."),
+    Key("turn_detection", TURN_DETECTION, "Realtime models: their own turn taking; values outside are clamped."),
     SWITCH_AFTER,
     Key("hedge", HEDGE, "A second request, to the first fallback or the same model, when the first word is late."),
     FALLBACKS,

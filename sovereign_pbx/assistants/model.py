@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from sovereign_pbx.assistants import blocks
 from sovereign_pbx.assistants.problem import MOST_ENTRIES, InvalidSettings, Path, Report
 from sovereign_pbx.assistants.public import without_secrets
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Opaque, Real, Text, Url, Whole
 from sovereign_pbx.assistants.table import ListOf, Table, keys_of, setting
@@ -142,7 +143,10 @@ class Assistant:
     @classmethod
     def _from(cls, given: Mapping[str, Any], tools: tuple[Tool, ...], warnings: tuple[str, ...]) -> Self:
         known = {name: value for name, value in given.items() if name in ASSISTANT.keys}
-        known |= {name: {**usual, **known.get(name, {})} for name, usual in EMBEDDED.items() if _is_open(known, name)}
+        usual_blocks = {} if is_realtime(known.get("llm_config", {})) else EMBEDDED  # it needs nobody else
+        known |= {
+            name: {**usual, **known.get(name, {})} for name, usual in usual_blocks.items() if _is_open(known, name)
+        }
         extra = {name: value for name, value in given.items() if name not in ASSISTANT.keys}
         usable = with_end_call(tools) if known.get("autonomous_silence_handling") else tools
         return cls(**known, given=given, extra=extra, tools=usable, warnings=warnings)

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sovereign_pbx.assistants.problem import Path, Report, shown
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.assistants.tools import Tool, read_tools
 
 REALTIME_NOT_ALLOWED: Final = "realtime_provider_not_allowed_per_node"
 """Begins the message of that fault, and is its code in REST (contract §18)."""
 
-REALTIME: Final = ("google_realtime", "xai_realtime", "openai_live")
 MOST_FUNCTIONS: Final = 128
 """Tools and ways of one node together: more than this language models refuse."""
 
@@ -90,11 +90,11 @@ def _check_conversation(node: Node, path: Path, report: Report) -> tuple[Tool, .
 
 def _check_model(block: Mapping[str, Any], path: Path, report: Report) -> None:
     """A realtime model is ears, head and mouth in one, and can't be changed during a call."""
-    chosen = [((*path, "provider"), block.get("provider"))]
-    fallbacks = block.get("fallbacks", ())
-    chosen += [((*path, "fallbacks", at, "provider"), each.get("provider")) for at, each in enumerate(fallbacks)]
-    for place, provider in chosen:
-        if provider in REALTIME:
+    chosen = [((*path, "provider"), block)]
+    chosen += [((*path, "fallbacks", at, "provider"), each) for at, each in enumerate(block.get("fallbacks", ()))]
+    for place, model in chosen:
+        if is_realtime(model):
+            provider = model["provider"]
             report.error(place, f'{REALTIME_NOT_ALLOWED}: a node can\'t change to "{provider}"', "use another model")
 
 

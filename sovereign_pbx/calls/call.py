@@ -16,6 +16,7 @@ from sovereign_pbx.assistants.account import webhook_of
 from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import Direction, plan_for
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.assistants.resolve import Resolution, resolve
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow_plan import conducted
@@ -23,8 +24,10 @@ from sovereign_pbx.calls.analysis import Subject
 from sovereign_pbx.calls.books import Books
 from sovereign_pbx.calls.left_behind import own_secret
 from sovereign_pbx.calls.post_call import Conclusion
+from sovereign_pbx.calls.realtime_ringing import LivePrepared, prepare_talk
+from sovereign_pbx.calls.realtime_talk import LiveTalk
 from sovereign_pbx.calls.record import CallRecord
-from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
+from sovereign_pbx.calls.ringing import Prepared, prepare_words
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.summary import plain_summary, voicemail_summary
 from sovereign_pbx.calls.talk import Talk
@@ -69,12 +72,12 @@ class Call:
         self.trunk: Trunk | None = None  # what it came in or went out on, where that was said
         record = CallRecord(offer.call_id, services.store, services.webhooks_due)
         self.books = Books(offer, services.account, record, services.reporting, direction)
-        self.talk: Talk | None = None
+        self.talk: Talk | LiveTalk | None = None
         self.refusal = ""  # what a webhook wants said instead of a conversation
         self._services = services
         self._admits = admits
         self._plan = Plan()
-        self._prepared: Prepared | None = None
+        self._prepared: Prepared | LivePrepared | None = None
         self._run: Conducted | None = None  # of the workflow that conducts it
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
@@ -97,7 +100,10 @@ class Call:
             link.close()
             return
         self._link.set_result(link)
-        self.talk = Talk(self, self._plan, self._prepared, self._services, link, self._run)
+        if isinstance(self._prepared, LivePrepared):
+            self.talk = LiveTalk(self, self._plan, self._prepared, self._services, link)
+        else:
+            self.talk = Talk(self, self._plan, self._prepared, self._services, link, self._run)
         self.books.opened()
         self.talk.start()
 
@@ -261,8 +267,10 @@ class Call:
             workflow = resolution.workflow
             plan = conducted(plan, workflow, assistant) if workflow is not None else plan
             self._plan = replace(plan, max_duration=plan.max_duration or limit)
+            if workflow is not None and is_realtime(assistant.llm_config):
+                raise Refused("workflow_needs_text_model", "a workflow can't be conducted with a realtime model")
             if workflow is None:
-                self._prepared = await prepare(assistant, self._plan, self._services, rate=PHONE_RATE)
+                self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=PHONE_RATE)
             else:
                 self._prepared, self._run = await prepare_workflow(
                     workflow, assistant, self._plan, self._services, rate=PHONE_RATE
@@ -274,7 +282,8 @@ class Call:
     async def _prepare_refusal(self, assistant: Assistant | None, text: str) -> None:
         """Said by the assistant's voice, for a number without one by the usual voice; turned down unheard by none."""
         self.refusal = text
-        speaker = assistant or Assistant.parse({"name": "usual"}, where="the usual voice")
+        speaker = assistant if assistant is not None and assistant.tts_config.get("provider") else None
+        speaker = speaker or Assistant.parse({"name": "usual"}, where="the usual voice")
         try:
             self._prepared = await prepare_words(speaker, text, self._services, rate=PHONE_RATE)
         except (ProviderError, ConfigError) as exc:
@@ -334,7 +343,7 @@ class Call:
         except TimeoutError:
             log.error("call.unwritten", seconds=_SETTLE_S)
 
-    async def _finished(self, talk: Talk, reason: EndReason) -> tuple[dict[str, Any], str | None]:
+    async def _finished(self, talk: Talk | LiveTalk, reason: EndReason) -> tuple[dict[str, Any], str | None]:
         try:
             statistics, recording = await talk.finish(reason)
             statistics["usage"] = self._services.post_call.so_far(statistics["usage"])
@@ -343,7 +352,7 @@ class Call:
             log.exception("call.not_finished")
             return {}, None
 
-    async def _concluded(self, talk: Talk, reason: EndReason, statistics: Mapping[str, Any]) -> Conclusion:
+    async def _concluded(self, talk: Talk | LiveTalk, reason: EndReason, statistics: Mapping[str, Any]) -> Conclusion:
         """Summary and analysis, in that order (contract §10.2)."""
         subject = Subject(
             messages=talk.history,

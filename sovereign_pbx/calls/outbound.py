@@ -16,7 +16,7 @@ from sovereign_pbx.assistants.resolve import Resolution
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.calls.call import Call
 from sovereign_pbx.calls.left_behind import own_secret
-from sovereign_pbx.calls.ringing import prepare
+from sovereign_pbx.calls.realtime_ringing import prepare_talk
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import BadInput, ConfigError, ProviderError, Refused
@@ -173,7 +173,7 @@ class OutboundCall(Call):
         try:
             plan = plan_for(assistant, direction="outbound")
             self._plan = replace(plan, max_duration=plan.max_duration or self._services.longest_call_s)
-            self._prepared = await prepare(assistant, self._plan, self._services, rate=PHONE_RATE)
+            self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=PHONE_RATE)
         except (ProviderError, ConfigError, Refused) as exc:
             log.error("call.not_ready", error=str(exc))
             self.end("error", str(exc))

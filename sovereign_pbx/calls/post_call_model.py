@@ -8,6 +8,8 @@ In order: the assistant's own `llm_config.post_call_model` (a model's name, or a
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sovereign_pbx.speech.realtime.providers import account_of, is_realtime
+
 Block = Mapping[str, Any]
 
 SMALLER: Final[Mapping[str, Mapping[str, str]]] = {"openai": {"": "gpt-5.4-mini", "gpt-5.4": "gpt-5.4-mini"}}
@@ -44,6 +46,8 @@ def post_call_block(llm_config: Block, section: Block, providers: Mapping[str, B
 
 def _chosen(llm_config: Block, section: Block) -> Block:
     own = llm_config.get("post_call_model")
+    if is_realtime(llm_config):  # which speaks, and can't be asked in writing: the same vendor's model for text
+        llm_config = {"provider": account_of(llm_config)}
     plain = {name: value for name, value in llm_config.items() if name not in _LIVE}
     if isinstance(own, Mapping) and own:
         return own if own.get("provider") else {**_without_spares(plain), **own}

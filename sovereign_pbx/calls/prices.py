@@ -21,6 +21,12 @@ class Price:
         None, _AMOUNT, "The same for tokens from the provider's cache; without it as any other.", example=0.25
     )
     output_per_million_tokens: float = setting(0.0, _AMOUNT, "Price of a million tokens that the model writes.")
+    audio_input_per_million_tokens: float | None = setting(
+        None, _AMOUNT, "Of a realtime model: the same for tokens that it hears; without it as any other.", example=32.0
+    )
+    audio_output_per_million_tokens: float | None = setting(
+        None, _AMOUNT, "Of a realtime model: the same for tokens that it speaks; without it as any other.", example=64.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.speech import catalogue
 from sovereign_pbx.speech.llm import ChatModel
+from sovereign_pbx.speech.realtime import RealtimeModel
+from sovereign_pbx.speech.realtime.providers import account_of, build_realtime
 from sovereign_pbx.speech.stt import SpeechToText
 from sovereign_pbx.speech.tts import Voice
 
@@ -88,6 +90,11 @@ class Providers:
         """The voice of an assistant's `tts_config`. Raises ConfigError."""
         return self._build("tts", block, catalogue.build_voice)
 
+    def realtime(self, block: Mapping[str, Any]) -> RealtimeModel:
+        """The model that hears and speaks itself, of an assistant's `llm_config`. Raises ConfigError."""
+        plain = {key: value for key, value in block.items() if key not in ("messages", "tools")}
+        return self._build("realtime", plain, build_realtime)
+
     async def preload(self, assistants: Iterable[Assistant]) -> None:
         """Load what runs on this machine before the first caller waits for it; what can't be loaded is logged.
 
@@ -134,7 +141,7 @@ class Providers:
     def _accounts_of(self, block: Blocks) -> str:
         """Which accounts the block is built with, in a word that tells none of their keys."""
         blocks = (block, *(one for one in block.get("fallbacks") or () if isinstance(one, Mapping)))
-        names = [str(one.get("provider")) for one in blocks]
+        names = [account_of(one) for one in blocks]
         accounts = [self._providers.get(catalogue.ALIASES.get(name, name)) for name in names]
         return hashlib.sha256(json.dumps(accounts, sort_keys=True, default=str).encode()).hexdigest()
 

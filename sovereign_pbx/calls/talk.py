@@ -1,5 +1,6 @@
 """The talking part of a call: line, shell and conversation put together, and taken apart again."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.calls.departure import Departure
 from sovereign_pbx.calls.hearing import Hearing
 from sovereign_pbx.calls.ringing import Prepared, open_stt, render_rest
 from sovereign_pbx.calls.session import Services
@@ -18,17 +20,15 @@ from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.usage import talk_usage
 from sovereign_pbx.calls.workflow import Conducted, Scenery
-from sovereign_pbx.core.commands import HandOver, HangUp
 from sovereign_pbx.core.conversation import Conversation
-from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull, Refused
-from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
+from sovereign_pbx.core.errors import Refused, SovereignError
+from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed, ToolFinished
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import EndReason, Message
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.media.recorder import Recorder
-from sovereign_pbx.pbx.link import NextStep
 from sovereign_pbx.speech.phrases import Phrase
 from sovereign_pbx.speech.stt import SttStream
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
 
 log = structlog.get_logger(__name__)
+
+_TONES_S = 30.0  # 32 pauses of half a second, and as many tones
 
 
 class Talk:
@@ -58,6 +60,7 @@ class Talk:
         self._run = run  # of a workflow
         self._recorder = self._make_recorder(link) if plan.consent is None else None
         self.conversation = Conversation(plan)
+        departure = Departure(call)
         self.shell = Shell(
             conversation=self.conversation,
             record=call.books.record,
@@ -65,8 +68,8 @@ class Talk:
             spawn=call.spawn,
             turn_model=services.turn_model,
             send_digits=self._send_digits,
-            leave=self._leave,
-            lost=self._lost,
+            leave=departure.leave,
+            lost=departure.lost,
             enter=self._enter,
             agreed=self._agreed,
         )
@@ -227,37 +230,19 @@ class Talk:
             return None
         return Recorder(folder / f"{self._call.id}.wav", link.rate)
 
-    def _send_digits(self, digits: str) -> None:
-        self._call.spawn(self._services.pbx.send_digits(self._call.id, digits), "digits")
+    def _send_digits(self, digits: str, call_id: str) -> None:
+        self._call.spawn(self._play_digits(digits, call_id), "digits")
 
-    def _lost(self, how: LinkEnded) -> None:
-        """The audio ended without us."""
-        if isinstance(how, LinkClosed):  # by ourselves, for a reason that the call knows already
-            return
-        if isinstance(how, LinkBroken | LinkFull):
-            self._call.end("error", str(how), NextStep("fallback"))
-        else:
-            self._call.fell_silent()
-
-    def _leave(self, command: HangUp | HandOver) -> None:
-        """The conversation has said its last word."""
-        if isinstance(command, HangUp):
-            reason = "rejected" if self._call.refusal else command.reason
-            self._call.end(reason, command.error, NextStep("hangup"))
-        elif not command.destination:
-            self._call.end(command.reason, command.error, NextStep("fallback"))
-        else:
-            self._put_through(command)
-
-    def _put_through(self, command: HandOver) -> None:
+    async def _play_digits(self, digits: str, call_id: str) -> None:
+        """Answers the tool when the last tone is out. The tones may be somebody's secret: they are in no log."""
         try:
-            step = self._call.transfer_to(command.destination)
-        except Refused as exc:
-            log.error("transfer.refused", destination=command.destination, why=str(exc), code=exc.code)
-            self._call.books.record.event("transfer.refused", {"destination": command.destination, "why": str(exc)})
-            self._call.end("error", f"the transfer's destination is not allowed: {exc}", NextStep("fallback"))
+            async with asyncio.timeout(_TONES_S):
+                await self._services.pbx.send_digits(self._call.id, digits)
+        except (SovereignError, TimeoutError) as exc:
+            log.warning("digits.not_sent", why=str(exc) or type(exc).__name__, count=len(digits))
+            self.shell.feed(ToolFinished(call_id, f"Not sent: {exc or 'the PBX did not answer in time'}", failed=True))
         else:
-            self._call.end(command.reason, command.error, step)
+            self.shell.feed(ToolFinished(call_id, "Sent."))
 
 
 def _affordable(plan: Plan, in_vain: int) -> Plan:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.assistants.resolve import Resolution
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.session import Services
@@ -25,6 +26,9 @@ def usable(resolution: Resolution, called: str, services: Services) -> Resolutio
 def _fault(assistant: Assistant, providers: Providers) -> str:
     """They are built once and kept, so the call that follows builds nothing a second time."""
     try:
+        if is_realtime(assistant.llm_config):
+            providers.realtime(assistant.llm_config)
+            return ""
         providers.stt(assistant.stt_config)
         providers.llm(assistant.llm_config)
         providers.voice(assistant.tts_config)

@@ -10,6 +10,8 @@ from typing import Any, Final
 from sovereign_pbx.calls.prices import Price, Prices
 
 _TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens")
+_AUDIO: Final = ("audio_input_tokens", "audio_output_tokens")
+"""Of realtime models, among their other tokens; left out where a vendor does not tell them apart."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,9 @@ class Tokens:
         counts["untold"] += not known
         for name, value in known.items():
             counts[name] += value
+        for name in _AUDIO:
+            if is_count(told.get(name)):
+                counts[name] = counts.get(name, 0) + told[name]
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each model: provider, model, replies, untold, tokens."""
@@ -64,6 +69,22 @@ def talk_usage(
         "tts": named_rows(characters, "characters"),
         **({"speculation": dict(speculation)} if speculation else {}),
     }
+
+
+def live_usage(
+    *, seconds: float, heard_s: Mapping[str, float], tokens: Tokens, characters: Mapping[str, int]
+) -> dict[str, Any]:
+    """The usage of a conversation with a realtime model: what it heard stands with its tokens."""
+    usage = talk_usage(seconds=seconds, heard_s={}, tokens=tokens, characters=characters)
+    known = {(row["provider"], row["model"]): row for row in usage["llm"]}
+    for name, amount in heard_s.items():
+        named = _named(name)
+        row = known.get((named["provider"], named["model"]))
+        if row is None:
+            row = {**named, "replies": 0, "untold": 0, **dict.fromkeys(_TOKENS, 0)}
+            usage["llm"].append(row)
+        row["seconds"] = round(amount, 1)
+    return usage
 
 
 def named_rows(amounts: Mapping[str, int], unit: str) -> list[dict[str, Any]]:
@@ -125,7 +146,15 @@ def _amount(row: Mapping[str, Any], price: Price) -> float:
     cached_price = (
         price.input_per_million_tokens if price.cached_per_million_tokens is None else (price.cached_per_million_tokens)
     )
-    tokens = fresh * price.input_per_million_tokens + cached * cached_price
-    tokens += row.get("output_tokens", 0) * price.output_per_million_tokens
+    heard = min(row.get("audio_input_tokens", 0), fresh)
+    spoken = min(row.get("audio_output_tokens", 0), row.get("output_tokens", 0))
+    tokens = (fresh - heard) * price.input_per_million_tokens + cached * cached_price
+    tokens += heard * _audio(price.audio_input_per_million_tokens, price.input_per_million_tokens)
+    tokens += (row.get("output_tokens", 0) - spoken) * price.output_per_million_tokens
+    tokens += spoken * _audio(price.audio_output_per_million_tokens, price.output_per_million_tokens)
     minutes = row.get("seconds", 0) / 60 * price.per_minute
     return float(tokens / 1e6 + minutes + row.get("characters", 0) / 1e3 * price.per_thousand_characters)
+
+
+def _audio(price: float | None, of_text: float) -> float:
+    return of_text if price is None else price

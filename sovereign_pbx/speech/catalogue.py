@@ -17,6 +17,7 @@ from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.speech.hedging import Hedge
 from sovereign_pbx.speech.llm import ChatModel
 from sovereign_pbx.speech.llm.fallback import LLM_SWITCH_S, FallbackChat
+from sovereign_pbx.speech.realtime import providers as realtime
 from sovereign_pbx.speech.settings import Settings
 from sovereign_pbx.speech.standing import Choice, Choices
 from sovereign_pbx.speech.stt import SpeechToText
@@ -134,11 +135,15 @@ def preload() -> None:
                 _load(target)
     for target in _VOICE_LISTS.values():
         _load(target)
+    realtime.preload()
     _load(f"{_LLM}.receptionist:phrases")()  # a file, which the first call without a saved assistant would wait for
 
 
 def validate(stage: SpokenStage, block: Block, providers: Providers) -> None:
     """Build and let go: ConfigError names what is wrong. Connects to nothing and loads no model."""
+    if stage == "llm" and realtime.is_realtime(block):
+        realtime.build_realtime(block, providers)
+        return
     _choices(stage, block, providers)
     if stage != "stt":
         _switch_s(stage, block, 1.0)
@@ -188,6 +193,7 @@ def _target(stage: SpokenStage, block: Block, providers: Providers) -> str:
 def _unknown(stage: SpokenStage, name: str, providers: Providers) -> ConfigError:
     names = [*CATALOGUE[stage], *(ALIASES if stage == "tts" else ())]
     if stage == "llm":
+        names += [*realtime.MODULES]
         names += [other for other, account in providers.items() if account.get("base_url") and other not in names]
     near = get_close_matches(name, names, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"

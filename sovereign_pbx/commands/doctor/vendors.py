@@ -8,15 +8,19 @@ from typing import Any, Final
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.commands.doctor.machine import blocks_of
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.result import Look, Result, failed, ok, skipped, warning
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import ProviderError
+from sovereign_pbx.core.realtime.signals import Recite, Sound
 from sovereign_pbx.core.values import Message
 from sovereign_pbx.speech import catalogue
 from sovereign_pbx.speech.fallback import closing
+from sovereign_pbx.speech.realtime import Setup
+from sovereign_pbx.speech.realtime.providers import build_realtime
 
 LIMIT_S: Final = 30.0
 WORD: Final = "Yes."
@@ -67,7 +71,10 @@ def _asked_by(key: str, assistant: Assistant) -> Iterator[Asked]:
         ("llm", {k: v for k, v in assistant.llm_config.items() if k not in ("messages", "tools")}, ""),
         ("tts", assistant.tts_config, spoken),
     )
+    live = is_realtime(assistant.llm_config)
     for stage, config, language in stages:
+        if live and (stage == "stt" or (stage == "tts" and not config.get("provider"))):
+            continue
         for place, block in enumerate(blocks_of(config)):
             plain = {name: value for name, value in block.items() if name not in ("messages", "tools")}
             yield Asked(stage, plain, language, place > 0, key)
@@ -78,6 +85,8 @@ def _examining(asked: Asked, config: Config) -> Callable[[], Awaitable[Result]]:
         if asked.block.get("provider") == "local":
             return skipped("runs inside the daemon: the test call shows how it answers")
         try:
+            if is_realtime(asked.block):
+                return await _realtime(asked, config)
             return await _WAYS[asked.stage](asked, config)
         except ImportError as exc:
             extra = "deepgram, elevenlabs or embedded"
@@ -129,6 +138,28 @@ async def _model(asked: Asked, config: Config) -> Result:
     finally:
         await model.aclose()
     return failed("ended its reply without a word", "try another model", assistant=asked.used_by)
+
+
+async def _realtime(asked: Asked, config: Config) -> Result:
+    model = build_realtime({key: value for key, value in asked.block.items() if key != "fallbacks"}, config.accounts)
+    try:
+        began = time.monotonic()
+        session = await model.open(Setup(instructions=QUESTION), rate=PHONE_RATE)
+        opened_ms = _since(began)
+        try:
+            began = time.monotonic()
+            session.tell(Recite(WORD))
+            async with closing(aiter(session)) as signals:
+                async for signal in signals:
+                    if isinstance(signal, Sound):
+                        first_ms = _since(began)
+                        times = f"session accepted after {opened_ms:.0f} ms, first sound {first_ms:.0f} ms later"
+                        return ok(times, assistant=asked.used_by, open_ms=opened_ms, first_ms=first_ms)
+        finally:
+            await session.close()
+    finally:
+        await model.aclose()
+    return failed("spoke a word without a sound", "try another voice", assistant=asked.used_by)
 
 
 async def _voice(asked: Asked, config: Config) -> Result:

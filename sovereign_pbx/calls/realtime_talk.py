@@ -1,0 +1,177 @@
+"""The talking part of a call with a model that hears and speaks itself; to the call the same as `Talk`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from sovereign_pbx.calls.departure import Departure
+from sovereign_pbx.calls.realtime_ringing import LivePrepared
+from sovereign_pbx.calls.realtime_shell import LiveShell
+from sovereign_pbx.calls.session import Services
+from sovereign_pbx.calls.speaking import Speaking
+from sovereign_pbx.calls.tools import Tools
+from sovereign_pbx.calls.usage import live_usage
+from sovereign_pbx.core.errors import Refused, SovereignError
+from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
+from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.realtime.conversation import RealtimeConversation
+from sovereign_pbx.core.realtime.memory import Phase
+from sovereign_pbx.core.values import EndReason, Message
+from sovereign_pbx.media.line import Line
+from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.media.recorder import Recorder
+from sovereign_pbx.speech.phrases import Phrase
+
+if TYPE_CHECKING:
+    from sovereign_pbx.calls.call import Call
+
+log = structlog.get_logger(__name__)
+
+NO_SESSION: Final = "the realtime model is being connected anew and no other voice is configured; try again in a moment"
+
+
+class LiveTalk:
+    """One conversation on one link."""
+
+    def __init__(self, call: "Call", plan: Plan, prepared: LivePrepared, services: Services, link: MediaLink) -> None:
+        self._call = call
+        self._services = services
+        self._prepared = prepared
+        self._plan = plan
+        self._recorder = self._make_recorder(link) if plan.consent is None else None
+        self.conversation = RealtimeConversation(plan, voice=prepared.words is not None)
+        departure = Departure(call)
+        self.shell = LiveShell(
+            conversation=self.conversation,
+            session=prepared.session,
+            reopen=prepared.reopen,
+            record=call.books.record,
+            tracer=services.tracer,
+            spawn=call.spawn,
+            leave=departure.leave,
+            agreed=self._agreed,
+            lost=departure.lost,
+        )
+        self.line = Line(link, self.shell, recorder=self._recorder)
+        self._equip(link)
+
+    @property
+    def history(self) -> Sequence[Message]:
+        """What was said and heard, the system's instructions left out."""
+        return [message for message in self.conversation.history if message.role != "system"]
+
+    def start(self) -> None:
+        """Frames flow from the next tick on; the greeting is made already."""
+        if self._prepared.words is not None:
+            self._call.spawn(self._render(), "phrases")
+        self.shell.feed(Answered())
+        self.shell.listen()
+        self._services.clock.add(self.line)
+
+    def hung_up(self, cause: int | None) -> None:
+        """The caller's channel is gone."""
+        self._call.books.record.event("channel.gone", {"cause": cause})
+        self.shell.feed(HungUp("user_hangup", cause))
+
+    def instruct(self, order: Instructed) -> None:
+        """An order from outside. Raises Refused: `call_not_active` when the last words are being said already, and
+        `realtime_unavailable` for words that nobody could say at the moment."""
+        bare_end = order.kind == "end" and not order.text.strip()
+        if self.conversation.phase in (Phase.LEAVING, Phase.ENDED) and not bare_end:
+            raise Refused("call_not_active", "the call is ending already")
+        if order.kind == "say" and not self.conversation.can_speak:
+            raise Refused("realtime_unavailable", NO_SESSION)
+        values = {"kind": order.kind, "text": order.text, "then": order.then, "destination": order.destination}
+        self._call.books.record.event("instructed", {key: value for key, value in values.items() if value})
+        self.shell.feed(order)
+
+    def hold(self, held: bool) -> None:
+        """The far end put the call on hold, or took it back."""
+        self.line.held = held
+        self.shell.feed(HoldChanged(held))
+
+    def close(self) -> None:
+        """Let go of the line: the PBX goes on with its dialplan."""
+        self._services.clock.remove(self.line)
+        self.line.close()
+
+    async def finish(self, reason: EndReason) -> tuple[dict[str, Any], str | None]:
+        """Close the conversation's books and the recording; (statistics, path of the recording)."""
+        self.shell.feed(HungUp(reason))
+        self.shell.stop()
+        self.close()
+        self._prepared.session = self.shell.session
+        recording = None
+        if self._recorder is not None:
+            saved = await self._recorder.close()
+            recording = str(saved.path) if not saved.error else None
+        return {"line": self.line.statistics(), "usage": self._usage()}, recording
+
+    def _usage(self) -> dict[str, Any]:
+        words, speaking = self._prepared.words, self.shell.speaking
+        characters = Counter(speaking.characters) if speaking is not None else Counter[str]()
+        if words is not None and words.rendered:
+            characters[words.maker.name] += words.rendered
+        return live_usage(
+            seconds=self._call.books.seconds or 0.0,
+            heard_s=self.shell.heard_s,
+            tokens=self.shell.tokens,
+            characters=characters,
+        )
+
+    def _equip(self, link: MediaLink) -> None:
+        call, words, shell, services = self._call, self._prepared.words, self.shell, self._services
+        shell.line = self.line
+        if words is not None:
+            shell.speaking = Speaking(
+                voice=words.voice,
+                playout=self.line.playout,
+                rate=link.rate,
+                phrase=self._phrase,
+                feed=shell.feed,
+                spawn=call.spawn,
+                tracer=services.tracer,
+            )
+        shell.tools = Tools(
+            tools=call.assistant.tools if call.assistant else (),
+            borrowed=self._prepared.borrowed,
+            target=call.books.tool_target,
+            facts=lambda: call.books.facts,
+            asker=services.asker,
+            mcp=services.mcp,
+            timeout_s=services.tool_timeout_s,
+            feed=shell.feed,
+            spawn=call.see_out,
+            tracer=services.tracer,
+            exchange=lambda: self.conversation.exchange,
+        )
+
+    async def _render(self) -> None:
+        """What may have to be said when the model can't is ready before that."""
+        words, phrases = self._prepared.words, self._plan.phrases
+        if words is None:
+            return
+        texts = [phrases.unwell, phrases.apology, phrases.filler, phrases.goodbye]
+        texts += [message.text for message in self._plan.tool_messages]
+        texts += [transfer.message for transfer in self._plan.transfers]
+        try:
+            await words.render(texts, self._services)
+        except SovereignError as exc:
+            log.warning("phrases.not_rendered", error=str(exc))
+
+    def _phrase(self, text: str) -> Phrase | None:
+        words = self._prepared.words
+        if words is None:
+            return None
+        known = words.phrases.get(text)
+        return known or self._services.phrases.get(words.maker, text, rate=words.rate, language=words.language)
+
+    def _agreed(self) -> None:
+        self._recorder = self._make_recorder(self.line.link)
+        self.line.recorder = self._recorder
+
+    def _make_recorder(self, link: MediaLink) -> Recorder | None:
+        folder = self._services.recordings
+        return None if folder is None else Recorder(folder / f"{self._call.id}.wav", link.rate)
