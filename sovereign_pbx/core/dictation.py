@@ -1,17 +1,13 @@
-"""Numbers, names and addresses as they are dictated: how much of them there is so far. en, nl, de, fr.
+"""Numbers, names and addresses as they are dictated: how much of them there is so far. en, nl, de, fr, es, it, ru.
 
-All four languages are read together: callers say "zero six" to a Dutch assistant, and recognisers write digits for some
+All languages are read together: callers say "zero six" to a Dutch assistant, and recognisers write digits for some
 words and words for others.
 """
 
 import re
 from typing import Final
 
-
-def word_set(words: str) -> frozenset[str]:
-    """The words of a list that is written as a sentence."""
-    return frozenset(words.split())
-
+from sovereign_pbx.core.word_lists import word_set
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[@.+#/_-]")
 _ONE: Final = word_set(
@@ -19,6 +15,9 @@ _ONE: Final = word_set(
     " nul een één twee drie vier vijf zes zeven acht negen"
     " null eins zwei zwo drei vier fünf sechs sieben acht neun"
     " zéro un deux trois quatre cinq six sept huit neuf"
+    " cero uno dos tres cuatro cinco seis siete ocho nueve"
+    " zero uno due tre quattro cinque sei sette otto nove"
+    " ноль один два три четыре пять шесть семь восемь девять"
 )
 _AMBIGUOUS: Final = word_set("oh o een un")  # a sigh, and articles: digits only among digits
 _TWO: Final = re.compile(
@@ -28,6 +27,9 @@ _TWO: Final = re.compile(
     r"|zehn|zwölf|(?:drei|vier|fünf|sech|sieb|acht|neun)zehn"
     r"|(?:(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und)?(?:zwan|vier|fünf|sech|sieb|acht|neun)zig"
     r"|(?:(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und)?dreißig|(?:\w+und)?dreissig"
+    r"|diez|once|doce|trece|catorce|quince|(?:veinti|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa)\w*|veinte"
+    r"|dieci|undici|dodici|(?:venti|trenta|quaranta|cinquanta|sessanta|settanta|ottanta|novanta)\w*"
+    r"|\w+надцать|двадцать|тридцать|сорок|пятьдесят|шестьдесят|семьдесят|восемьдесят|девяносто|десять"
     r"|dix|onze|douze|treize|quatorze|quinze|seize|vingts?|trente|quarante|cinquante|soixante|septante|huitante|nonante"
 )
 _TENS: Final = word_set(
@@ -37,9 +39,9 @@ _TWICE: Final = {
     **dict.fromkeys(("double", "dubbel", "doppel", "doppelt"), 2),
     **dict.fromkeys(("triple", "driemaal", "dreifach"), 3),
 }
-_BETWEEN: Final = word_set("and en und et plus dash hyphen streepje strich tiret . + # / -")
-_AT: Final = word_set("@ at apenstaartje apestaartje ät klammeraffe arobase arrobas arobas")
-_DOT: Final = word_set(". dot punt point punkt")
+_BETWEEN: Final = word_set("and en und et y e plus dash hyphen streepje strich tiret . + # / -")
+_AT: Final = word_set("@ at apenstaartje apestaartje ät klammeraffe arobase arrobas arobas arroba chiocciola собака")
+_DOT: Final = word_set(". dot punt point punkt punto точка")
 _JOINT: Final = word_set("- _ dash hyphen underscore streepje bindestrich unterstrich tiret")
 _LETTERS: Final = word_set(
     "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar papa"
@@ -48,6 +50,15 @@ _LETTERS: Final = word_set(
     " wilhelm xanthippe ypsilon zacharias zeppelin"
 )
 _ENDINGS: Final = word_set("com net org info eu nl de fr be uk io at ch lu es it biz shop app dev online")
+MONTHS: Final = word_set(
+    "january february march april may june july august september october november december"
+    " januari februari maart mei juni juli augustus oktober januar februar märz mai dezember"
+    " janvier février mars avril juin juillet août septembre octobre novembre décembre"
+)
+_CODE_LETTERS: Final = 2
+_HOUR: Final = 2  # digits of an hour or of minutes
+_SINGLY: Final = 2
+_YEAR_DIGITS: Final = 2
 _LONE: Final = word_set("a i o u y à")  # words of their own
 
 
@@ -73,6 +84,13 @@ def digits_at_end(words: list[str]) -> int:
     return 0 if count == 1 and last_spoken in _AMBIGUOUS else count
 
 
+def dictated_singly(words: list[str]) -> int:
+    """Digits at the end that are said one by one ("zero two", not "ten thirty") or written as one long number."""
+    count = digits_at_end(words)
+    singly = sum(word in _ONE or (word.isdecimal() and len(word) != _HOUR) for word in words[-count:]) if count else 0
+    return count if singly >= _SINGLY or (count and len(words[-1]) > _HOUR and words[-1].isdecimal()) else 0
+
+
 def letters_at_end(words: list[str]) -> int:
     """Letters spelt one by one at the end ("J A N", "juliet alpha"), signs of an address between them left out."""
     count = lone = 0
@@ -83,6 +101,24 @@ def letters_at_end(words: list[str]) -> int:
         elif word not in _JOINT and word not in _DOT:
             break
     return 0 if count <= lone else count
+
+
+def code_at_end(words: list[str]) -> int:
+    """Characters of the postcode or number with letters at the end ("1012 AB", "SW1A 1AA"); 0 where there are none."""
+    count, numbers = 0, False
+    for word in reversed(words):
+        number = any(character.isdecimal() for character in word) or (word in _ONE and word not in _AMBIGUOUS)
+        if not number and (len(word) > _CODE_LETTERS or not word.isalpha() or numbers):
+            break
+        numbers |= number
+        count += 1 if word in _ONE else len(word)
+    return count if numbers else 0
+
+
+def year_follows_month(words: list[str]) -> bool:
+    """Whether a date has come to its year: "the fifth of march nineteen eighty"."""
+    month = max((place for place, word in enumerate(words) if word in MONTHS), default=-1)
+    return month >= 0 and digits_at_end(words[month + 1 :]) >= _YEAR_DIGITS
 
 
 def address(words: list[str]) -> str:

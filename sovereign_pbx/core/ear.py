@@ -40,6 +40,7 @@ class Ear:
         "took",
         "took_until",
         "voiced",
+        "wordless_since",
     )
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class Ear:
         self.scores: list[Score] = []  # what the turn model says about this silence, as it grows
         self.scoring_since: float | None = None  # asked then, and not answered yet
         self.streams = False  # interims have been seen: its silence means no words
+        self.wordless_since: float | None = None  # onset of the first speech since the last new words
         self.took = ""  # a turn went ahead with these unfinished words; their final text may still come
         self.took_until = 0.0
 
@@ -90,6 +92,8 @@ class Ear:
         self.speaking = self.voiced = True
         self.over = ""
         self.onset = at
+        if self.wordless_since is None:
+            self.wordless_since = at
         if self.began_at is None:
             self.began_at = at
 
@@ -149,6 +153,7 @@ class Ear:
         self.scores, self.scoring_since = [], None
         self.ended_at = None
         self.listened_at = None
+        self.wordless_since = self.onset if self.speaking else None
 
     def shift(self, seconds: float) -> None:
         """The line was on hold for `seconds`: that was not silence."""
@@ -157,6 +162,7 @@ class Ear:
 
     def _words_at(self, now: float) -> None:
         """Words that the voice detector cannot have heard move the end of speech to their own time."""
+        self.wordless_since = now if self.speaking else None
         if self.began_at is None:
             self.began_at = now
         if self.speaking:

@@ -69,13 +69,14 @@ _LOST: Final = -2.0
 _BY_SHAPE: Final[dict[Shape, float]] = {
     "unknown": 0.0,
     "hesitation": -3.6,
+    "opening": -1.0,
     "open": -3.1,
     "loose": -1.1,
     "digits": -2.0,
     "spelling": -2.4,
     "complete": 2.6,
     "answer": 2.6,
-    "greeting": 1.4,
+    "greeting": 1.8,
     "question": 2.2,
     "closed": 1.4,
     "plain": 0.4,
@@ -86,15 +87,10 @@ _PLAIN: Final = 0.4
 _DOUBT: Final[dict[Shape, float]] = {"answer": 0.15, "complete": 0.3, "question": 0.5}
 _EXPECTED: Final[dict[tuple[Kind, Shape], float]] = {
     ("yes_no", "answer"): 0.5,
-    ("number", "answer"): -2.0,
-    ("date", "answer"): -2.0,
-    ("spelling", "answer"): -2.0,
-    ("email", "answer"): -2.0,
     ("number", "plain"): -0.8,
     ("number", "closed"): -0.8,
     ("email", "plain"): -0.8,
     ("spelling", "plain"): -0.4,
-    ("open", "greeting"): -1.6,
     ("open", "plain"): -0.3,
 }
 _SOUND: Final = 0.75

@@ -17,7 +17,7 @@ from sovereign_pbx.core.exchange import Turn
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.weighing import SCORE_LOST_S, reasons, weigh
+from sovereign_pbx.core.weighing import SCORE_LOST_S, learn_cut_off, reasons, recall_question, weigh
 
 UNHEARD_IN_A_ROW: Final = 2  # one cough is not worth a word; after two the caller is told
 CUT_OFF: Final = (
@@ -26,6 +26,7 @@ CUT_OFF: Final = (
 )
 STALL_WORDLESS_S: Final = 30.0  # nobody speaks so long without a breath that ends a VAD segment
 STALL_STREAMING_S: Final = 5.0  # a recogniser that sends interims has none for what is no speech
+STALL_LEAST_S: Final = 0.1
 STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector still hears something
 ROUNDING_S: Final = 1e-6  # an alarm rings at its time, give or take what adding floats costs
 DISPUTED: Final = (State.OVERLAP, State.DOUBT)
@@ -57,16 +58,20 @@ def greet(talk: Talk) -> State:
 
 def watch_for_stall(talk: Talk) -> None:
     """Speech is going on; where the recogniser disagrees for long, do not wait for its end."""
-    if talk.ear.text:
+    ear = talk.ear
+    if ear.text:
         wait = max(STALL_WORDS_S, 1.5 * talk.plan.turn_taking.endpointing_max_delay)
+        # sounds that come and go without a word (a television) are one sound
+        since = ear.wordless_since if ear.streams and ear.wordless_since is not None else talk.now
+        talk.alarms.set(Alarm.STALL, max(since + wait, talk.now + STALL_LEAST_S), talk.now)
     else:
-        wait = STALL_STREAMING_S if talk.ear.streams else STALL_WORDLESS_S
-    talk.alarm(Alarm.STALL, wait)
+        talk.alarm(Alarm.STALL, STALL_STREAMING_S if ear.streams else STALL_WORDLESS_S)
 
 
 def silence_falls(talk: Talk, ended_at: float) -> State:
     """The caller fell silent at `ended_at`."""
     talk.ear.stop(ended_at)
+    recall_question(talk)
     talk.restart_timeline(ended_at)
     talk.alarms.clear(Alarm.STALL)
     # What the voice detector did not hear has no prosody; beside the recogniser's judgement a score changes nothing.
@@ -130,6 +135,7 @@ def decide(talk: Talk) -> State:
     ask_for_final(talk)
     if not talk.alarms.is_set(Alarm.FINAL):
         talk.alarm(Alarm.FINAL, talk.plan.stt_final_timeout)
+        talk.cover_wait()
     return State.TRANSCRIBING
 
 
@@ -198,6 +204,7 @@ def rest(talk: Talk) -> State:
     if talk.ledger.queue and talk.turn is not None and talk.turn.audible:
         return State.SPEAKING
     if talk.ledger.queue or talk.streaming or talk.tools:
+        keypad.prompt_heard(talk)
         return State.THINKING
     return free(talk)
 
@@ -207,11 +214,16 @@ def free(talk: Talk) -> State:
     turn = talk.turn
     talk.reply = None
     talk.alarms.clear(Alarm.FILLER)
-    if turn is not None and turn.said and not turn.failed and not turn.heard:
+    keyed = len(talk.digits) > 0 or (turn is not None and turn.wordless)
+    if turn is not None and turn.said and not turn.failed and not turn.heard and not keyed:
         return apologise(talk, "the voice gave no sound")
     talk.close_turn()
     if turn is not None and _says_goodbye(talk, turn):
         return talk.end(HangUp("assistant_hangup"))
+    if talk.silence.given_up:
+        return talk.end(HangUp("silence_timeout"))
+    if turn is not None and any(segment.text != talk.plan.phrases.unheard for segment in turn.segments):
+        talk.silence.spoken()
     if talk.waiting:
         talk.say_waiting()
         return State.THINKING
@@ -227,8 +239,8 @@ def wait_in_silence(talk: Talk) -> None:
     """From here on the caller's silence counts."""
     if not talk.greeted and talk.plan.voicemail is not None:
         talk.alarm(Alarm.GREET, answering.patience(talk))
-    elif talk.silence.wait is not None:
-        talk.alarm(Alarm.SILENCE, talk.silence.wait)
+    elif len(talk.digits) == 0 and (due := talk.silence.due(talk.now)) is not None:
+        talk.alarms.set(Alarm.SILENCE, due, talk.now)
 
 
 def take_floor(talk: Talk) -> State:
@@ -236,6 +248,7 @@ def take_floor(talk: Talk) -> State:
     ear = talk.ear
     talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT, Alarm.STALL)
     talk.note("interrupted", audible=talk.turn is not None and talk.turn.audible)
+    learn_cut_off(talk)
     talk.cut()
     talk.open_turn(ear.onset if ear.speaking else ear.began_at or talk.now)
     if ear.speaking:

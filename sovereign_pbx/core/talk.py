@@ -79,6 +79,8 @@ class Talk:
         self.tools: dict[str, Entry] = {}  # tools in flight, by call id
         self.owed = False  # the model is to be asked as soon as the floor allows
         self.aside = ""  # said to the model with the next question, and never remembered
+        self.sounded_at = 0.0  # when the caller last heard a sound of the assistant end
+        self.fillers = 0  # said in this call
         self.waiting: list[str] = []  # `say` that came while the caller had the floor
         self.parting: Parting | None = None
         self.failures = 0  # provider failures since an answer last came through
@@ -97,6 +99,7 @@ class Talk:
         self.steps = 0  # nodes since the caller last said something
         # the record
         self.turn: Turn | None = None
+        self.exchange: Turn | None = None  # the one before
         self.closing: list[Turn] = []
         self.alarms = Alarms()
         self._replies = 0
@@ -115,9 +118,16 @@ class Talk:
         self.alarms.set(alarm, (self.now if since is None else since) + after, self.now)
 
     def cover_wait(self) -> None:
-        """Have a filler phrase said if the tool or the model takes too long from now on."""
-        wait = self.plan.tool_filler_after if self.tools else self.plan.reply_filler_after
-        self.alarm(Alarm.FILLER, max(FILLER_LEAST_S, wait))
+        """Have a filler phrase said if a tool takes too long from now on, or the caller's wait in all is too long."""
+        plan, turn = self.plan, self.turn
+        since = self.now
+        if turn is not None and turn.speech_ended_at is not None and (turn.said or self.ear.text):
+            since = min(since, max(turn.speech_ended_at, self.sounded_at))
+        if turn is not None and turn.filled:
+            due = since + plan.filler_every
+        else:
+            due = self.now + plan.tool_filler_after if self.tools else since + plan.reply_filler_after
+        self.alarms.set(Alarm.FILLER, max(due, self.now + FILLER_LEAST_S), self.now)
 
     # turns
 
@@ -136,6 +146,7 @@ class Talk:
         if turn is not None and (turn.said or turn.segments):
             turn.cut = cut
             turn.ended_at = self.now
+            self.exchange = turn
             self.closing.append(turn)
 
     # speaking
@@ -155,6 +166,16 @@ class Talk:
     def _unspoken_reply(self) -> Entry | None:
         reply = self.reply
         return reply.entry if reply and reply.streaming and not reply.entry.segments and not reply.entry.calls else None
+
+    def say_ahead(self, text: str, kind: SpeechKind) -> None:
+        """Before what is queued: its voice gives no sound, or not in time, and `text` is in the cache."""
+        waiting = self.ledger.queue[0]
+        segment = self.ledger.add(text, kind, None, ahead=True)
+        self.history.add_assistant(before=self.history.entry_of(waiting)).segments.append(segment)
+        turn = self.open_turn(self.now)
+        place = turn.segments.index(waiting) if waiting in turn.segments else len(turn.segments)
+        turn.segments.insert(place, segment)
+        self.out.append(Speak(segment.number, text, kind, ahead=True))
 
     def pause(self) -> None:
         if not self.ledger.paused:

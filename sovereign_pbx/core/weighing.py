@@ -18,10 +18,42 @@ unfinished the words are the recogniser's interim ones
 from typing import Any, Final
 
 from sovereign_pbx.core.endpointing import Evidence, Verdict, judge
+from sovereign_pbx.core.exchange import Turn
+from sovereign_pbx.core.expectation import expectation
 from sovereign_pbx.core.talk import Talk
 
 SCORE_LOST_S: Final = 0.5  # the turn model's own deadline; what has not come by then does not come
+# Who goes on so soon after the assistant has become audible was not interrupting it: he had not finished.
+CUT_OFF_S: Final = 0.6
+_ASKING: Final = ("greeting", "reply", "say")  # what was said in between ("one moment") leaves the question open
 _EQUAL_S: Final = 1e-3
+
+
+def recall_question(talk: Talk) -> None:
+    """The caller's silence is to be judged: by what the assistant had asked, as far as he heard it."""
+    turn = talk.turn if talk.turn is not None and talk.turn.audible else talk.exchange
+    heard = _heard(turn) if turn is not None else ""
+    if heard:
+        talk.expected = expectation(heard)
+
+
+def learn_pause(talk: Talk, onset: float) -> None:
+    """The caller goes on with the turn that he had not ended."""
+    ear = talk.ear
+    if ear.ended_at is not None and (ear.text or ear.voiced):
+        talk.habit.paused(onset - ear.ended_at)
+
+
+def learn_cut_off(talk: Talk) -> None:
+    """The caller takes the floor back: was his turn taken for ended too early?"""
+    turn = talk.turn
+    if turn is None or turn.speech_ended_at is None or not turn.said:
+        return
+    audible_at = min((each.started_at for each in turn.segments if each.started_at is not None), default=None)
+    if audible_at is None or talk.ear.onset - audible_at <= CUT_OFF_S:
+        pause = talk.ear.onset - turn.speech_ended_at
+        talk.habit.paused(pause)
+        talk.note("turn_cut_off", pause=round(pause, 3))
 
 
 def weigh(talk: Talk) -> Verdict:
@@ -56,6 +88,10 @@ def reasons(talk: Talk, because: str = "") -> dict[str, Any]:
         "pause": talk.habit.usual_s,
         "weights": {name: round(weight, 2) for name, weight in verdict.weights.items() if weight},
     }
+
+
+def _heard(turn: Turn) -> str:
+    return " ".join(each.heard for each in turn.segments if each.kind in _ASKING and each.heard)
 
 
 def _because(talk: Talk, verdict: Verdict, silence: float | None) -> str:

@@ -18,6 +18,7 @@ from sovereign_pbx.core.events import (
 )
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
+from sovereign_pbx.core.weighing import learn_pause
 
 SLOW_RECOGNISER_S: Constant = 5.0  # one that reads whole utterances, on a busy machine
 
@@ -59,6 +60,10 @@ def speech_started(talk: Talk, event: SpeechStarted) -> State:
 
 
 def speech_goes_on(talk: Talk, event: SpeechStarted) -> State:
+    if talk.ledger.queue:  # a filler, for words that were late
+        talk.cut()
+        talk.open_turn(event.at)
+    learn_pause(talk, event.at)
     talk.ear.begin(event.at)
     talk.alarms.clear(Alarm.ENDPOINT, Alarm.RESCORE, Alarm.FINAL)
     floor.watch_for_stall(talk)
