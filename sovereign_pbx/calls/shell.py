@@ -19,6 +19,7 @@ from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.trace import Tracer
 from sovereign_pbx.core import commands as c
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.core.events import (
@@ -29,8 +30,11 @@ from sovereign_pbx.core.events import (
     SpeechStarted,
     SpeechStopped,
     Tick,
+    ToneHeard,
     TurnScored,
 )
+from sovereign_pbx.media.beep import BeepDetector
+from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.turn import TurnModel
 
@@ -50,7 +54,7 @@ class Shell:
         tracer: Tracer,
         spawn: Spawn,
         turn_model: TurnModel | None,
-        send_digits: Callable[[str], None],
+        send_digits: Callable[[str, str], None],
         leave: Callable[[c.HangUp | c.HandOver], None],
         enter: Callable[[str], None],
         agreed: Callable[[], None],
@@ -77,6 +81,7 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._scoring: asyncio.Task[None] | None = None
+        self._tones: BeepDetector | None = None  # while somebody waits for a beep
         self._perform: dict[type, Callable[[Any], None]] = {
             c.Speak: self._speak,
             c.Flush: self._flush,
@@ -95,7 +100,8 @@ class Shell:
             c.CloseTurn: self._close_turn,
             c.HangUp: self._leave,
             c.HandOver: self._leave,
-            c.SendDigits: lambda command: self._send_digits(command.digits),
+            c.SendDigits: lambda command: self._send_digits(command.digits, command.call_id),
+            c.WatchTones: self._watch_tones,
             c.Note: self._note,
         }
 
@@ -142,6 +148,13 @@ class Shell:
     def heard(self, frame: bytes) -> None:
         if self.hearing is not None:
             self.hearing.frame(frame if self._listening else bytes(len(frame)))
+        if self._tones is not None:
+            self._hear_tones(self._tones, frame)
+
+    def _hear_tones(self, tones: BeepDetector, frame: bytes) -> None:
+        tone = tones.feed(samples_of(frame))
+        if tone is not None:
+            self.feed(ToneHeard(tone.kind, self._loop.time() - tone.ago_s))
 
     def speech_started(self, at: float) -> None:
         self._forget_score()
@@ -216,6 +229,10 @@ class Shell:
     def _use_tool(self, command: c.UseTool) -> None:
         if self.tools is not None:
             self.tools.use(command.call)
+
+    def _watch_tones(self, command: c.WatchTones) -> None:
+        at_phone_rate = self.line is not None and self.line.link.rate == PHONE_RATE
+        self._tones = BeepDetector() if command.on and at_phone_rate else None
 
     def _begin_recording(self, _: c.Record) -> None:
         self._listening = True

@@ -11,12 +11,13 @@ from sovereign_pbx.core.values import EndReason, Message, SpeechKind, ToolCall, 
 
 @dataclass(frozen=True, slots=True)
 class Speak:
-    """Synthesise `text` and queue it for playout behind what is queued already."""
+    """Synthesise `text` and queue it for playout behind what is queued already; `ahead`: before what has not begun."""
 
     segment: int
     text: str
     kind: SpeechKind
     reply: int | None = None
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

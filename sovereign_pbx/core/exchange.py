@@ -46,7 +46,7 @@ class Turn:
     rounds: int = 0
     guesses: int = 0  # answers begun on speculation
     guessed: str = ""  # the words that the last of them was for
-    filled: bool = False
+    filled: int = 0  # fillers said, the tools' own words among them
     failed: bool = False
     wordless: bool = False  # tones were sent, or keys pressed, and nothing need be said to that
     cut: bool = False

@@ -125,9 +125,13 @@ class History:
 
     def fix_users_before(self, segment: Segment) -> None:
         """This segment was heard out: what it answers will not be taken back."""
-        entry = next((entry for entry in self._pending if segment in entry.segments), None)
+        entry = self.entry_of(segment)
         if entry is not None:
             self.fix_users(entry)
+
+    def entry_of(self, segment: Segment) -> Entry | None:
+        """The pending message that these words belong to."""
+        return next((entry for entry in self._pending if segment in entry.segments), None)
 
     def mark_cut(self, segment: Segment | None = None) -> None:
         """The pending messages with open speech (or with this segment) were interrupted."""

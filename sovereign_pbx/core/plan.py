@@ -47,7 +47,12 @@ class SilencePlan:
 class Phrases:
     """Sentences spoken without the model; rendered to the phrase cache before the call is answered."""
 
-    filler: str = "One moment, please."
+    filler: str = "One moment, please."  # the first of a call; "": none is ever said
+    more_fillers: tuple[str, ...] = ("Just a second.", "Let me see.")  # in turn, so that no wait sounds like the last
+    still_waiting: tuple[str, ...] = (
+        "I'm still on it, thank you for waiting.",
+        "It is taking a little longer than usual. Please stay on the line.",
+    )  # when the wait goes on
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
     unwell: str = "I'm sorry, I can't help you right now. I'll put you through."
     goodbye: str = ""
@@ -75,8 +80,8 @@ class ToolMessage:
 class Collector:
     """An entry of keys: when it is complete, and who may know it.
 
-    `least`, `most`: how many keys. `finish` ends it ("": only its length and time do). `first_within`: seconds until the
-    first key, from the end of the prompt; `between`: until each further one. `mask`: nobody but a tool that the
+    `least`, `most`: how many keys. `finish` ends it ("": only its length and time do). `first_within`: seconds until
+    the first key, from the end of the prompt; `between`: until each further one. `mask`: nobody but a tool that the
     administrator names gets to know the keys. `interrupt`: the first key ends what is being said.
     """
 
@@ -118,7 +123,7 @@ class Consent:
 class Voicemail:
     """Whoever answers may be a mailbox (contract §15.1). An empty `message`: hang up on it.
 
-    `introduction` answers a service that asks who is calling and why. `answered_by`: what the PBX has found out already.
+    `introduction` answers a service that asks who is calling and why. `answered_by`: what the PBX has found out.
     """
 
     message: str = ""
@@ -143,8 +148,10 @@ class Plan:
     phrases: Phrases = Phrases()
     end_call_phrases: tuple[str, ...] = ()
     max_duration: float | None = None
-    tool_filler_after: float = 1.5  # a tool slower than this is covered by `phrases.filler`
-    reply_filler_after: float = 2.0  # so is a model without a first clause
+    # Both so that no wait lasts two seconds: a tool is asked for about 0.8 s after the caller's last word.
+    tool_filler_after: float = 1.0  # a tool slower than this is covered by `phrases.filler`
+    reply_filler_after: float = 1.8  # so is a caller who waits so long for the first sound, whatever is late
+    filler_every: float = 7.0  # and again after so much silence, `MOST_FILLERS` times in all
     stt_final_timeout: float = 1.0  # decided turn, no final text yet: go on with the interim
     max_tool_rounds: int = 5
     end_call_tools: tuple[str, ...] = ("end_call",)  # names by which the model ends the call

@@ -40,6 +40,7 @@ from sovereign_pbx.core.workflow import TalkNode, Way
 
 LEAVE_SLACK_S: Final = 10.0  # how much longer than estimated last words may take before the line is let go anyway
 FILLER_LEAST_S: Final = 0.1  # the alarm lies ahead even where fillers are wanted at once
+AFTER_TOOL_S: Final = 1.0  # an answer on its way from a tool is not held up by a filler
 # Vendors take a last message of the assistant for the beginning of the answer, or refuse it.
 GO_ON: Final = "Answer what the caller said last. What you have said since was no answer to it yet."
 UNANSWERED: Final = "The call ended before the tool answered."
@@ -127,7 +128,8 @@ class Talk:
             due = since + plan.filler_every
         else:
             due = self.now + plan.tool_filler_after if self.tools else since + plan.reply_filler_after
-        self.alarms.set(Alarm.FILLER, max(due, self.now + FILLER_LEAST_S), self.now)
+        least = FILLER_LEAST_S if turn is None or turn.rounds < 2 or self.tools else AFTER_TOOL_S
+        self.alarms.set(Alarm.FILLER, max(due, self.now + least), self.now)
 
     # turns
 

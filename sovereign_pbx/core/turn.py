@@ -21,8 +21,9 @@ turn. Where he falls silent without words (DOUBT) the assistant goes on where it
 
 Before all that lies, where it is asked for, CONSENT: the caller is neither listened to nor recorded until he presses
 the key. Whoever is called may be a mailbox: the first words are searched, and it is heard out (MAILBOX) before the
-message is left. A workflow has no states of its own: it changes the standing instructions, what is said first and
-what is called, each time the assistant's side is free to act (`walk.py`).
+message is left; a service that screens calls is told who calls, and then a person is waited for (`answering.py`).
+A workflow has no states of its own: it changes the standing instructions, what is said first and what is called, each
+time the assistant's side is free to act (`walk.py`).
 
 LEAVING plays the last words, after which the line is let go; no speech of the caller changes that. HELD lies over
 another state and passes on to it ("beneath") whatever is not the caller's sound. ENDED is the end on every path.
@@ -96,6 +97,7 @@ ANYWHERE: Final[dict[Column, Cell]] = {
     e.HungUp: does("hung_up", S.ENDED),
     e.HoldChanged: does("held", S.HELD),
     e.DigitPressed: does("digit", *EVERY),
+    e.ToneHeard: does("tone", *EVERY),
     e.UtteranceEnded: nothing("no turn of the caller is open"),
     e.NothingHeard: nothing("no turn of the caller is open"),
     e.TurnScored: _OWN_MATTER,
@@ -186,7 +188,7 @@ _HELD_SOUND = nothing("what is heard on hold is music")
 TABLE: Final[dict[State, dict[Column, Cell]]] = {
     S.RINGING: {
         **dict.fromkeys(ANYWHERE, _DEAF),
-        e.Answered: does("answered", S.CONSENT, S.QUIET, S.THINKING),
+        e.Answered: does("answered", S.CONSENT, S.QUIET, S.THINKING, S.MAILBOX, S.ENDED),
         e.HungUp: does("hung_up", S.ENDED),
         e.SpeechStarted: _DEAF,
         e.SpeechStopped: _DEAF,
@@ -196,6 +198,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.Instructed: does("instructed_early", S.RINGING, S.ENDED),
     },
     S.CONSENT: {
+        e.ToneHeard: _NOT_YET,
         e.DigitPressed: does("consent_key", S.CONSENT, S.QUIET, S.THINKING, S.LEAVING, S.ENDED),
         e.SpeechStarted: _NOT_YET,
         e.SpeechStopped: _NOT_YET,
@@ -212,8 +215,8 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.SpeechStopped: does("speech_stopped_late", S.QUIET, *TURN),
         e.Interim: does("words_without_speech", *TURN),
         e.Final: does("words_without_speech", *TURN),
-        Alarm.SILENCE: does("silence_prompt", S.THINKING, S.LEAVING, S.ENDED),
-        Alarm.GREET: does("greet_late", S.QUIET, S.THINKING),
+        Alarm.SILENCE: does("silence_prompt", S.THINKING, S.ENDED),
+        Alarm.GREET: does("greet_late", S.QUIET, S.THINKING, S.ENDED),
     },
     S.LISTENING: {
         **_GUESSED,
@@ -235,6 +238,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         **_WAITING,
         **_GUESSED,
         Alarm.FINAL: does("final_overdue", *TURN),
+        Alarm.FILLER: does("filler", S.TRANSCRIBING),
     },
     S.THINKING: _REPLYING,
     S.SPEAKING: _REPLYING,
@@ -256,6 +260,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
     },
     S.MAILBOX: {
         e.DigitPressed: nothing("a mailbox has nothing to enter"),
+        e.ToneHeard: does("tone_in_mailbox", S.LEAVING, S.ENDED),
         e.HearingFailed: nothing("its silence is waited for, not its words"),
         e.SpeechStarted: does("mailbox_speaks", S.MAILBOX),
         e.SpeechStopped: does("mailbox_pauses", S.MAILBOX),
@@ -269,6 +274,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.Answered: nothing("already answered"),
         e.HungUp: does("hung_up", S.ENDED),
         e.HoldChanged: does("released", *EVERY),
+        e.ToneHeard: _HELD_SOUND,
         e.SpeechStarted: _HELD_SOUND,
         e.SpeechStopped: _HELD_SOUND,
         e.Interim: does("words_on_hold", S.HELD),
@@ -281,6 +287,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
     },
     S.LEAVING: {
         e.DigitPressed: _LAST_WORDS,
+        e.ToneHeard: does("tone_in_message", S.LEAVING, S.ENDED),
         e.HearingFailed: nothing("nothing the caller says is waited for"),
         e.SpeechStarted: _LAST_WORDS,
         e.SpeechStopped: _LAST_WORDS,
@@ -308,6 +315,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     e.HungUp,
     e.HoldChanged,
     e.DigitPressed,
+    e.ToneHeard,
     e.SpeechStarted,
     e.SpeechStopped,
     e.Interim,

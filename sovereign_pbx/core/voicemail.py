@@ -43,10 +43,36 @@ DUTCH: Final = (
 """What the networks' own mailboxes and people's greetings say: "spreek een bericht in na de toon", "is op dit moment
 niet bereikbaar", "ik kan de telefoon nu niet opnemen"."""
 
+GERMAN: Final = (
+    "anrufbeantworter",
+    "nachricht",
+    "signalton",
+    "nach dem ton",
+    "piepton",
+    "nicht erreichbar",
+    "nicht zu erreichen",
+    "nicht verfügbar",
+    "sprachbox",
+)
+"""Likewise: "der gewünschte Gesprächspartner ist zurzeit nicht erreichbar", "Nachrichten nach dem Signalton"."""
+
+FRENCH: Final = (
+    "répondeur",
+    "messagerie",
+    "bip sonore",
+    "après le bip",
+    "après le signal",
+    "pas disponible",
+    "indisponible",
+    "pas joignable",
+    "injoignable",
+)
+"""Likewise: "vous êtes bien sur la messagerie de", "laissez un message après le bip sonore"."""
+
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
 def recognised(text: str) -> bool:
     """Whether a mailbox says this. Words are found within longer ones ("voicemailbox"), punctuation does not count."""
     plain = _NOT_WORD.sub(" ", text).casefold()
-    return any(phrase in plain for phrase in (*ENGLISH, *DUTCH))
+    return any(phrase in plain for phrase in (*ENGLISH, *DUTCH, *GERMAN, *FRENCH))

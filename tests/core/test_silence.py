@@ -68,11 +68,9 @@ def test_without_a_plan_silence_is_nobodys_business() -> None:
 
 def test_a_prompt_can_be_answered_over() -> None:
     stage = called(Plan(silence=SCRIPTED))
-    stage.says(3.4, "yes yes")
+    stage.says(3.4, "I am here")
     stage.run(8)
-    assert stage.transcript() == ["assistant: Are", "user: yes yes", "assistant: Of course."] or (
-        "user: yes yes" in stage.transcript()
-    )
+    assert stage.transcript()[1:] == ["user: I am here", "assistant: Of course."]
 
 
 # the length of the call

@@ -8,6 +8,7 @@ from sovereign_pbx.core.moves import (
     ending,
     failing,
     guessing,
+    keys,
     line,
     listening,
     opening,
@@ -15,6 +16,7 @@ from sovereign_pbx.core.moves import (
     overlap,
     speaking,
     thinking,
+    waiting,
 )
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import Column, State, decided
@@ -41,10 +43,12 @@ MOVES: dict[str, Move] = {
     **listening.MOVES,
     **overlap.MOVES,
     **thinking.MOVES,
+    **waiting.MOVES,
     **guessing.MOVES,
     **speaking.MOVES,
     **failing.MOVES,
     **line.MOVES,
+    **keys.MOVES,
     **opening.MOVES,
     **orders.MOVES,
     **ending.MOVES,

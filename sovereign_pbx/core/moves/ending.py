@@ -16,19 +16,22 @@ CHECK_IN = (
     "The caller has been silent for a while. In one short sentence, and in the language of the conversation, ask"
     " whether he is still there or needs more time."
 )
+TAKE_LEAVE = (
+    "The caller has not answered for a long time, and the call is being ended. In one short sentence, and in the"
+    " language of the conversation, say so and say goodbye."
+)
 
 
 def silence_prompt(talk: Talk, _: Tick) -> State:
+    """Ask, or take leave: he may still speak up until the last word of that has been heard (`floor.free`)."""
     prompt = talk.silence.prompt()
     talk.note("silence_prompt", last=prompt.last)
     talk.open_turn(talk.now)
-    if prompt.last:
-        words = prompt.text or talk.plan.phrases.goodbye
-        return part_with(talk, words, HangUp("silence_timeout"))
-    if prompt.text:
-        talk.say(prompt.text, "prompt")
+    words = prompt.text or (talk.plan.phrases.goodbye if prompt.last else "")
+    if words:
+        talk.say(words, "goodbye" if prompt.last else "prompt")
         return State.THINKING
-    talk.aside = CHECK_IN
+    talk.aside = TAKE_LEAVE if prompt.last else CHECK_IN
     return floor.answer(talk)
 
 

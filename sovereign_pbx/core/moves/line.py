@@ -1,8 +1,8 @@
-"""Moves of the line: hold, hang-up, digits."""
+"""Moves of the line: hold, hang-up."""
 
 from sovereign_pbx.core import floor
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.events import DigitPressed, Final, HoldChanged, HungUp, Interim, Tick
+from sovereign_pbx.core.events import Final, HoldChanged, HungUp, Interim
 from sovereign_pbx.core.moves.listening import hear
 from sovereign_pbx.core.moves.overlap import SHORT_DOUBT_S
 from sovereign_pbx.core.talk import Talk
@@ -55,42 +55,4 @@ def released(talk: Talk, event: HoldChanged) -> State:
     return state
 
 
-# digits
-
-
-def digit(talk: Talk, event: DigitPressed) -> State:
-    complete = talk.digits.press(event.digit)
-    if complete is None:
-        talk.note("not_a_digit")
-        return talk.state
-    talk.silence.reset()
-    if complete:
-        return digits_complete(talk, event)
-    talk.alarm(Alarm.DIGITS, talk.plan.digits_idle)
-    if talk.state is State.QUIET:
-        talk.alarms.clear(Alarm.SILENCE)
-    return talk.state
-
-
-def digits_complete(talk: Talk, _: DigitPressed | Tick) -> State:
-    """An entry of digits is a turn of the caller, or part of the one that he is in."""
-    talk.alarms.clear(Alarm.DIGITS)
-    count, text = len(talk.digits), talk.digits.take()
-    talk.note("digits", count=count)
-    talk.ear.add(text)
-    if talk.state in (State.LISTENING, State.ENDPOINTING, State.TRANSCRIBING):
-        return talk.state
-    if talk.state is State.QUIET:
-        talk.alarms.clear(Alarm.SILENCE)
-        talk.open_turn(talk.now)
-        return floor.commit(talk)
-    talk.alarms.clear(Alarm.PAUSE, Alarm.CONFIRM, Alarm.DOUBT, Alarm.STALL)
-    talk.cut()
-    talk.open_turn(talk.now)
-    if talk.ear.speaking:
-        floor.watch_for_stall(talk)
-        return State.LISTENING
-    return floor.commit(talk)
-
-
-MOVES = {move.__name__: move for move in (hung_up, held, released, words_on_hold, digit, digits_complete)}
+MOVES = {move.__name__: move for move in (hung_up, held, released, words_on_hold)}

@@ -2,10 +2,12 @@
 
 Consent: nothing the caller says is listened to, kept or answered before he has pressed the key. Without it he is
 given to the dialplan's fallback, where people answer who do not record.
-Mailbox: it is heard to its end, which takes the beep with it, and then left the message.
+Mailbox: it is heard to its beep, or to the end of what it says, and then left the message.
 """
 
-from sovereign_pbx.core import floor
+from typing import Final as Constant
+
+from sovereign_pbx.core import answering, floor
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import HandOver, HangUp, Record
 from sovereign_pbx.core.events import (
@@ -19,6 +21,7 @@ from sovereign_pbx.core.events import (
     SpeechStarted,
     SpeechStopped,
     Tick,
+    ToneHeard,
 )
 from sovereign_pbx.core.heard import estimate_ms
 from sovereign_pbx.core.moves.failing import late_voice_failure
@@ -27,6 +30,9 @@ from sovereign_pbx.core.moves.speaking import close_segment
 from sovereign_pbx.core.plan import Consent
 from sovereign_pbx.core.talk import LEAVE_SLACK_S, Talk
 from sovereign_pbx.core.turn import State
+
+SHORTEST_GREETING_S: Constant = 1.5  # "Leave a message" and its pause; a person's hello is half as long
+LATE_BEEP_S: Constant = 4.0  # a beep later than that in a message ends its recording
 
 
 def answered(talk: Talk, _: Answered) -> State:
@@ -37,7 +43,10 @@ def answered(talk: Talk, _: Answered) -> State:
 
 
 def greet_late(talk: Talk, _: Tick) -> State:
-    """Whoever answered waits to be spoken to; what he says first is searched all the same."""
+    """Whoever answered waits to be spoken to; what he says first is searched all the same. Where a service screens
+    calls nobody is there to be greeted."""
+    if talk.introductions:
+        return answering.over(talk, HangUp("no_answer"), "nobody")
     return floor.greet(talk)
 
 
@@ -100,28 +109,66 @@ def _no_consent(talk: Talk) -> State:
 
 def mailbox_speaks(talk: Talk, event: SpeechStarted) -> State:
     talk.ear.begin(event.at)
-    return floor.hear_mailbox_out(talk, speaking=True)
+    return answering.hear_out(talk, speaking=True)
 
 
 def mailbox_pauses(talk: Talk, event: SpeechStopped) -> State:
     talk.ear.stop(event.at)
-    return floor.hear_mailbox_out(talk)
+    return answering.hear_out(talk)
 
 
 def words_of_mailbox(talk: Talk, event: Interim | Final) -> State:
     hear(talk, event)
-    return floor.hear_mailbox_out(talk, speaking=talk.ear.speaking)
+    return answering.hear_out(talk, speaking=talk.ear.speaking)
 
 
-def leave_message(talk: Talk, _: Tick) -> State:
+def leave_message(talk: Talk, _: Tick | ToneHeard) -> State:
     voicemail = talk.plan.voicemail
     text = talk.ear.take(talk.now)
     if text:
         talk.history.add_user(text)
         talk.open_turn(talk.now).said.append(text)
     if voicemail is not None:
-        talk.say(voicemail.message, "goodbye")
+        talk.message_left = talk.say(voicemail.message, "goodbye")
     return talk.leave(HangUp("voicemail"))
+
+
+# tones
+
+
+def tone(talk: Talk, event: ToneHeard) -> State:
+    """Before the conversation: what needs no words to be known."""
+    if not talk.unsearched:
+        return talk.state
+    talk.note("tone", kind=event.kind)
+    if event.kind == "fax":
+        return answering.over(talk, HangUp("error", "a fax machine answered"), "fax")
+    if event.kind == "not_in_service":
+        return answering.over(talk, HangUp("error", "the number is not in service"), "network")
+    began_at = talk.ear.began_at
+    if began_at is None or event.ended_at - began_at < SHORTEST_GREETING_S:
+        return talk.state  # a recording's or a headset's beep; a mailbox has said something before
+    state = answering.mailbox(talk, by="tone")
+    return leave_message(talk, event) if state is State.MAILBOX else state
+
+
+def tone_in_mailbox(talk: Talk, event: ToneHeard) -> State:
+    """The beep: it records from here on. Whatever else sounds like a fax or a network is one of its tones."""
+    talk.note("tone", kind=event.kind)
+    talk.alarms.clear(Alarm.MAILBOX)
+    return leave_message(talk, event)
+
+
+def tone_in_message(talk: Talk, event: ToneHeard) -> State:
+    """The beep came late, so that the beginning of the message was not recorded: once more, from the beginning."""
+    message = talk.message_left
+    if message is None or event.kind != "beep" or not message.open or message.flushing:
+        return talk.state
+    if message.started_at is not None and event.ended_at - message.started_at > LATE_BEEP_S:
+        return talk.state
+    talk.note("tone", kind=event.kind, late=True)
+    talk.cut()
+    return leave_message(talk, event)
 
 
 MOVES = {
@@ -137,5 +184,8 @@ MOVES = {
         mailbox_pauses,
         words_of_mailbox,
         leave_message,
+        tone,
+        tone_in_mailbox,
+        tone_in_message,
     )
 }

@@ -1,6 +1,7 @@
 """Moves of the voice and the link: what is sound by now, what has been heard."""
 
 from sovereign_pbx.core import floor
+from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.events import PlayoutFinished, PlayoutFlushed, PlayoutStarted, SpeechAudio, SpeechDone
 from sovereign_pbx.core.ledger import Segment
 from sovereign_pbx.core.talk import Talk
@@ -29,6 +30,8 @@ def note_started(talk: Talk, event: PlayoutStarted) -> State:
     segment = talk.ledger.find(event.segment)
     if segment is not None:
         talk.ledger.start(segment, talk.now)
+        if segment.kind != "filler":
+            talk.alarms.clear(Alarm.FILLER)
         if _stops_the_watch(talk, segment) and talk.turn:
             talk.turn.reply_started_at = talk.now
             if talk.turn.timeline:
@@ -51,6 +54,8 @@ def close_segment(talk: Talk, event: PlayoutFinished | PlayoutFlushed) -> None:
     segment = talk.ledger.find(event.segment)
     if segment is None:
         return
+    if segment.started_at is not None:
+        talk.sounded_at = talk.now
     if isinstance(event, PlayoutFinished) and segment.started_at is None:
         talk.note("no_audio", kind=segment.kind)  # the voice delivered nothing: nothing was heard
         talk.ledger.cut(segment, 0.0)
@@ -73,8 +78,12 @@ def note_flushed(talk: Talk, event: PlayoutFlushed) -> State:
 
 
 def playout_finished(talk: Talk, event: PlayoutFinished) -> State:
+    """What is still owed may keep the caller waiting, be it the next words or only their sound."""
     close_segment(talk, event)
-    return floor.rest(talk)
+    state = floor.rest(talk)
+    if state in (State.THINKING, State.SPEAKING) and not talk.alarms.is_set(Alarm.FILLER):
+        talk.cover_wait()
+    return state
 
 
 def playout_flushed(talk: Talk, event: PlayoutFlushed) -> State:

@@ -1,11 +1,12 @@
 """Moves of the model: its text becomes speech, its tools are used, its end decides what is next."""
 
 import json
+import re
 from typing import Final
 
-from sovereign_pbx.core import floor
+from sovereign_pbx.core import floor, keypad
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.commands import HandOver, HangUp, UseTool
+from sovereign_pbx.core.commands import HandOver, HangUp, SendDigits, UseTool
 from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, Tick, ToolFinished
 from sovereign_pbx.core.exchange import Parting, Reply
 from sovereign_pbx.core.speakable import speakable
@@ -21,6 +22,8 @@ MOVED: Final = "Done. Your instructions have changed: from here on follow the ne
 ONE_WAY: Final = "Not done: you are on another way already."
 TOO_FAR: Final = "Not done: too many steps in a row. Talk to the caller first."
 NO_MORE_TOOLS: Final = "Not used: too many tools in a row. Answer the caller with what you know."
+NO_TONES: Final = "Not sent: `digits` takes 1 to 32 of 0-9 * # A-D, and w for a pause of half a second."
+_TONES: Final = re.compile(r"(?=w*[0-9*#A-Da-d])[0-9*#A-Da-dw]{1,32}")
 _PUNCTUATION: Final = str.maketrans("", "", " -./()")  # models write numbers as people do
 
 
@@ -42,8 +45,7 @@ def reply_text(talk: Talk, event: ReplyText) -> State:
 
 def speak(talk: Talk, reply: Reply, clause: str) -> None:
     text = speakable(clause)
-    if text:
-        talk.alarms.clear(Alarm.FILLER)
+    if text and not reply.hushed:
         talk.say(text, "reply", into=reply.entry, reply=reply.number)
 
 
@@ -75,12 +77,29 @@ def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
     if result is not None:
         entry.text, entry.pending = result, False
         return
+    collector = next((each for each in talk.plan.collectors if each.name == call.name), None)
+    if collector is not None:
+        keypad.collect(talk, collector, entry, call.id, collector.prompt or _argument(call, "prompt"))
+        return
     talk.tools[call.id] = entry
-    talk.out.append(UseTool(call))
+    talk.out.append(_performed(talk, call))
     talk.cover_wait()
     if talk.turn and talk.turn.timeline and not talk.ledger.queue:
         talk.turn.timeline.enter("tool", talk.now)
     _tell_meanwhile(talk, call)
+
+
+def _performed(talk: Talk, call: ToolCall) -> UseTool | SendDigits:
+    """Tones are their own answer to what was heard: a menu goes on by itself, and must not be talked over."""
+    if call.name not in talk.plan.tone_tools:
+        return UseTool(call)
+    talk.owed = len(talk.tools) > 1
+    talk.open_turn(talk.now).wordless = True
+    return SendDigits(_tones(call), call.id)
+
+
+def _tones(call: ToolCall) -> str:
+    return "".join(_argument(call, "digits").split()).replace(",", "w")
 
 
 def _tell_meanwhile(talk: Talk, call: ToolCall) -> None:
@@ -88,12 +107,16 @@ def _tell_meanwhile(talk: Talk, call: ToolCall) -> None:
     text = next((each.text for each in talk.plan.tool_messages if each.tool == call.name), "")
     turn = talk.open_turn(talk.now)
     if text and all(segment.text != text for segment in turn.segments):
-        turn.filled = True
+        turn.filled += 1
         talk.say(text, "filler")
 
 
 def _built_in(talk: Talk, reply: Reply, call: ToolCall) -> str | None:
     """The answer to a tool that is the conversation's own; None for all others."""
+    if call.name in talk.plan.tone_tools and not _TONES.fullmatch(_tones(call)):
+        return NO_TONES
+    if talk.collecting is not None and any(each.name == call.name for each in talk.plan.collectors):
+        return keypad.BUSY
     if call.name in talk.plan.end_call_tools:
         reply.parting = reply.parting or HangUp("assistant_hangup")
         return ENDING
@@ -165,7 +188,8 @@ def conclude(talk: Talk) -> State:
     if reply is not None and reply.way is not None:
         talk.way, reply.way, reply.way_told = reply.way, None, None
         return floor.rest(talk)
-    silent = turn is not None and not turn.answered and bool(turn.said)
+    keyed = len(talk.digits) > 0 or (turn is not None and turn.wordless)
+    silent = turn is not None and not turn.answered and bool(turn.said) and not keyed
     if silent and not talk.owed and not talk.tools:
         talk.note("empty_reply")
         return floor.apologise(talk, "the model gave no answer")
@@ -221,24 +245,11 @@ def note_result(talk: Talk, event: ToolFinished) -> State:
     entry.text, entry.pending = event.result, False
     if event.failed:
         talk.note("tool_failed", call_id=event.call_id)
-    return talk.state
-
-
-def filler(talk: Talk, _: Tick) -> State:
-    """Once a turn, and never on top of other words, the caller hears that he is not forgotten."""
-    turn = talk.turn
-    if turn is None or turn.filled or not talk.plan.phrases.filler:
-        return talk.state
-    if talk.ledger.queue:
-        talk.cover_wait()
-        return talk.state
-    turn.filled = True
-    talk.note("filler", waiting_for="tool" if talk.tools else "model")
-    talk.say(talk.plan.phrases.filler, "filler")
+        talk.owed |= talk.turn is not None and talk.turn.wordless
     return talk.state
 
 
 MOVES = {
     move.__name__: move
-    for move in (reply_text, reply_tool, reply_done, reply_failed, tool_finished, note_result, filler)
+    for move in (reply_text, reply_tool, reply_done, reply_failed, tool_finished, note_result)
 }

@@ -164,9 +164,7 @@ class AsteriskPbx:
             LinkEnded: no AMI, or the call is gone.
         """
         if len(digits) > MAX_DIGITS or not set(digits.upper()) <= DIGITS | set(PAUSES.upper()):
-            raise BadInput(
-                f"can't send {digits[:MAX_DIGITS]!r}: 0-9 * # A-D, w and comma for pauses, {MAX_DIGITS} at most"
-            )
+            raise BadInput(f"can't send this: 0-9 * # A-D, w and comma for pauses, {MAX_DIGITS} at most")
         line = self._lines.by_call(call_id)
         if line is None:
             raise LinkFinished("there is no such call any more")
