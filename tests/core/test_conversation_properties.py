@@ -16,6 +16,7 @@ from sovereign_pbx.core.plan import (
     Phrases,
     Plan,
     SilencePlan,
+    SpeculationPlan,
     Standing,
     ToolMessage,
     Transfer,
@@ -98,6 +99,7 @@ PLANS = st.builds(
         false_interruption_timeout=st.sampled_from([None, 1.5]),
     ),
     silence=st.sampled_from([None, SilencePlan(), SilencePlan(messages=("Still there?",), final_message="Bye.")]),
+    speculation=st.sampled_from([None, SpeculationPlan(), SpeculationPlan(in_vain=2)]),
     phrases=st.sampled_from([Phrases(), Phrases(filler="", apology="", unwell="", goodbye="Bye bye.", unheard="")]),
     end_call_phrases=st.sampled_from([(), ("goodbye",)]),
     max_duration=st.sampled_from([None, 20.0]),
@@ -144,6 +146,8 @@ class Watch:
 
     ended: bool = False
     open_reply: int | None = None
+    guess: int | None = None
+    guess_over: bool = False
     spoken: set[int] = field(default_factory=set)
     remembered: list[Message] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
@@ -165,6 +169,8 @@ class Watch:
     def event(self, event: Any) -> None:
         if isinstance(event, e.ReplyDone | e.ReplyFailed) and event.reply == self.open_reply:
             self.open_reply = None
+        if isinstance(event, e.ReplyDone | e.ReplyFailed) and event.reply == self.guess:
+            self.guess_over = True
         if isinstance(event, e.PlayoutFinished | e.PlayoutFlushed) and event.segment in self.segments:
             self.segments.remove(event.segment)
 
@@ -182,10 +188,22 @@ class Watch:
                 self.tools.append(command.call.id)
             case c.Think():
                 assert self.open_reply is None, "two open replies"
+                assert self.guess is None, "two open replies"
                 assert_sane(command)
-                self.open_reply = self.replies = command.reply
+                self.replies = command.reply
+                self.guess_over = False
+                self.guess = command.reply if command.speculative else None
+                self.open_reply = None if command.speculative else command.reply
+            case c.Adopt():
+                assert self.guess == command.reply
+                self.open_reply = None if self.guess_over else command.reply
+                self.guess = None
+            case c.Prepare():
+                assert self.guess == command.reply
+                assert command.text.strip()
             case c.DropReply():
                 self.open_reply = None if self.open_reply == command.reply else self.open_reply
+                self.guess = None if self.guess == command.reply else self.guess
             case c.Remember():
                 self.remembered.append(command.message)
             case c.CloseTurn():

@@ -8,7 +8,7 @@ import pytest
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.conversation import Conversation
-from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, ToolMessage, Transfer, TurnTaking
+from sovereign_pbx.core.plan import Phrases, Plan, SilencePlan, SpeculationPlan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.turn import NOT_PENDING, State, decided
 from sovereign_pbx.core.values import Message, ToolCall
 from tests.core.test_conversation_properties import DENIED, OPENINGS, PASSING, TEXTS, Watch
@@ -76,6 +76,7 @@ def plan(dice: random.Random) -> Plan:
             interruption_min_words=dice.choice((0, 2)),
             false_interruption_timeout=dice.choice((None, 1.5)),
         ),
+        speculation=dice.choice((None, SpeculationPlan())),
         silence=dice.choice((None, SilencePlan(), SilencePlan(messages=("Still there?",), final_message="Bye."))),
         phrases=dice.choice((Phrases(), quiet)),
         end_call_phrases=dice.choice(((), ("goodbye",))),

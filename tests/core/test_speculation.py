@@ -17,7 +17,7 @@ from sovereign_pbx.core.workflow import Graph, TalkNode, Way
 from tests.core.scripted import Delays, Part, Stage
 
 SYSTEM = Message("system", "You are a baker.")
-AHEAD = Plan(messages=(SYSTEM,), speculation=SpeculationPlan())
+AHEAD = Plan(messages=(SYSTEM,), speculation=SpeculationPlan(), reply_filler_after=30, tool_filler_after=30)
 QUESTION = "what time do you open?"
 ANSWER = "We open at nine, and we close at five."
 LOOKUP = ToolCall("t1", "lookup", "{}")
@@ -162,8 +162,8 @@ def test_in_speech_only_a_full_stop_is_guessed_on() -> None:
 def test_a_turn_is_guessed_at_three_times_at_most() -> None:
     stage = answered(delays=Delays(score=60))
     stage.at(1, e.SpeechStarted(1), e.Interim("one"), e.SpeechStopped(1.2))
-    for number in range(6):
-        stage.at(1.3 + number / 20, e.Interim(f"one {number}"))
+    for number, word in enumerate(("cake", "loaf", "bun", "roll", "tart", "pie")):
+        stage.at(1.3 + number / 20, e.Interim(f"that big {word}"))
     stage.run(1.69)
     assert len(thoughts(stage)) == 3
     assert kinds(stage, c.DropReply) == ["DropReply"] * 3
