@@ -83,7 +83,19 @@ SPEECH_CONFIG = Table(
 )
 
 PHRASES = Table(
-    Key("filler", PHRASE, "Said when a tool or the model is slow.", example="One moment, please."),
+    Key("filler", PHRASE, 'Said when a tool or the model is slow; "" for never.', example="One moment, please."),
+    Key(
+        "more_fillers",
+        ListOf(Text(1, 300), most=8),
+        "Said instead of filler in later waits, in turn; without it and without an own filler the language's own.",
+        example=["Just a second.", "Let me see."],
+    ),
+    Key(
+        "still_waiting",
+        ListOf(Text(1, 300), most=8),
+        "Said when a wait goes on behind the filler, in turn.",
+        example=["I'm still on it, thank you for waiting."],
+    ),
     Key(
         "apology",
         PHRASE,
@@ -102,8 +114,15 @@ PHRASES = Table(
         "Said when nothing was understood twice in a row.",
         example="Sorry, I didn't catch that. Could you say it again?",
     ),
-    Key("tool_filler_after", Real(0.5, 30), "Seconds a tool may take before the filler is said.", 1.5),
-    Key("reply_filler_after", Real(0.5, 30), "Seconds the model may take before the filler is said.", 2.0),
+    Key(
+        "introduction",
+        PHRASE,
+        "Outbound: said to a service that asks who calls and why; without it the business's name and the greeting.",
+        example="This is the bakery, about your order.",
+    ),
+    Key("tool_filler_after", Real(0.5, 30), "Seconds a tool may take before the filler is said.", 1.0),
+    Key("reply_filler_after", Real(0.5, 30), "Seconds the caller may wait for a sound before the filler is said.", 1.8),
+    Key("filler_every", Real(3, 60), "Seconds of silence behind a filler before the next; four in all.", 7.0),
 )
 
 FALLBACK = Table(

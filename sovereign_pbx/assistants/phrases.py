@@ -8,6 +8,11 @@ BUILT_IN: Final = {
     "en": Phrases(),
     "nl": Phrases(
         filler="Een ogenblikje, alstublieft.",
+        more_fillers=("Een momentje.", "Even kijken."),
+        still_waiting=(
+            "Ik ben er nog mee bezig, dank u voor het wachten.",
+            "Het duurt iets langer dan normaal. Blijft u aan de lijn, alstublieft.",
+        ),
         apology="Sorry, er ging aan mijn kant iets mis. Kunt u dat nog een keer zeggen?",
         unwell="Sorry, ik kan u op dit moment niet helpen. Ik verbind u door.",
         unheard="Sorry, dat heb ik niet verstaan. Kunt u het nog een keer zeggen?",
@@ -15,6 +20,11 @@ BUILT_IN: Final = {
     ),
     "de": Phrases(
         filler="Einen Moment, bitte.",
+        more_fillers=("Einen Augenblick.", "Ich schaue kurz nach."),
+        still_waiting=(
+            "Ich bin noch dabei, danke fürs Warten.",
+            "Es dauert etwas länger als sonst. Bitte bleiben Sie am Apparat.",
+        ),
         apology="Entschuldigung, bei mir ist etwas schiefgegangen. Können Sie das bitte noch einmal sagen?",
         unwell="Es tut mir leid, ich kann Ihnen gerade nicht helfen. Ich verbinde Sie weiter.",
         unheard="Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte noch einmal sagen?",
@@ -22,6 +32,11 @@ BUILT_IN: Final = {
     ),
     "fr": Phrases(
         filler="Un instant, s'il vous plaît.",
+        more_fillers=("Un petit moment.", "Voyons voir."),
+        still_waiting=(
+            "Je m'en occupe toujours, merci de patienter.",
+            "Cela prend un peu plus de temps que d'habitude. Restez en ligne, s'il vous plaît.",
+        ),
         apology="Excusez-moi, il y a eu un problème de mon côté. Pouvez-vous répéter, s'il vous plaît ?",
         unwell="Je suis désolé, je ne peux pas vous aider pour le moment. Je vous mets en relation.",
         unheard="Excusez-moi, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
@@ -33,3 +48,18 @@ BUILT_IN: Final = {
 def phrases_for(language: str) -> Phrases:
     """The built-in phrases of a BCP 47 tag, English where the language has none."""
     return BUILT_IN.get(language.lower().replace("_", "-").partition("-")[0], BUILT_IN["en"])
+
+
+INTRODUCTIONS: Final = {
+    "en": "This is {name}.",
+    "nl": "U spreekt met {name}.",
+    "de": "Hier ist {name}.",
+    "fr": "C'est {name} à l'appareil.",
+}
+
+
+def introduction_of(name: str, language: str) -> str:
+    """Who is calling, said to a service that asks."""
+    return INTRODUCTIONS.get(language.lower().replace("_", "-").partition("-")[0], INTRODUCTIONS["en"]).format(
+        name=name
+    )

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from sovereign_pbx.assistants.digits import unasked
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.assistants.phrases import phrases_for
+from sovereign_pbx.assistants.phrases import introduction_of, phrases_for
 from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.core.plan import (
     Consent,
@@ -25,6 +26,7 @@ Direction = Literal["inbound", "outbound", "web"]
 _USUAL = Plan()
 _ON_THIS_MACHINE = ("local", "receptionist")
 _SPOKEN = ("filler", "apology", "unwell", "unheard")
+_SPOKEN_IN_TURN = ("more_fillers", "still_waiting")
 
 
 def plan_for(assistant: Assistant, *, direction: Direction = "inbound") -> Plan:
@@ -43,8 +45,10 @@ def plan_for(assistant: Assistant, *, direction: Direction = "inbound") -> Plan:
         max_duration=None if assistant.max_duration_seconds is None else float(assistant.max_duration_seconds),
         tool_filler_after=float(assistant.phrases.get("tool_filler_after", _USUAL.tool_filler_after)),
         reply_filler_after=float(assistant.phrases.get("reply_filler_after", _USUAL.reply_filler_after)),
+        filler_every=float(assistant.phrases.get("filler_every", _USUAL.filler_every)),
         consent=_consent(assistant) if direction == "inbound" else None,
         voicemail=_voicemail(assistant) if direction == "outbound" else None,
+        keys=unasked(assistant.digits),
         **tool_settings(assistant.tools),
     )
 
@@ -56,6 +60,8 @@ def tool_settings(tools: Sequence[Tool]) -> dict[str, Any]:
         "transfer_tools": tuple(tool.name for tool in tools if tool.kind == "transfer_call"),
         "transfers": tuple(Transfer(to.number, to.message) for tool in tools for to in tool.destinations),
         "tool_messages": _tool_messages(tools),
+        "collectors": tuple(tool.collector for tool in tools if tool.collector is not None),
+        "tone_tools": tuple(tool.name for tool in tools if tool.kind == "tones"),
     }
 
 
@@ -85,7 +91,18 @@ def _consent(assistant: Assistant) -> Consent | None:
 
 
 def _voicemail(assistant: Assistant) -> Voicemail | None:
-    return Voicemail(message=assistant.voicemail_message or "") if assistant.voicemail_detection else None
+    if not assistant.voicemail_detection:
+        return None
+    return Voicemail(message=assistant.voicemail_message or "", introduction=_introduction(assistant))
+
+
+def _introduction(assistant: Assistant) -> str:
+    """Who calls and why, for a service that asks: the assistant's own words, else its business and its greeting."""
+    own = assistant.phrases.get("introduction", "").strip()
+    purpose = _first_message(assistant, "outbound").strip()
+    name = (assistant.business_name or assistant.name).strip()
+    known = not name or name.casefold() in purpose.casefold()
+    return own or (purpose if known else f"{introduction_of(name, language_of(assistant))} {purpose}".strip())
 
 
 def _turn_taking(assistant: Assistant) -> TurnTaking:
@@ -116,6 +133,10 @@ def _silence(assistant: Assistant) -> SilencePlan:
 
 def phrases_of(assistant: Assistant) -> Phrases:
     """What is said without the model: the assistant's own sentences, else those of its language."""
-    own = {name: text for name, text in assistant.phrases.items() if name in _SPOKEN}
+    own: dict[str, Any] = {name: text for name, text in assistant.phrases.items() if name in _SPOKEN}
+    lists = {name: tuple(texts) for name, texts in assistant.phrases.items() if name in _SPOKEN_IN_TURN}
+    if "filler" in own:  # an assistant with words of its own does not say another's
+        lists.setdefault("more_fillers", ())
+    own |= lists
     goodbye = assistant.speech_config.get("end_call_message", "")
     return dataclasses.replace(phrases_for(language_of(assistant)), **own, goodbye=goodbye)

@@ -5,7 +5,7 @@ the decision is the dialplan's fallback.
 """
 
 import asyncio
-from collections.abc import Container, Coroutine, Sequence
+from collections.abc import Container, Coroutine, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from sovereign_pbx.assistants.plan import language_of, plan_for
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.toolbox import Borrowed, borrow, specs
 from sovereign_pbx.core.errors import ProviderError, SovereignError
-from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.plan import Phrases, Plan
 from sovereign_pbx.speech.llm import ChatModel, ToolSpec
 from sovereign_pbx.speech.phrases import Phrase
 from sovereign_pbx.speech.stt import SttStream
@@ -95,6 +95,7 @@ async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> Non
     """Fillers and apologies, rendered behind the greeting: they must not depend on a voice that may be failing then."""
     phrases = plan.phrases
     texts = [phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye, phrases.unheard]
+    texts += [*phrases.more_fillers, *phrases.still_waiting] if phrases.filler else []
     texts += [message.text for message in plan.tool_messages] + [transfer.message for transfer in plan.transfers]
     texts += [plan.voicemail.message] if plan.voicemail is not None else []
     texts = [plan.first_message, *texts] if plan.consent is not None else texts
@@ -107,15 +108,20 @@ async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> Non
 def said_to_everybody(assistant: Assistant, services: Services) -> frozenset[str]:
     """The sentences of the configuration. A webhook's own may name the one caller they are for ("Hello Mrs Jansen"):
     they are not kept, neither in memory nor on disk."""
-    found = set(astuple(phrases_for(language_of(assistant))))
+    found = set(_sentences(phrases_for(language_of(assistant))))
     saved = services.directory.assistant(assistant.id) if assistant.id else None
     if saved is not None:
         plan = plan_for(saved)
-        found |= {plan.first_message, *astuple(plan.phrases), *(message.text for message in plan.tool_messages)}
+        found |= {plan.first_message, *_sentences(plan.phrases), *(message.text for message in plan.tool_messages)}
         found |= {transfer.message for transfer in plan.transfers}
         found |= {plan_for(saved, direction="outbound").first_message}
         found |= {saved.voicemail_message or "", plan.consent.message if plan.consent is not None else ""}
     return frozenset(found)
+
+
+def _sentences(phrases: Phrases) -> Iterator[str]:
+    for each in astuple(phrases):
+        yield from (each,) if isinstance(each, str) else each
 
 
 async def all_or_nothing(*openings: Coroutine[Any, Any, Any]) -> list[Any]:

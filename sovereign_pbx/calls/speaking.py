@@ -71,7 +71,7 @@ class Speaking:
 
     def speak(self, command: Speak) -> None:
         """Queue the segment; a cached phrase is complete at once."""
-        self._playout.open(command.segment)
+        self._playout.open(command.segment, ahead=command.ahead)
         self._reply_of[command.segment] = command.reply
         phrase = self._phrase(command.text)
         if phrase is not None:

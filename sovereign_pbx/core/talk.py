@@ -62,7 +62,8 @@ class Talk:
         self.ear = Ear()
         self.deaf = False  # the recogniser failed and nothing has come of it since
         self.verdict: Verdict | None = None  # on the silence that is going on, or was last
-        self.expected = ANYTHING  # of him, by what he heard last
+        self.question = ""  # what he heard last
+        self.expected = ANYTHING  # of him, by that
         self.habit = Habit()
         self.digits = Digits()
         self.collecting: Collecting | None = None  # a tool waits for keys

@@ -240,7 +240,8 @@ class Stage:
 
     def _synthesise(self, speak: c.Speak) -> None:
         words, line = speak.text.split(), self.line
-        line.queue.append(speak.segment)
+        begun = 1 if speak.ahead and line.playing is not None else 0
+        line.queue.insert(begun if speak.ahead else len(line.queue), speak.segment)
         line.length[speak.segment] = WORD_S * len(words)
         timed = tuple(Word(word, WORD_S * i, WORD_S * (i + 1)) for i, word in enumerate(words))
 

@@ -59,7 +59,8 @@ def test_the_wait_for_words_does_not_race_the_end_of_a_turn() -> None:
     stage.says(1, "when are you open?", interims=False)
     stage.says(6, "stop", interims=False)
     stage.run(30)
-    assert stage.transcript()[-2:] == ["user: stop", "assistant: All right."]
+    said = [line for line in stage.transcript() if line != f"assistant: {Phrases().more_fillers[0]}"]
+    assert said[-2:] == ["user: stop", "assistant: All right."]
 
 
 def test_a_noise_that_never_ends_does_not_hold_the_assistant_for_ever() -> None:

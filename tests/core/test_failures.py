@@ -109,7 +109,7 @@ def test_a_voice_that_cannot_even_apologise_hands_over_without_words() -> None:
 
 
 def test_a_voice_that_delivers_no_sound_at_all_is_noticed() -> None:
-    stage = Stage(Plan(), Scripted(["At nine."]))
+    stage = Stage(Plan(phrases=Phrases(filler="")), Scripted(["At nine."]))
     talk = stage.conversation
     for event in (
         e.Answered(),

@@ -137,7 +137,7 @@ def test_injected_context_while_the_caller_speaks_is_part_of_his_answer() -> Non
 
 
 def test_injected_context_does_not_come_between_a_tool_call_and_its_result() -> None:
-    stage = Stage(Plan(), Scripted([ToolCall("t", "book", "{}")], ["Done."]), delays=Delays(tool=1.2))
+    stage = Stage(Plan(), Scripted([ToolCall("t", "book", "{}")], ["Done."]), delays=Delays(tool=0.9))
     stage.at(0, e.Answered())
     stage.says(1, "when are you open?")
     stage.at(3.5, e.Instructed("inject", "Closed for holidays."))

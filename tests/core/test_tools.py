@@ -84,7 +84,7 @@ def test_a_failed_tool_is_told_to_the_model() -> None:
     model = Scripted([BOOK], ["That did not work."])
     stage = called(model)
     stage.tool_results = {"book": None}
-    stage.at(4, e.ToolFinished("t1", "no table left", failed=True))
+    stage.at(3.5, e.ToolFinished("t1", "no table left", failed=True))
     stage.run(10)
     assert stage.transcript()[-2:] == ["tool: no table left", "assistant: That did not work."]
     assert "tool_failed" in stage.notes()
@@ -93,7 +93,7 @@ def test_a_failed_tool_is_told_to_the_model() -> None:
 def test_a_slow_tool_is_covered_by_one_filler() -> None:
     stage = called(Scripted([BOOK], ["Done."]), delays=Delays(tool=8)).run(20)
     assert stage.spoken() == [Phrases().filler, "Done."]
-    assert times(stage, c.Speak)[0] == pytest.approx(times(stage, c.UseTool)[0] + 1.5)
+    assert times(stage, c.Speak)[0] == pytest.approx(times(stage, c.UseTool)[0] + Plan().tool_filler_after)
     assert stage.transcript()[1:] == [
         "assistant: ",
         "tool: done",
@@ -103,7 +103,7 @@ def test_a_slow_tool_is_covered_by_one_filler() -> None:
 
 
 def test_a_quick_tool_is_not_covered() -> None:
-    assert called(Scripted([BOOK], ["Done."]), delays=Delays(tool=1)).run(20).spoken() == ["Done."]
+    assert called(Scripted([BOOK], ["Done."]), delays=Delays(tool=0.9)).run(20).spoken() == ["Done."]
 
 
 def test_a_filler_is_not_the_answer_that_the_timing_measures() -> None:
@@ -117,7 +117,8 @@ def test_a_filler_is_not_the_answer_that_the_timing_measures() -> None:
 def test_a_slow_model_is_covered_by_a_filler_too() -> None:
     stage = called(Scripted(["Done."]), delays=Delays(first_token=5)).run(20)
     assert stage.spoken() == [Phrases().filler, "Done."]
-    assert times(stage, c.Speak)[0] == pytest.approx(times(stage, c.Think)[0] + Plan().reply_filler_after)
+    fell_silent = times(stage, c.Think)[0] - Plan().turn_taking.endpointing_min_delay
+    assert times(stage, c.Speak)[0] == pytest.approx(fell_silent + Plan().reply_filler_after)
 
 
 def test_a_model_that_never_stops_asking_for_tools_is_stopped() -> None:
@@ -313,4 +314,5 @@ def test_a_caller_who_spoke_meanwhile_is_told_to_wait_again() -> None:
     stage = called(Scripted([BOOK], ["Done."]), delays=Delays(tool=15))
     stage.says(6, "hello are you there")
     stage.run(30)
-    assert stage.spoken() == [Phrases().filler, Phrases().filler, "Done."]
+    phrases = Phrases()
+    assert stage.spoken() == [phrases.filler, phrases.more_fillers[0], phrases.still_waiting[0], "Done."]

@@ -5,9 +5,8 @@ import re
 from typing import Final
 
 from sovereign_pbx.core import floor, keypad
-from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import HandOver, HangUp, SendDigits, UseTool
-from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, Tick, ToolFinished
+from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, ToolFinished
 from sovereign_pbx.core.exchange import Parting, Reply
 from sovereign_pbx.core.speakable import speakable
 from sovereign_pbx.core.talk import Talk

@@ -223,6 +223,7 @@ def common_settings(settings: Settings, provider: Mapping[str, Any]) -> dict[str
         "connect_s": settings.seconds("connect_s", 2.0),
         "patience": Patience(
             answer_s=settings.seconds("answer_s", Patience.answer_s),
+            final_s=settings.seconds("final_s", Patience.final_s),
             outage_s=settings.seconds("outage_s", Patience.outage_s),
         ),
     }

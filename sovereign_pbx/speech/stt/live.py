@@ -27,13 +27,15 @@ FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
 # Less of what the VAD takes for speech may be a cough, for which a vendor owes no answer.
 OWED_SPEECH_S = 0.5
+OWED_FINAL_S = 0.2  # when asked, it owes one for a syllable: "no", or that there was nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
     """How long a recogniser's stream waits for what, in seconds."""
 
-    answer_s: float = 2.0  # speech was sent, the vendor said nothing at all since
+    answer_s: float = 1.5  # speech was sent, the vendor said nothing at all since: interims come every second or sooner
+    final_s: float = 0.8  # after its final text was asked for: twice Deepgram's 99th percentile (0.35 s), and the way
     outage_s: float = 5.0  # reconnecting in vain
     idle_s: float = 4.0  # no audio sent: keep alive (Deepgram closes after 10)
 
@@ -88,6 +90,10 @@ class LiveStream:
         self._sending_at: float | None = None
         self._answer_due: float | None = None
         self._speaking_from_s: float | None = None  # stream time
+        self._onset_s: float | None = None  # stream time, of the speech that is going on
+        self._spoken_s = 0.0  # of speech that is over, and not final
+        self._spoke_until_s = 0.0  # stream time
+        self._final_asked = False  # at the vendor, and not answered
         self._down_since: float | None = None
         self._tries = 0
         self._task = asyncio.create_task(self._run(), name="stt-stream")
@@ -103,10 +109,11 @@ class LiveStream:
     def speech(self, speaking: bool) -> None:
         """The caller began or fell silent: for half a second of speech the vendor owes a sign that it listens."""
         if speaking:
-            self._speaking_from_s = self._ring.end_s
+            self._speaking_from_s = self._onset_s = self._ring.end_s
         else:
             self._owe_answer()
-            self._speaking_from_s = None
+            self._spoke()
+            self._speaking_from_s = self._onset_s = None
 
     def finalize(self) -> None:
         """Ask for the final text of everything sent so far."""
@@ -180,6 +187,7 @@ class LiveStream:
                 fault = exc
                 continue
             self._ring.rewind()
+            self._finalize_asked |= self._final_asked and self._onset_s is None  # it was lost with the connection
             self._answer_due = None
             if owed_answer:
                 self._answer_due = self._clock() + self._patience.answer_s
@@ -222,6 +230,7 @@ class LiveStream:
                 return self._ring.take(unsent)
             self._finalize_asked = False
             if (request := self._dialect.finalize()) is not None:
+                self._owe_final()
                 return request
         return self._controls.popleft() if self._controls else None
 
@@ -235,7 +244,10 @@ class LiveStream:
                     self._speaking_from_s = self._ring.end_s
                 self._tries = 0
             if reading.settled_s is not None:
+                self._final_asked = False
                 self._ring.settle(origin_s + reading.settled_s)
+                if self._ring.start_s >= self._spoke_until_s:
+                    self._spoken_s = 0.0
             for event in reading.events:
                 await self._events.put(shifted(event, origin_s))
 
@@ -266,6 +278,19 @@ class LiveStream:
         began_s = self._speaking_from_s
         if self._answer_due is None and began_s is not None and self._ring.end_s - began_s >= OWED_SPEECH_S:
             self._answer_due = self._clock() + self._patience.answer_s
+
+    def _spoke(self) -> None:
+        """Speech is over; until the vendor has made it final it owes that, if it is asked."""
+        if self._onset_s is not None:
+            self._spoken_s += self._ring.end_s - self._onset_s
+            self._spoke_until_s = self._ring.end_s
+
+    def _owe_final(self) -> None:
+        """The final text has been asked for: that takes less time than an answer in general."""
+        self._final_asked = True
+        if self._spoken_s >= OWED_FINAL_S:
+            due = self._clock() + self._patience.final_s
+            self._answer_due = due if self._answer_due is None else min(due, self._answer_due)
 
 
 def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
