@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from sovereign_pbx.assistants import blocks
+from sovereign_pbx.assistants.digits import DIGITS, check_digits, digit_tools
 from sovereign_pbx.assistants.problem import MOST_ENTRIES, InvalidSettings, Path, Report
 from sovereign_pbx.assistants.public import without_secrets
 from sovereign_pbx.assistants.realtime import is_realtime
@@ -103,6 +104,7 @@ class Assistant:
     phrases: Mapping[str, Any] = setting(
         {}, blocks.PHRASES, "Sentences said without the model, in the caller's language."
     )
+    digits: Mapping[str, Any] = setting({}, DIGITS, "What becomes of the caller's keys, and tones that are sent.")
     metadata: Mapping[str, Any] = setting({}, Opaque(), "Your own data, echoed in every event.")
     created_at: str | None = setting(None, Text(0, 64), "When it was made (REST).", example="2026-11-20T07:32:00.000Z")
     updated_at: str | None = setting(
@@ -135,6 +137,7 @@ class Assistant:
         given = checked if isinstance(checked, dict) else {}
         tools = read_tools(given.get("llm_config", {}).get("tools", ()), (*path, "llm_config", "tools"), report)
         _cross_check(given, path, report)
+        check_digits(given, tools, path, report)
         found = report.problems[before:]
         if any(problem.severity == "error" for problem in found):
             return None
@@ -149,6 +152,7 @@ class Assistant:
         }
         extra = {name: value for name, value in given.items() if name not in ASSISTANT.keys}
         usable = with_end_call(tools) if known.get("autonomous_silence_handling") else tools
+        usable += digit_tools(known.get("digits", {}))
         return cls(**known, given=given, extra=extra, tools=usable, warnings=warnings)
 
     def merged(self, override: Mapping[str, Any], *, where: str = "the override") -> Self:

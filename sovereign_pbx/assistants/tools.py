@@ -10,8 +10,10 @@ from sovereign_pbx.assistants.json_schema import check_schema
 from sovereign_pbx.assistants.problem import InvalidSettings, Path, Report
 from sovereign_pbx.assistants.secret import NO_SECRET, Secret
 from sovereign_pbx.assistants.table import ListOf
+from sovereign_pbx.core.plan import Collector
 
-ToolKind = Literal["webhook", "end_call", "transfer_call", "mcp", "way"]  # way: to another node of a workflow
+# way: to another node of a workflow; collect, tones: of an assistant's `digits`
+ToolKind = Literal["webhook", "end_call", "transfer_call", "mcp", "way", "collect", "tones"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -50,6 +52,7 @@ class Tool:
     mcp_server_id: str = ""
     allowed_tools: tuple[str, ...] = ()
     required: bool = True
+    collector: Collector | None = None
 
 
 END_CALL = Tool(name="end_call", kind="end_call", description=_END_CALL)

@@ -2,7 +2,8 @@
 
 The assistant is the ground: its voice, model, recogniser, webhook, silence and speech settings hold everywhere until a
 node changes them, and then from that node on. Its own messages and tools belong to calls without a workflow: at a node
-the model is told the global prompt and the node's instructions, and has the node's tools and ways.
+the model is told the global prompt and the node's instructions, and has the node's tools and ways, and whatever the
+assistant's `digits` make.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sovereign_pbx.assistants.digits import digit_tools
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, phrases_of, tool_settings
@@ -124,6 +126,8 @@ def _standing(node: Table, workflow: Workflow, assistant: Assistant) -> Standing
 
 def _tools(node: Table, workflow: Workflow, assistant: Assistant) -> tuple[Tool, ...]:
     tools = workflow.tools.get(node["id"], ())
+    named = {tool.name for tool in tools}
+    tools += tuple(tool for tool in digit_tools(assistant.digits) if tool.name not in named)
     return with_end_call(tools) if assistant.autonomous_silence_handling else tools
 
 

@@ -97,7 +97,8 @@ async def render_rest(prepared: Prepared, plan: Plan, services: Services) -> Non
     texts = [phrases.filler, phrases.apology, phrases.unwell, phrases.goodbye, phrases.unheard]
     texts += [*phrases.more_fillers, *phrases.still_waiting] if phrases.filler else []
     texts += [message.text for message in plan.tool_messages] + [transfer.message for transfer in plan.transfers]
-    texts += [plan.voicemail.message] if plan.voicemail is not None else []
+    texts += [plan.voicemail.message, plan.voicemail.introduction] if plan.voicemail is not None else []
+    texts += [collector.prompt for collector in plan.collectors]
     texts = [plan.first_message, *texts] if plan.consent is not None else texts
     try:
         await prepared.render(texts, services)
@@ -116,6 +117,7 @@ def said_to_everybody(assistant: Assistant, services: Services) -> frozenset[str
         found |= {transfer.message for transfer in plan.transfers}
         found |= {plan_for(saved, direction="outbound").first_message}
         found |= {saved.voicemail_message or "", plan.consent.message if plan.consent is not None else ""}
+        found |= {collector.prompt for collector in plan.collectors}
     return frozenset(found)
 
 

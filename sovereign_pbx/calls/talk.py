@@ -200,6 +200,7 @@ class Talk:
             spawn=call.see_out,
             tracer=self._services.tracer,
             exchange=lambda: self.conversation.exchange,
+            keyed=self.conversation.keyed,
         )
 
     def _phrase(self, text: str) -> Phrase | None:

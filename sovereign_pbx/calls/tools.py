@@ -10,6 +10,7 @@ import structlog
 from sovereign_pbx.assistants.account import Target
 from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.calls.argument_check import ArgumentCheck
+from sovereign_pbx.calls.digit_arguments import DigitArguments
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.mcp_result import McpFailed
 from sovereign_pbx.calls.speaking import Spawn
@@ -50,6 +51,7 @@ class Tools:
         spawn: Spawn,
         tracer: Tracer,
         exchange: Callable[[], object],
+        keyed: Callable[[str], str] = lambda name: "",
     ) -> None:
         self._tools = {tool.name: tool for tool in tools if tool.kind == "webhook"}
         self._borrowed = {each.spec.name: each for each in borrowed}
@@ -62,6 +64,7 @@ class Tools:
         self._spawn = spawn
         self._tracer = tracer
         self._arguments = ArgumentCheck(exchange)
+        self._digits = DigitArguments(keyed)
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._gathered: dict[tuple[Target, bool], list[ToolCall]] = {}
 
@@ -98,7 +101,8 @@ class Tools:
     # --- webhooks
 
     async def _ask(self, target: Target, calls: Sequence[ToolCall], *, answer: bool) -> None:
-        fitting = [call for call in calls if await self._fits(call, self._tools[call.name].parameters)]
+        marked = [self._digits.marked(call, self._tools[call.name].parameters) for call in calls]
+        fitting = [call for call in marked if await self._fits(call, self._tools[call.name].parameters)]
         if not fitting:
             return
         for call in () if answer else fitting:
@@ -106,10 +110,10 @@ class Tools:
         async with self._room:
             results = await self._results(target, fitting)
         for call in fitting if answer else ():
-            self._finish(call, results[call.id].text, failed=results[call.id].failed)
+            self._finish(call, self._digits.masked(results[call.id].text), failed=results[call.id].failed)
 
     async def _fits(self, call: ToolCall, schema: Mapping[str, Any]) -> bool:
-        refusal = await self._arguments.refusal(call, schema)
+        refusal = await self._arguments.refusal(call, schema) or self._digits.missing(schema)
         if refusal:
             self._finish(call, refusal, failed=True)
         return not refusal
@@ -117,7 +121,8 @@ class Tools:
     async def _results(self, target: Target, calls: Sequence[ToolCall]) -> dict[str, ToolAnswer]:
         """By the calls' ids. Raises nothing."""
         names, ids = ",".join(call.name for call in calls), [call.id for call in calls]
-        body = tool_calls(replace(self._facts(), dialect=target.dialect), calls, utc_now())
+        sent = [self._digits.filled(call, self._tools[call.name].parameters) for call in calls]
+        body = tool_calls(replace(self._facts(), dialect=target.dialect), sent, utc_now())
         try:
             with self._tracer.step("tool.call", tool=names):
                 answered = await self._asker.tool_calls(target.url, target.secret, body, self._timeout_s)

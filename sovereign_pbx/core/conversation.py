@@ -61,6 +61,10 @@ class Conversation:
         """The plan as it stands: a workflow changes it from node to node."""
         return self._talk.plan
 
+    def keyed(self, name: str) -> str:
+        """The last complete entry of the masked collector `name`, "" where there is none. For a tool's request only."""
+        return self._talk.digits.kept(name)
+
     @property
     def history(self) -> tuple[Message, ...]:
         """What has been said, as far as it can't change any more: exactly the messages that were `Remember`ed."""
