@@ -40,9 +40,9 @@ def turn_ends(arguments: argparse.Namespace) -> int:
     items = corpus.load(arguments.split, share=arguments.share, progress=line)
     scores = Scores()
     try:
-        bench = prepared(items, scores, line)
-        line.end()
         policies = [arguments.only] if arguments.only else list(SETTINGS)
+        bench = prepared(items, scores, policies, line)
+        line.end()
         print(tables.curves(bench, policies))
         print(tables.breakdown(bench, policies))
         if arguments.list:

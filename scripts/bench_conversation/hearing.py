@@ -16,7 +16,7 @@ import numpy as np
 from scripts.bench_conversation.item import Item
 from scripts.bench_conversation.recordings import Samples
 from sovereign_pbx.core.audio import FRAME_S, PHONE_RATE
-from sovereign_pbx.media import scorer, silero_graph, turn, upsample, vad, vad_state
+from sovereign_pbx.media import scorer, silero_graph, upsample, vad, vad_state
 from sovereign_pbx.media.turn import TurnModel
 from sovereign_pbx.media.upsample import upsample as to_model_rate
 from sovereign_pbx.media.vad import SpeechDetector
@@ -32,13 +32,14 @@ FRAME: Final = 160
 LOOKED_AT_S: Final = 8.0  # what the daemon hands the turn model
 _LINES: Final = 64
 _THREADS: Final = 2
+_SAVED_EVERY: Final = 512
 
 
 class Kept:
     """Numbers by key in one JSON file of the cache; `save` after new ones."""
 
-    def __init__(self, name: str, depends_on: Iterable[Path]) -> None:
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in depends_on)).hexdigest()[:12]
+    def __init__(self, name: str, depends_on: Iterable[bytes]) -> None:
+        digest = hashlib.sha256(b"".join(depends_on)).hexdigest()[:12]
         self._path = cache_dir() / "conversation-scores" / f"{name}-{digest}.json"
         self._new = 0
         try:
@@ -52,6 +53,8 @@ class Kept:
     def put(self, key: str, value: object) -> None:
         self._values[key] = value
         self._new += 1
+        if self._new >= _SAVED_EVERY:
+            self.save()
 
     def save(self) -> None:
         if self._new:
@@ -66,7 +69,7 @@ def speech_events(items: Sequence[Item], progress: Progress = quiet) -> dict[str
     """What the daemon's voice detector says about each item, as if each were a line of its own."""
     sources = [Path(str(module.__file__)) for module in (vad, vad_state, scorer, silero_graph, upsample)]
     model = locate("silero-vad")
-    kept = Kept("vad", [*sources, model])
+    kept = Kept("vad", [path.read_bytes() for path in (*sources, model)])
     missing = [item for item in items if kept.get(_digest(item.audio)) is None]
     for start in range(0, len(missing), _LINES):
         progress("detecting speech", start / len(missing))
@@ -99,12 +102,11 @@ class Scores:
     """The turn model's probabilities, on what the daemon would have handed it. Close it."""
 
     def __init__(self) -> None:
-        model = locate("smart-turn")
-        sources = [Path(str(module.__file__)) for module in (turn, upsample)]
-        self._kept = Kept("turn", [model, *sources, Path(str(turn.__file__)).with_name("log_mel.py")])
         self._runner = asyncio.Runner()
-        self._path = model
-        self._model: TurnModel | None = None
+        self._model = TurnModel(locate("smart-turn"), threads=_THREADS, most_waiting=64, timeout_s=60)
+        # what a score depends on is not which lines the code has but what it makes of sound: these tell
+        probes = self._runner.run(self._run([_probe(seconds) for seconds in (0.5, 3, 9)]))
+        self._kept = Kept("turn", [json.dumps([round(value, 4) for value in probes]).encode()])
 
     def score(self, item: Item, at_s: float) -> float:
         """The probability that the turn is over, by all that has arrived at `at_s`."""
@@ -125,17 +127,21 @@ class Scores:
         return [_number(self._kept.get(key)) for key in keys]
 
     async def _run(self, batch: Sequence[Samples]) -> list[float]:
-        if self._model is None:
-            self._model = TurnModel(self._path, threads=_THREADS, most_waiting=64, timeout_s=60)
         model = self._model
         found = await asyncio.gather(*(model.score(partial(to_model_rate, audio)) for audio in batch))
         return [0.5 if value is None else value for value in found]
 
     def close(self) -> None:
         self._kept.save()
-        if self._model is not None:
-            self._runner.run(self._model.close())
+        self._runner.run(self._model.close())
         self._runner.close()
+
+
+def _probe(seconds: float) -> Samples:
+    """A tone that swells and fades twice a second over noise."""
+    at = np.arange(round(seconds * PHONE_RATE)) / PHONE_RATE
+    noise = np.random.default_rng(1).standard_normal(at.size)
+    return (3000 * np.sin(2 * np.pi * 2 * at) * np.sin(2 * np.pi * 150 * at) + 100 * noise).astype("<i2")
 
 
 def _heard(item: Item, at_s: float) -> Samples:

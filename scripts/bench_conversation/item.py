@@ -1,4 +1,4 @@
-"""One thing a caller does, as audio with the truth about it."""
+"""One turn of a caller, as audio with the truth about it."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,15 +13,10 @@ Kind = Literal[
     "answer",  # one word or two
     "number",  # digits in groups
     "spelled",  # letters in groups
-    "backchannel",  # "hm", "yes" while the assistant speaks
-    "noise",  # a cough, a sneeze, laughter, steps while the assistant speaks
-    "echo",  # nothing but the assistant's own voice that comes back
-    "interruption",  # a sentence into the assistant's speech
 ]
 Split = Literal["train", "test"]
 
 TURNS: tuple[Kind, ...] = ("sentence", "paused", "joined", "answer", "number", "spelled")
-OVERLAPS: tuple[Kind, ...] = ("backchannel", "noise", "echo", "interruption")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,6 @@ class Pause:
     start: float
     end: float
     made: bool
-    sentence_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +33,7 @@ class Item:
     """`audio`: what the telephone line brings, 8 kHz, through µ-law; begins and ends with silence.
 
     Times are seconds in `audio`. `spans` are the stretches of the caller's speech, `pauses` what lies between them and
-    the pauses that the speaker made. `asked` is what the assistant said before. `far` is what the assistant plays from
-    the item's first sample on (same length as `audio`), `echo_db` and `echo_s` how much of it comes back, and when.
+    the pauses that the speaker made. `asked` is what the assistant said before.
     """
 
     name: str
@@ -55,16 +48,13 @@ class Item:
     spans: tuple[tuple[float, float], ...] = ()
     pauses: tuple[Pause, ...] = ()
     asked: str = ""
-    far: Samples | None = field(default=None, repr=False)
-    echo_db: float | None = None
-    echo_s: float | None = None
 
     @property
     def speech_start(self) -> float:
-        """First sample of the caller's speech; the end of the item where there is none."""
-        return self.spans[0][0] if self.spans else self.audio.size / 8000
+        """First sample of the caller's speech."""
+        return self.spans[0][0]
 
     @property
     def speech_end(self) -> float:
         """Last sample of the caller's speech."""
-        return self.spans[-1][1] if self.spans else self.audio.size / 8000
+        return self.spans[-1][1]

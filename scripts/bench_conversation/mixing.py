@@ -1,4 +1,4 @@
-"""What a telephone line does to speech: level, noise of a given distance, echo, and the codec. Pure and seeded."""
+"""What a telephone line does to speech: level, noise of a given distance, and the codec. Pure and seeded."""
 
 from typing import Final
 
@@ -63,13 +63,6 @@ def below(speech: Signal, background: Signal, snr_db: float) -> Signal:
     """`background` so loud that the speech is `snr_db` above it."""
     level = float(np.sqrt(np.mean(background**2)))
     return background * (speech_level(speech) * 10 ** (-snr_db / 20) / level) if level else background
-
-
-def echo(far: Signal, return_loss_db: float, delay_s: float) -> Signal:
-    """What comes back of `far`: later, quieter, and a little duller, as from a hybrid or a loud handset."""
-    late = np.concatenate((np.zeros(seconds(delay_s)), far))[: far.size]
-    dull = 0.75 * late + 0.25 * np.concatenate(([0.0], late[:-1]))
-    return dull * 10 ** (-return_loss_db / 20)
 
 
 def coded(signal: Signal) -> Samples:

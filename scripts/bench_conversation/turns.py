@@ -9,6 +9,7 @@ from scripts.bench_conversation.item import Item
 from scripts.bench_conversation.ours import Call, Decision, scaled
 from scripts.bench_conversation.outcome import Heard, Point, heard, point
 from scripts.bench_conversation.rivals import VAD_STOP_S, Rule, decisions, silence, turn_model, two_delays
+from sovereign_pbx.core.endpointing import SCORE_AT_S
 from sovereign_pbx.core.plan import TurnTaking
 from sovereign_pbx.testing.debian_packages import Progress, quiet
 
@@ -61,15 +62,19 @@ class Bench:
         return [point(setting, self.results(policy, setting)) for setting in settings or SETTINGS[policy]]
 
 
-def prepared(items: Sequence[Item], scores: Scores, progress: Progress = quiet) -> Bench:
-    """Let the models hear everything that they are going to be asked, on all processors."""
+def prepared(
+    items: Sequence[Item], scores: Scores, policies: Sequence[str] = tuple(SETTINGS), progress: Progress = quiet
+) -> Bench:
+    """Let the models hear what `policies` are going to ask them about, on all processors."""
+    ours = SCORE_AT_S if {OURS, OURS_DEAF} & set(policies) else ()
+    others = (VAD_STOP_S,) if {MODEL, DELAYS} & set(policies) else ()
     told = speech_events(items, progress)
     asked = []
     for item in items:
         for place, (heard_at, event) in enumerate(told[item.name]):
             if event.kind == "stopped":
                 goes_on = told[item.name][place + 1][0] if place + 1 < len(told[item.name]) else item.audio.size / 8000
-                times = [heard_at, event.at + VAD_STOP_S, *(event.at + at for at in (0.25, 0.4, 0.7))]
+                times = [*(heard_at for _ in ours[:1]), *(event.at + at for at in (*ours, *others))]
                 asked += [(item, at) for at in times if heard_at <= at < goes_on]
     scores.scored(asked, progress)
     return Bench(items, told, scores)
