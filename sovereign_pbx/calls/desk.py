@@ -14,7 +14,7 @@ from sovereign_pbx.calls.placing import OutboundLimits, Placing
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
-from sovereign_pbx.core.values import EndReason
+from sovereign_pbx.core.values import AnsweredBy, EndReason
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.link import Decision, NextStep, NotAnswered, Offer
 
@@ -69,14 +69,14 @@ class CallDesk:
             call.gone(None)
             raise
 
-    async def picked_up(self, call_id: str) -> Decision:
+    async def picked_up(self, call_id: str, answered_by: AnsweredBy = "unknown") -> Decision:
         """Somebody has answered a call of ours. Cancelled when he hangs up meanwhile."""
         call = self._calls.get(call_id)
         if not isinstance(call, OutboundCall):
             return REFUSE
         try:
             async with asyncio.timeout(self._limits.decide_s):
-                return await call.picked_up()
+                return await call.picked_up(answered_by)
         except TimeoutError:
             call.end("error", f"the assistant was not ready {self._limits.decide_s:g} s after the answer")
             return REFUSE

@@ -20,7 +20,7 @@ from sovereign_pbx.calls.realtime_ringing import prepare_talk
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import BadInput, ConfigError, ProviderError, Refused
-from sovereign_pbx.core.values import EndReason
+from sovereign_pbx.core.values import AnsweredBy, EndReason
 from sovereign_pbx.pbx.link import Decision, DialOrder, NotAnswered, Offer
 
 log = structlog.get_logger(__name__)
@@ -105,10 +105,12 @@ class OutboundCall(Call):
         when nobody was called."""
         await asyncio.shield(self._placed)
 
-    async def picked_up(self) -> Decision:
+    async def picked_up(self, answered_by: AnsweredBy = "unknown") -> Decision:
         """The person called has answered: what the PBX is to do, once the assistant is ready."""
         self._answered = True
         decision = REFUSE if self.over else await self.decision()
+        if self._plan.voicemail is not None:
+            self._plan = replace(self._plan, voicemail=replace(self._plan.voicemail, answered_by=answered_by))
         self._ready_for_him.set()
         return REFUSE if self.over else decision
 

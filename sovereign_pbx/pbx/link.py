@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from sovereign_pbx.core.values import AnsweredBy
 from sovereign_pbx.media.link import MediaLink
 
 
@@ -79,9 +80,9 @@ class Desk(Protocol):
     async def offered(self, offer: Offer) -> Decision:
         """Decide before the answer. Cancelled when the caller hangs up while it rings."""
 
-    async def picked_up(self, call_id: str) -> Decision:
+    async def picked_up(self, call_id: str, answered_by: AnsweredBy = "unknown") -> Decision:
         """The person called has answered: `answer` once the assistant is ready, else the call is ended. Cancelled when
-        he hangs up meanwhile."""
+        he hangs up meanwhile. `answered_by`: what the PBX has found out, where it listens first."""
 
     def not_answered(self, call_id: str, how: NotAnswered) -> None:
         """An order has ended and `picked_up` was never asked; `gone` follows."""

@@ -3,6 +3,7 @@
 import asyncio
 
 from sovereign_pbx.core.errors import LinkEnded
+from sovereign_pbx.core.values import AnsweredBy
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.link import Decision, NextStep, NotAnswered, Offer
 
@@ -17,6 +18,7 @@ class ScriptedDesk:
         self.delay_s = 0.0
         self.offers: list[Offer] = []
         self.picked: list[str] = []
+        self.answered_by: list[AnsweredBy] = []
         self.unanswered: list[tuple[str, NotAnswered]] = []
         self.cancelled = 0
         self.links: dict[str, MediaLink] = {}
@@ -32,8 +34,9 @@ class ScriptedDesk:
             raise self.decision
         return self.decision
 
-    async def picked_up(self, call_id: str) -> Decision:
+    async def picked_up(self, call_id: str, answered_by: AnsweredBy = "unknown") -> Decision:
         self.picked.append(call_id)
+        self.answered_by.append(answered_by)
         await self._wait()
         if isinstance(self.decision, Exception):
             raise self.decision

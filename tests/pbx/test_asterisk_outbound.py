@@ -9,8 +9,9 @@ import pytest
 
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.pbx.link import DialOrder, NextStep
+from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import SipCall
-from tests.pbx.stage import ASSISTANT_HZ, PLAN, Stage, hears, perform
+from tests.pbx.stage import ASSISTANT_HZ, PLAN, Stage, hears, perform, tone_frame
 from tests.waiting import until
 
 pytestmark = pytest.mark.pbx
@@ -291,3 +292,60 @@ def test_a_user_who_may_not_originate_is_told_what_to_grant(asterisk_root: Path)
         assert stage.pbx.health()["calls"] == 0
 
     perform(asterisk_root, script)
+
+
+AMD_PLAN = f"{PLAN}\n[sovereign-answered]\nexten => s,1,TryExec(AMD())\n same => n,Return()\n"
+
+
+async def load_amd(asterisk: PrivateAsterisk) -> None:
+    """Asterisk's own values, all of them."""
+    await asyncio.to_thread((asterisk.run_dir / "etc/amd.conf").write_text, "[general]\n")
+    assert "Loaded" in await asterisk.cli("module load app_amd.so")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("says", "found"),
+    [
+        ([(0.3, 0.5)], "person"),  # hello, and then he waits
+        ([(0.3, 6.0)], "mailbox"),
+        ([], "unknown"),  # a machine to Asterisk, since nothing was said
+    ],
+)
+def test_what_asterisk_itself_makes_of_whoever_answers_is_told(
+    asterisk_root: Path, trunk: str, says: list[tuple[float, float]], found: str
+) -> None:
+    async def script(stage: Stage) -> None:
+        await load_amd(stage.asterisk)
+        stage.agent.manner = "answer"
+        wanted = order(trunk=trunk)
+        await stage.pbx.originate(wanted)
+        call = await stage.agent.incoming()
+        await call.answered()
+        for pause_s, speech_s in says:
+            await asyncio.sleep(pause_s)
+            call.say(b"".join(tone_frame(number) for number in range(round(speech_s * 50))))
+        await until(lambda: stage.desk.answered_by)
+        assert stage.desk.answered_by == [found]
+        await hears(call, ASSISTANT_HZ)
+        await call.hang_up()
+        await until(lambda: stage.desk.gone_calls)
+
+    run(asterisk_root, script, AMD_PLAN)
+
+
+@BOTH
+def test_who_hangs_up_while_asterisk_listens_did_answer(asterisk_root: Path, trunk: str) -> None:
+    async def script(stage: Stage) -> None:
+        await load_amd(stage.asterisk)
+        stage.agent.manner = "answer"
+        wanted = order(trunk=trunk)
+        await stage.pbx.originate(wanted)
+        call = await stage.agent.incoming()
+        await call.answered()
+        await asyncio.sleep(0.4)
+        await call.hang_up()
+        reason, _, why = await ended(stage, wanted.call_id)
+        assert (reason, stage.desk.picked) == ("user_hangup", []), why
+
+    run(asterisk_root, script, AMD_PLAN)

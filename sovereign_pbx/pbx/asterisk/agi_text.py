@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 from sovereign_pbx.core.errors import BadInput
+from sovereign_pbx.core.values import AnsweredBy
 from sovereign_pbx.pbx.link import Offer
 from sovereign_pbx.wire.fastagi import Request
 
@@ -106,3 +107,15 @@ def offer_from(request: Request, call_id: str) -> Offer:
         pbx_id=clean(env.get("uniqueid", "")),
         variables={match[1]: clean(match[2]) for match in variables[:MAX_VARIABLES]},
     )
+
+
+def answered_by(arguments: Sequence[str]) -> AnsweredBy:
+    """What `AMD()` has found, from an `/outbound` request's second and third argument (AMDSTATUS, AMDCAUSE).
+
+    A machine only because nothing was said is not one for us: people lift the receiver and wait, too. Whatever is not
+    one of Asterisk's own words is as if it had not listened.
+    """
+    status, cause = (*arguments[1:3], "", "")[:2]
+    if status == "HUMAN":
+        return "person"
+    return "mailbox" if status == "MACHINE" and not cause.startswith("INITIALSILENCE") else "unknown"

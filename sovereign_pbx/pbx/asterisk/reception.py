@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
-from sovereign_pbx.pbx.asterisk.agi_text import call_token, clean, destination, offer_from, trunk
+from sovereign_pbx.pbx.asterisk.agi_text import answered_by, call_token, clean, destination, offer_from, trunk
 from sovereign_pbx.pbx.asterisk.attempt import LEFT_EARLY
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, DIALLED_S, Line, Lines
@@ -87,7 +87,9 @@ class Reception:
         self._lines.enter(line, "ringing")
         self._picked_up(line)
         try:
-            decision = _REFUSE if line.hang_up else await self._decide(session, self._desk.picked_up(line.call_id))
+            found = answered_by(session.request.arguments)
+            picked_up = self._desk.picked_up
+            decision = _REFUSE if line.hang_up else await self._decide(session, picked_up(line.call_id, found))
             if decision.action == "answer":
                 await self._await_audio(session, line)
                 await session.set_variable("SOVEREIGN_ACTION", "answer")
