@@ -6,6 +6,7 @@ Both are computed once and kept in the cache by what they depend on, so that a p
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ FRAME: Final = 160
 LOOKED_AT_S: Final = 8.0  # what the daemon hands the turn model
 _LINES: Final = 64
 _THREADS: Final = 2
-_SAVED_EVERY: Final = 512
+_SAVED_EVERY: Final = 256
 
 
 class Kept:
@@ -42,10 +43,14 @@ class Kept:
         digest = hashlib.sha256(b"".join(depends_on)).hexdigest()[:12]
         self._path = cache_dir() / "conversation-scores" / f"{name}-{digest}.json"
         self._new = 0
+        self._values = self._read()
+
+    def _read(self) -> dict[str, object]:
         try:
-            self._values: dict[str, object] = json.loads(self._path.read_text("utf-8"))
+            found = json.loads(self._path.read_text("utf-8"))
         except (OSError, ValueError):
-            self._values = {}
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def get(self, key: str) -> object | None:
         return self._values.get(key)
@@ -59,7 +64,8 @@ class Kept:
     def save(self) -> None:
         if self._new:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(".partial")
+            self._values = self._read() | self._values  # somebody else may have been at it meanwhile
+            partial = self._path.with_suffix(f".{os.getpid()}.partial")
             partial.write_text(json.dumps(self._values), encoding="utf-8")
             partial.rename(self._path)
             self._new = 0
