@@ -185,6 +185,8 @@ class Speaking:
             one.voice = served_by(voice)
             if one.segment is not None:
                 self.characters[one.voice] += len(one.text)
+        if audio.again and one.segment is not None:
+            self.characters[served_by(voice)] += audio.again
         one.ms += pcm_ms(len(audio.pcm), self._rate)
         one.words += audio.words
         if one.segment is None:

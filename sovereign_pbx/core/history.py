@@ -101,6 +101,16 @@ class History:
         self._pending.insert(self._pending.index(before) if before is not None else len(self._pending), entry)
         return entry
 
+    def onward(self, entry: Entry) -> Entry:
+        """Where the next words of a reply belong: behind whatever else was said since its last ones."""
+        later = self._pending[self._pending.index(entry) + 1 :]
+        if not entry.segments or not any(other.segments for other in later):
+            return entry
+        fresh = Entry("assistant", streaming=entry.streaming)
+        entry.streaming = False
+        self._pending.append(fresh)
+        return fresh
+
     def add_tool(self, asker: Entry, call: ToolCall) -> Entry:
         """The place for a tool's answer, right behind the message that asked and its other answers."""
         place = self._pending.index(asker) + 1 + len(asker.calls)

@@ -9,6 +9,7 @@ from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 
 _PHRASES = ("apology", "goodbye")  # kinds that come from the phrase cache: if they fail, no voice will do
+_LOST_S = 10.0  # a recogniser is reconnected to for five seconds, from when its answer was owed
 _NOTHING_LOST = (State.RINGING, State.CONSENT, State.QUIET, State.THINKING, State.SPEAKING)
 
 
@@ -54,6 +55,12 @@ def hearing_failed(talk: Talk, event: HearingFailed) -> State:
     talk.deaf = True
     if event.error.kind == "denied":  # no reconnect will change that
         return floor.hand_over(talk, error)
+    spoke_at = talk.ear.silent_since
+    lately = spoke_at is not None and talk.now - spoke_at <= _LOST_S
+    if talk.state is State.QUIET and talk.unheard and lately:  # what he said was lost, and nobody has told him
+        talk.unheard = 0
+        talk.alarms.clear(Alarm.SILENCE)
+        return floor.apologise(talk, error)
     if talk.state in _NOTHING_LOST:
         return floor.hand_over(talk, error) if floor.too_often(talk) else talk.state
     talk.alarms.clear(Alarm.ENDPOINT, Alarm.RESCORE, Alarm.FINAL, Alarm.STALL)

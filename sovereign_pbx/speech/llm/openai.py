@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 KEEP_CONNECTION_S = 120.0
 USAGE_S = 0.3  # the usage chunk trails the end of the text; the last clause does not wait longer for it
 WARM_S = 4.0
+FIRST_S = 4.5  # a filler that ends at 3 s is followed by the answer or the apology within two more
 GAP_S = 2.0  # between two chunks, when words have come: who stops so long has stopped, and somebody can go on
 TRIES = 4  # one for the network, the others for parameters that the server turns down
 
@@ -92,7 +93,7 @@ class OpenAIChat:
         reasoning_effort: str = "",
         quirks: Quirks | None = None,
         connect_s: float = 2.0,
-        first_s: float = 5.0,
+        first_s: float = FIRST_S,
         gap_s: float = GAP_S,
     ) -> None:
         self.name = f"{provider}/{model}"
@@ -138,7 +139,7 @@ class OpenAIChat:
             reasoning_effort=settings.text("reasoning_effort"),
             quirks=quirks,
             connect_s=settings.seconds("connect_s", 2.0),
-            first_s=settings.seconds("first_s", 5.0),
+            first_s=settings.seconds("first_s", FIRST_S),
             gap_s=settings.seconds("gap_s", GAP_S),
         )
 

@@ -10,10 +10,12 @@ from sovereign_pbx.core.values import Word
 @dataclass(frozen=True, slots=True)
 class Audio:
     """PCM s16le mono at the rate given to `open`, any length, with the words that lie in it where the vendor
-    tells (times in seconds from the start of the segment)."""
+    tells (times in seconds from the start of the segment). `again`: characters that were sent to be spoken a second
+    time, where another voice goes on with a sentence."""
 
     pcm: bytes
     words: tuple[Word, ...] = ()
+    again: int = 0
 
 
 class VoiceSession(Protocol):

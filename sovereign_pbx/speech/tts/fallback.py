@@ -40,6 +40,7 @@ class _Sentence:
     def take(self, audio: Audio, now: float) -> Audio:
         """A chunk of the voice at work, with its words on the segment's own clock."""
         words = moved(audio.words, self._began_ms / 1000) if self._gone_on else audio.words
+        again = len(self.left) if self._gone_on and self.ms == self._began_ms else 0
         ms = 1000 * len(audio.pcm) / self._second
         self.ms += ms
         self.dry_at = max(self.dry_at or now, now) + ms / 1000
@@ -47,7 +48,7 @@ class _Sentence:
             words = spread(self.left, estimate_ms(self.left), self._began_ms / 1000)
         self._timed = self._timed or bool(words)
         self.words += words
-        return Audio(audio.pcm, words)
+        return Audio(audio.pcm, words, again)
 
     @property
     def pace(self) -> tuple[float, float] | None:
