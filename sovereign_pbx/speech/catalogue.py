@@ -25,12 +25,14 @@ from sovereign_pbx.speech.stt.fallback import FallbackStt
 from sovereign_pbx.speech.tts import Voice
 from sovereign_pbx.speech.tts.fallback import TTS_SWITCH_S, FallbackVoice
 from sovereign_pbx.speech.tts.listing import ListedVoice
+from sovereign_pbx.speech.tts.worded import Worded
 
 SpokenStage = Literal["stt", "llm", "tts"]
 Block = Mapping[str, Any]
 Providers = Mapping[str, Mapping[str, Any]]
 
 FALLBACKS_LIMIT: Final = 4
+_OF_THE_CHAIN: Final = ("fallbacks", "switch_after_s", "hedge", "pronunciation")  # not of one provider
 # With a spare at hand a recogniser that was lost is tried once more, which takes three round trips, and not waited for.
 # The spare is opened only then: a second connection from the beginning would save these 0.1 to 0.4 s once in thousands
 # of calls, and take up twice the vendors' places for connections in each of them.
@@ -80,6 +82,7 @@ CATALOGUE: Final[Mapping[SpokenStage, Mapping[str, Entry]]] = {
             f"{_TTS}.elevenlabs:ElevenLabsVoice",
             (("transport", "http", _ELEVENLABS_HTTP), ("model", "eleven_v3", _ELEVENLABS_HTTP)),
         ),
+        "inworld": Entry(f"{_TTS}.inworld:InworldVoice"),
         "hibari": Entry(f"{_TTS}.hibari:Hibari"),
         "pico": Entry(f"{_TTS}.pico:Pico"),
         "espeak": Entry(f"{_TTS}.espeak:Espeak"),
@@ -92,6 +95,7 @@ _VOICE_LISTS: Final[Mapping[str, str]] = {
     "pico": f"{_TTS}.pico:voices",
     "espeak": f"{_TTS}.espeak:voices",
     "elevenlabs": f"{_TTS}.elevenlabs_voices:voices",
+    "inworld": f"{_TTS}.inworld:voices",
 }
 
 
@@ -108,7 +112,8 @@ def build_llm(block: Block, providers: Providers) -> ChatModel:
 
 
 def build_voice(block: Block, providers: Providers) -> Voice:
-    """The voice of a `tts_config`, fallbacks included. Raises ConfigError."""
+    """The voice of a `tts_config`, fallbacks included, with the spoken form of each text. `pronunciation` in it is the
+    list of the assistant's `speech_config`. Raises ConfigError."""
     voices: Choices[Voice] = _choices("tts", block, providers)
     return FallbackVoice(voices, switch_s=_switch_s("tts", block, TTS_SWITCH_S))
 
@@ -160,6 +165,8 @@ def _choices(stage: SpokenStage, block: Block, providers: Providers) -> Choices[
         name = str(one["provider"])
         account = providers.get(name, {})
         implementation = _load(_target(stage, one, providers)).from_config(one, account)
+        if stage == "tts":
+            implementation = Worded.from_config(implementation, one, block.get("pronunciation") or ())
         choices.append(Choice(implementation, _standing_key(stage, one, account)))
     return Choices(choices)
 
@@ -175,7 +182,7 @@ def _blocks(stage: SpokenStage, block: Block) -> list[dict[str, Any]]:
     blocks = []
     for one in (block, *fallbacks):
         name = Settings(one, where).required("provider", f"one of {', '.join(CATALOGUE[stage])}")
-        plain = {key: value for key, value in one.items() if key not in ("fallbacks", "switch_after_s", "hedge")}
+        plain = {key: value for key, value in one.items() if key not in _OF_THE_CHAIN}
         blocks.append({**plain, "provider": ALIASES.get(name, name)})
     return blocks
 

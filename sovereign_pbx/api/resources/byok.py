@@ -10,10 +10,10 @@ from sovereign_pbx.assistants.problem import Problem, nearest
 from sovereign_pbx.assistants.shape import Text, Url
 from sovereign_pbx.assistants.table import Key, Table
 
-SERVED: Final = ("deepgram", "openai", "elevenlabs", "xai", "mistral")
+SERVED: Final = ("deepgram", "openai", "elevenlabs", "xai", "mistral", "inworld")
 """Providers of the contract that this daemon speaks to."""
 
-ELSEWHERE: Final = ("inworld", "resend", "gladia", "google", "google_vertex")
+ELSEWHERE: Final = ("resend", "gladia", "google", "google_vertex")
 """Those that it does not."""
 
 _NAME: Final = Text(1, 64, pattern=r"[A-Za-z0-9][A-Za-z0-9_-]*", what="the name of a provider")
