@@ -32,6 +32,7 @@ from sovereign_pbx.core.history import Entry, History
 from sovereign_pbx.core.ledger import Ledger, Segment
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.silence import Silence
+from sovereign_pbx.core.speakable import speakable
 from sovereign_pbx.core.speculation import Guess, ReplyEvent
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
@@ -123,7 +124,7 @@ class Talk:
         """Have a filler phrase said if a tool takes too long from now on, or the caller's wait in all is too long."""
         plan, turn = self.plan, self.turn
         since = self.now
-        if turn is not None and turn.speech_ended_at is not None and (turn.said or self.ear.text):
+        if turn is not None and turn.speech_ended_at is not None:
             since = min(since, max(turn.speech_ended_at, self.sounded_at))
         if turn is not None and turn.filled:
             due = since + plan.filler_every
@@ -156,7 +157,7 @@ class Talk:
 
     def say(self, text: str, kind: SpeechKind, *, into: Entry | None = None, reply: int | None = None) -> Segment:
         """Queue `text` for the voice, in `into` (a reply's message) or a message of its own."""
-        segment = self.ledger.add(text, kind, reply)
+        segment = self.ledger.add(speakable(text), kind, reply)  # what is remembered has no audio tags
         entry = into if into is not None else self.history.add_assistant(before=self._unspoken_reply())
         entry.segments.append(segment)
         turn = self.open_turn(self.now)
