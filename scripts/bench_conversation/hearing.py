@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -102,6 +102,13 @@ def _listened(model: Path, items: Sequence[Item]) -> list[list[tuple[float, str,
 def _events(kept: object) -> list[Told]:
     assert isinstance(kept, list)
     return [(now, VadEvent(kind, at)) for now, kind, at in kept]
+
+
+class Scoring(Protocol):
+    """Where a policy has the turn model's scores from."""
+
+    def score(self, item: Item, at_s: float) -> float:
+        """The probability that the turn is over, by all that has arrived at `at_s`."""
 
 
 class Scores:

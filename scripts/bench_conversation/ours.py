@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from scripts.bench_conversation.hearing import Scores, Told
+from scripts.bench_conversation.hearing import Scoring, Told
 from scripts.bench_conversation.item import Item
 from scripts.bench_conversation.recogniser import transcribed
 from sovereign_pbx.core import commands as c
@@ -31,7 +31,7 @@ class Decision:
 class Call:
     """One item played to one conversation. The model never answers: only ends of turns are looked at."""
 
-    def __init__(self, item: Item, told: Iterable[Told], scores: Scores, limits: TurnTaking, *, words: bool) -> None:
+    def __init__(self, item: Item, told: Iterable[Told], scores: Scoring, limits: TurnTaking, *, words: bool) -> None:
         plan = Plan(first_message=item.asked, language=item.language, turn_taking=limits, reply_filler_after=60.0)
         self._conversation = Conversation(replace(plan, tool_filler_after=60.0))
         self._item = item

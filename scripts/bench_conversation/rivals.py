@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from scripts.bench_conversation.hearing import Scores, Told
+from scripts.bench_conversation.hearing import Scoring, Told
 from scripts.bench_conversation.item import Item
 from scripts.bench_conversation.ours import SCORE_S, Decision
 
@@ -31,7 +31,7 @@ def silence(threshold_s: float) -> Rule:
     return lambda item, ended_at: threshold_s
 
 
-def turn_model(scores: Scores, threshold: float, incomplete_s: float = INCOMPLETE_S) -> Rule:
+def turn_model(scores: Scoring, threshold: float, incomplete_s: float = INCOMPLETE_S) -> Rule:
     """Smart Turn as its authors run it: one score at 200 ms; above the threshold the turn ends there and then."""
 
     def rule(item: Item, ended_at: float) -> float:
@@ -40,7 +40,7 @@ def turn_model(scores: Scores, threshold: float, incomplete_s: float = INCOMPLET
     return rule
 
 
-def two_delays(scores: Scores, threshold: float, least_s: float = 0.5, most_s: float = 3.0) -> Rule:
+def two_delays(scores: Scoring, threshold: float, least_s: float = 0.5, most_s: float = 3.0) -> Rule:
     """A short delay if the turn model says yes and a long one if not, as LiveKit's fixed endpointing does."""
 
     def rule(item: Item, ended_at: float) -> float:
