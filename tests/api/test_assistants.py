@@ -206,7 +206,7 @@ def test_bodies_of_the_older_generation_are_taken_and_the_newer_is_answered(tmp_
         ({"name": "x", "webhook_url": "example.com"}, "webhook_url: "),
         ({"name": "x", "stt_config": {"provider": "depgram"}}, "stt_config.provider: there is no provider 'depgram'"),
         ({"name": "x", "stt_config": {"model": "nova-3"}}, "stt_config.provider: "),
-        ({"name": "x", "llm_config": {"provider": "xai_realtime", "model": "m"}}, "llm_config.provider: "),
+        ({"name": "x", "llm_config": {"provider": "google_realtime", "model": "m"}}, "llm_config.provider: "),
         ({"name": "x", "llm_config": {"tools": [{"name": "a b", "description": "?"}]}}, "llm_config.tools[0].name: "),
         ({"name": "x", "speech_config": {"silence": {"max_attempts": 11}}}, "speech_config.silence.max_attempts: "),
     ],
