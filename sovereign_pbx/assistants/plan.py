@@ -71,6 +71,12 @@ def language_of(assistant: Assistant) -> str:
     return heard if heard != "multi" else str(assistant.tts_config.get("language", "en"))
 
 
+def voice_language(assistant: Assistant) -> str:
+    """The language that the voice is opened with: "multi" where each answer may be in another."""
+    several = assistant.stt_config.get("language") == "multi" and not assistant.tts_config.get("language")
+    return "multi" if several else language_of(assistant)
+
+
 def _first_message(assistant: Assistant, direction: Direction) -> str:
     outbound = assistant.speech_config.get("first_message_outbound") if direction == "outbound" else None
     return outbound or assistant.first_message or ""

@@ -86,8 +86,10 @@ class Providers:
         plain = {key: value for key, value in block.items() if key not in ("messages", "tools")}
         return self._build("llm", plain, catalogue.build_llm)
 
-    def voice(self, block: Mapping[str, Any]) -> Voice:
-        """The voice of an assistant's `tts_config`. Raises ConfigError."""
+    def voice(self, block: Mapping[str, Any], speech: Mapping[str, Any] | None = None) -> Voice:
+        """The voice of a `tts_config`, with the pronunciation of the `speech_config`. Raises ConfigError."""
+        listed = [dict(entry) for entry in (speech or {}).get("pronunciation") or ()]
+        block = {**block, "pronunciation": listed} if listed else block
         return self._build("tts", block, catalogue.build_voice)
 
     def realtime(self, block: Mapping[str, Any]) -> RealtimeModel:
@@ -114,7 +116,7 @@ class Providers:
         if stage == "stt":
             await (await self.stt(block).open(rate=PHONE_RATE, language=language)).close()
         elif stage == "tts":
-            await (await self.voice(block).open(rate=PHONE_RATE, language=language)).close()
+            await (await self.voice(block, assistant.speech_config).open(rate=PHONE_RATE, language=language)).close()
         else:
             await self.llm(block).warm(plan_for(assistant).messages, specs(assistant.tools))
 

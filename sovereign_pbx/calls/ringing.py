@@ -13,7 +13,7 @@ import structlog
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.phrases import phrases_for
-from sovereign_pbx.assistants.plan import language_of, plan_for
+from sovereign_pbx.assistants.plan import language_of, plan_for, voice_language
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.toolbox import Borrowed, borrow, specs
 from sovereign_pbx.core.errors import ProviderError, SovereignError
@@ -164,8 +164,8 @@ async def _equip(model: ChatModel, assistant: Assistant, plan: Plan, services: S
 async def _open_voice(
     assistant: Assistant, first: str, services: Services, *, rate: int, everybodys: frozenset[str] = frozenset()
 ) -> Prepared:
-    maker = services.providers.voice(assistant.tts_config)
-    language = language_of(assistant)
+    maker = services.providers.voice(assistant.tts_config, assistant.speech_config)
+    language = voice_language(assistant)
     with services.tracer.step("tts.open", provider=maker.name):
         voice = await maker.open(rate=rate, language=language)
     kept = said_to_everybody(assistant, services) | everybodys

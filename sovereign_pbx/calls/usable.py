@@ -31,7 +31,7 @@ def _fault(assistant: Assistant, providers: Providers) -> str:
             return ""
         providers.stt(assistant.stt_config)
         providers.llm(assistant.llm_config)
-        providers.voice(assistant.tts_config)
+        providers.voice(assistant.tts_config, assistant.speech_config)
     except ConfigError as exc:
         return str(exc)
     return ""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.assistants.plan import language_of
+from sovereign_pbx.assistants.plan import voice_language
 from sovereign_pbx.assistants.workflow import Workflow
 from sovereign_pbx.assistants.workflow_plan import assistant_at
 from sovereign_pbx.calls.ringing import Prepared, all_or_nothing, open_stt, prepare, render_rest, said_to_everybody
@@ -145,8 +145,8 @@ class Scenery:
             session = await old
             try:
                 async with asyncio.timeout(OPEN_S):
-                    maker = self._services.providers.voice(now.tts_config)
-                    fresh = await maker.open(rate=self._prepared.rate, language=language_of(now))
+                    maker = self._services.providers.voice(now.tts_config, now.speech_config)
+                    fresh = await maker.open(rate=self._prepared.rate, language=voice_language(now))
             except (ProviderError, ConfigError, TimeoutError) as exc:
                 self._prepared.phrases.update(phrases)
                 self._kept(node, "tts_config", now, before, exc)
@@ -154,7 +154,7 @@ class Scenery:
                 return
             self._charge()
             prepared = self._prepared
-            prepared.maker, prepared.voice, prepared.language = maker, fresh, language_of(now)
+            prepared.maker, prepared.voice, prepared.language = maker, fresh, voice_language(now)
             prepared.everybodys = said_to_everybody(now, self._services)
             coming.set_result(fresh)
         try:

@@ -14,6 +14,7 @@ from sovereign_pbx.core.commands import FinalizeHearing, HandOver, HangUp, Score
 from sovereign_pbx.core.ear import LATE_WORDS_S
 from sovereign_pbx.core.endpointing import next_score
 from sovereign_pbx.core.exchange import Turn
+from sovereign_pbx.core.speakable import speakable
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
@@ -26,8 +27,12 @@ CUT_OFF: Final = (
 )
 STALL_WORDLESS_S: Final = 30.0  # nobody speaks so long without a breath that ends a VAD segment
 STALL_STREAMING_S: Final = 5.0  # a recogniser that sends interims has none for what is no speech
-STALL_LEAST_S: Final = 0.1
 STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector still hears something
+# The same of a recogniser that sends interims, which are out within a second of the word: background talk, most likely.
+STALL_PENDING_S: Final = 2.0
+STALL_SETTLED_S: Final = 1.3
+STALL_LEAST_S: Final = 0.1
+SHOWN_WITHIN_S: Final = 0.35  # from a word to the first interim that holds it, at the slowest recogniser's p95
 ROUNDING_S: Final = 1e-6  # an alarm rings at its time, give or take what adding floats costs
 DISPUTED: Final = (State.OVERLAP, State.DOUBT)
 _OVER: Final = (State.LEAVING, State.ENDED)
@@ -59,13 +64,23 @@ def greet(talk: Talk) -> State:
 def watch_for_stall(talk: Talk) -> None:
     """Speech is going on; where the recogniser disagrees for long, do not wait for its end."""
     ear = talk.ear
-    if ear.text:
-        wait = max(STALL_WORDS_S, 1.5 * talk.plan.turn_taking.endpointing_max_delay)
-        # sounds that come and go without a word (a television) are one sound
-        since = ear.wordless_since if ear.streams and ear.wordless_since is not None else talk.now
-        talk.alarms.set(Alarm.STALL, max(since + wait, talk.now + STALL_LEAST_S), talk.now)
-    else:
+    if not ear.text:
         talk.alarm(Alarm.STALL, STALL_STREAMING_S if ear.streams else STALL_WORDLESS_S)
+    elif ear.streams and ear.wordless_since is not None:
+        # sounds that come and go without a word (a television) are one sound
+        due = ear.wordless_since + _wordless_for(talk)
+        talk.alarms.set(Alarm.STALL, max(due, talk.now + STALL_LEAST_S), talk.now)
+    else:
+        talk.alarm(Alarm.STALL, max(STALL_WORDS_S, 1.5 * talk.plan.turn_taking.endpointing_max_delay))
+
+
+def _wordless_for(talk: Talk) -> float:
+    """How long a recogniser that sends words as they come may send none before his words are taken for all of them."""
+    ear = talk.ear
+    recall_question(talk)
+    if ear.wordless_since == ear.onset:
+        return max(STALL_WORDS_S, weigh(talk).delay_s)
+    return max(STALL_PENDING_S if ear.interim else STALL_SETTLED_S, weigh(talk).delay_s)
 
 
 def silence_falls(talk: Talk, ended_at: float) -> State:
@@ -134,7 +149,10 @@ def decide(talk: Talk) -> State:
         return commit(talk) if ear.text else nothing_understood(talk)
     ask_for_final(talk)
     if not talk.alarms.is_set(Alarm.FINAL):
-        talk.alarm(Alarm.FINAL, talk.plan.stt_final_timeout)
+        # what it has finalised is all, unless words are spoken that it has not shown yet
+        pending = ear.interim or not ear.streams or not ear.text
+        wait = talk.plan.stt_final_timeout
+        talk.alarm(Alarm.FINAL, wait if pending else min(wait, SHOWN_WITHIN_S))
         talk.cover_wait()
     return State.TRANSCRIBING
 
@@ -222,7 +240,7 @@ def free(talk: Talk) -> State:
         return talk.end(HangUp("assistant_hangup"))
     if talk.silence.given_up:
         return talk.end(HangUp("silence_timeout"))
-    if turn is not None and any(segment.text != talk.plan.phrases.unheard for segment in turn.segments):
+    if turn is not None and any(segment.text != speakable(talk.plan.phrases.unheard) for segment in turn.segments):
         talk.silence.spoken()
     if talk.waiting:
         talk.say_waiting()

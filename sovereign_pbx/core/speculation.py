@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sovereign_pbx.core.clauses import Clauses
 from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool
-from sovereign_pbx.core.speakable import speakable
+from sovereign_pbx.core.speakable import tagged
 from sovereign_pbx.core.values import Message
 
 ReplyEvent = ReplyText | ReplyTool | ReplyDone | ReplyFailed
@@ -68,7 +68,7 @@ class Guess:
     def _first(self, pieces: Sequence[str]) -> str:
         if self._prepared or self.spoilt:
             return ""
-        text = next(filter(None, map(speakable, pieces)), "")
+        text = next(filter(None, map(tagged, pieces)), "")
         self._prepared = bool(text)
         return text
 

@@ -22,7 +22,13 @@ from sovereign_pbx.speech.settings import Settings
 from sovereign_pbx.speech.sockets import Socket, Sockets, one_line
 from sovereign_pbx.speech.tts import Audio, VoiceSession
 from sovereign_pbx.speech.tts.elevenlabs_context import Answer, Context, decode_answer
-from sovereign_pbx.speech.tts.voice_settings import ElevenLabsAccount, VoiceChoice, language_code, speakable
+from sovereign_pbx.speech.tts.voice_settings import (
+    ElevenLabsAccount,
+    VoiceChoice,
+    knows_tags,
+    language_code,
+    reads_numbers,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +74,7 @@ class ElevenLabsSession:
 
     async def speak(self, text: str) -> AsyncIterator[Audio]:
         """One segment. The last `Audio` may have words and no sound: the word that ends with the segment."""
-        spoken = speakable(self._choice.model, text).strip()
+        spoken = text.strip()
         if not any(char.isalnum() for char in spoken):
             return
         deadline = self._clock() + self._deadlines.first_s
@@ -271,6 +277,8 @@ class ElevenLabsVoice:
     ) -> None:
         self.name = f"elevenlabs/{choice.model}"
         self.key = choice.key
+        self.knows_tags = knows_tags(choice.model)
+        self.reads_numbers = reads_numbers(choice.model)
         self._choice = choice
         self._deadlines = deadlines or Deadlines()
         self._connect_s = connect_s

@@ -17,7 +17,13 @@ from sovereign_pbx.speech.sharing import Shares
 from sovereign_pbx.speech.sockets import address, fault_of_status, one_line
 from sovereign_pbx.speech.tts import Audio, VoiceSession
 from sovereign_pbx.speech.tts.elevenlabs import Deadlines, pcm_format
-from sovereign_pbx.speech.tts.voice_settings import ElevenLabsAccount, VoiceChoice, language_code, speakable
+from sovereign_pbx.speech.tts.voice_settings import (
+    ElevenLabsAccount,
+    VoiceChoice,
+    knows_tags,
+    language_code,
+    reads_numbers,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -68,7 +74,7 @@ class ElevenLabsHttpSession:
 
     async def speak(self, text: str) -> AsyncIterator[Audio]:
         """One segment. Closing the iterator closes the request, and with it the synthesis."""
-        spoken = speakable(self._choice.model, text).strip()
+        spoken = text.strip()
         if not any(char.isalnum() for char in spoken):
             return
         deadline = asyncio.get_running_loop().time() + self._deadlines.first_s
@@ -136,6 +142,8 @@ class ElevenLabsHttp:
     def __init__(self, account: ElevenLabsAccount, choice: VoiceChoice, *, deadlines: Deadlines | None = None) -> None:
         self.name = f"elevenlabs/{choice.model}"
         self.key = choice.key
+        self.knows_tags = knows_tags(choice.model)
+        self.reads_numbers = reads_numbers(choice.model)
         self._account = account
         self._choice = choice
         self._deadlines = deadlines or Deadlines()

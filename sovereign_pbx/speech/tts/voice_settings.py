@@ -21,13 +21,11 @@ _TAKES: Final = (
 )
 _TAKES_LANGUAGE: Final = ("eleven_flash_v2_5", "eleven_turbo_v2_5", "eleven_v3*", "eleven_v4*")
 _KNOWS_TAGS: Final = ("eleven_v3*", "eleven_v4*")
+_READS_NUMBERS: Final = ("eleven_multilingual_v2", "eleven_v3*")
 _HTTP_ONLY: Final = ("eleven_v3",)
 
 # The contract lets 0.5 to 2 be stored; the vendor speaks at 0.7 to 1.2.
 SPEED_LOW, SPEED_HIGH = 0.7, 1.2
-
-# "[whispers]", "[excited, fast]": letters only, so that "[1]" or a bracketed address stays what it is.
-_TAG = re.compile(r"\[[A-Za-z][A-Za-z ,'-]{0,40}\]\s*")
 
 
 def _matches(model: str, patterns: tuple[str, ...]) -> bool:
@@ -45,14 +43,14 @@ def language_code(model: str, language: str) -> str | None:
     return code if len(code) == 2 and _matches(model, _TAKES_LANGUAGE) else None
 
 
-def speakable(model: str, text: str) -> str:
-    """The text with audio tags removed for models that would read them aloud."""
-    return text if _matches(model, _KNOWS_TAGS) else without_tags(text)
+def knows_tags(model: str) -> bool:
+    """Whether audio tags in square brackets are delivered, not read aloud (contract §4.4)."""
+    return _matches(model, _KNOWS_TAGS)
 
 
-def without_tags(text: str) -> str:
-    """The text without inline audio tags."""
-    return _TAG.sub("", text)
+def reads_numbers(model: str) -> bool:
+    """Whether the vendor puts numbers into words. Its fast models leave that out for the sake of latency."""
+    return _matches(model, _READS_NUMBERS)
 
 
 def voice_settings(settings: Settings, model: str) -> dict[str, float | bool]:
