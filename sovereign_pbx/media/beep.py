@@ -1,6 +1,6 @@
 """The beep of a mailbox, told from everything else that sounds like one: 20 ms at a time, while somebody waits for it.
 
-A beep is one frequency, two at once, or a short glide: at least 100 ms (150 below 650 Hz) that hold nearly all the
+A beep is one frequency, two at once, or a short glide: at least 100 ms (180 below 650 Hz) that hold nearly all the
 energy, even to a few parts in a thousand, and with a sudden end. Voices waver, notes fade, keys have two tones of their
 own, and what networks play comes in a rhythm. So a tone is judged when it has ended, by what it was and what follows.
 
