@@ -12,10 +12,10 @@ TEST_EXTRAS := dev embedded elevenlabs mcp plot
 -include $(VENV)/environment.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench install fmt clean
+.PHONY: help demo test check bench bench-conversation install fmt clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## hold a real spoken call on this machine; SMALL=1 for the receptionist instead of the language model
 	@$(BOOTSTRAP) $(DEMO_EXTRAS)
@@ -32,6 +32,10 @@ check: ## style, types, sizes, import arrows, licences
 bench: ## place calls with scripted providers and print the vital signs; BENCH='--calls 100' and the like
 	@$(BOOTSTRAP)
 	@$(PY) -m sovereign_pbx bench $(BENCH)
+
+bench-conversation: ## when turns end, on human speech, ours and others' policies; CONVERSATION='--quick' and the like
+	@$(BOOTSTRAP) $(DEMO_EXTRAS)
+	@$(PY) -m scripts.bench_conversation $(CONVERSATION)
 
 install: ## the daemon into a virtual environment (VENV=/opt/sovereign-pbx), with EXTRAS='embedded elevenlabs'
 	@$(BOOTSTRAP) $(EXTRAS)

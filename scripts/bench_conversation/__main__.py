@@ -1,56 +1,94 @@
-"""Measure when turns end on human speech: `python -m scripts.bench_conversation`.
+"""Measure the conversation on human speech: `make bench-conversation`, or `python -m scripts.bench_conversation`.
 
-    --turns --split train        the table of the turn policies on the training half (under a minute once cached)
-    --turns --only ours          one policy's curve alone; with --list each wrong or slow turn and its reasons
+    --turns --split train --only ours       when turns end, on the training half: the one to tune on (under a minute
+                                            once the models' scores are in the cache)
+    --turns --split train --only ours --list    each turn that was cut or slow, with the policy's own reasons
+    --write                                 put the numbers and the picture into docs/
 
-The test half is for the page; tune on the training half.
+Without `--turns` or another part, every part is measured. The test half is for the page.
 """
 
 import argparse
 import sys
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from scripts.bench_conversation import corpus, tables
+from scripts.bench_conversation import corpus, page, plots, recordings, sources, tables
 from scripts.bench_conversation.hearing import Scores
-from scripts.bench_conversation.turns import SETTINGS, prepared
+from scripts.bench_conversation.turns import SETTINGS, Bench, prepared
 from sovereign_pbx.core.errors import SovereignError
+from sovereign_pbx.speech import models
 from sovereign_pbx.testing.progress_line import ProgressLine
+
+QUICK = 0.1
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", action="store_true", help="the turn policies")
-    parser.add_argument("--split", choices=["train", "test"], default="test")
-    parser.add_argument("--only", choices=list(SETTINGS), help="one policy")
-    parser.add_argument("--share", type=float, default=1.0, help="use this share of the items")
-    parser.add_argument("--list", action="store_true", help="each turn that was cut or slow, with the reasons")
-    arguments = parser.parse_args()
+    arguments = _arguments()
+    line = ProgressLine("bench-conversation")
     try:
-        return turn_ends(arguments)
+        models.fetch(["silero-vad", "smart-turn"])
+        _report_recordings(arguments.write, line)
+        return _turn_ends(arguments, line)
     except SovereignError as exc:
         print(f"bench-conversation: {exc}", file=sys.stderr)
         return 2
 
 
-def turn_ends(arguments: argparse.Namespace) -> int:
-    began, line = time.monotonic(), ProgressLine("bench-conversation")
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", action="store_true", help="when turns end")
+    parser.add_argument("--split", choices=["train", "test"], default="test")
+    parser.add_argument("--only", choices=list(SETTINGS), help="one policy's curve")
+    parser.add_argument("--share", type=float, default=1.0, help="use this share of the items")
+    parser.add_argument("--quick", action="store_true", help=f"the same as --share {QUICK}")
+    parser.add_argument("--list", action="store_true", help="each turn that was cut or slow, with the reasons")
+    parser.add_argument("--write", action="store_true", help="put the numbers into docs/conversation.md")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.share = QUICK
+    if arguments.write and (arguments.split != "test" or arguments.share < 1 or arguments.only):
+        parser.error("the page shows all of the test half")
+    return arguments
+
+
+def _report_recordings(write: bool, line: ProgressLine) -> None:
+    found = recordings.load(line)
+    line.end()
+    for name in sources.strangers():
+        print(f"bench-conversation: {name} holds other recordings than the page was made from", file=sys.stderr)
+    if write:
+        page.write("recordings", sources.table(found))
+
+
+def _turn_ends(arguments: argparse.Namespace, line: ProgressLine) -> int:
+    began = time.monotonic()
     items = corpus.load(arguments.split, share=arguments.share, progress=line)
+    policies = [arguments.only] if arguments.only else list(SETTINGS)
     scores = Scores()
     try:
-        policies = [arguments.only] if arguments.only else list(SETTINGS)
         bench = prepared(items, scores, policies, line)
         line.end()
-        print(tables.curves(bench, policies))
-        print(tables.breakdown(bench, policies))
-        if arguments.list:
-            print(tables.listing(bench, policies[0]))
+        _tell(bench, policies, arguments)
     finally:
         scores.close()
     print(f"{len(items)} turns of the {arguments.split} half, {time.monotonic() - began:.0f} s")
     return 0
+
+
+def _tell(bench: Bench, policies: Sequence[str], arguments: argparse.Namespace) -> None:
+    curves = {policy: bench.curve(policy) for policy in policies}
+    summary = [tables.equal(curves), tables.usual(curves)]
+    if len(policies) > 1:
+        summary.append(tables.lead(curves))
+    breakdown = tables.breakdown(bench, policies)
+    print("\n".join([*summary, *(tables.whole(policy, curve) for policy, curve in curves.items()), breakdown]))
+    if arguments.list:
+        print(tables.listing(bench, policies[0]))
+    if arguments.write:
+        page.write("turns", "\n".join(summary))
+        page.write("turns by", breakdown)
+        plots.draw_curves(curves, page.PAGE.with_name("conversation-turns.svg"))
 
 
 if __name__ == "__main__":

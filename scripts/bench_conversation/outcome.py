@@ -67,9 +67,16 @@ def point(setting: float, results: Sequence[Heard]) -> Point:
 
 def wait_at(points: Iterable[Point], cut_offs: float, *, p90: bool = False) -> float | None:
     """The wait at a share of cut-offs, read off the line between the two nearest points; None beyond either end."""
-    ordered = sorted((each.cut_offs, each.p90 if p90 else each.p50) for each in points)
-    for (low, slow), (high, fast) in pairwise(ordered):
-        if low <= cut_offs <= high:
-            share = (cut_offs - low) / (high - low) if high > low else 0.0
-            return slow + share * (fast - slow)
+    return _read_off([(each.cut_offs, each.p90 if p90 else each.p50) for each in points], cut_offs)
+
+
+def cut_offs_at(points: Iterable[Point], wait_s: float) -> float | None:
+    """The share of cut-offs at a median wait, read off likewise."""
+    return _read_off([(each.p50, each.cut_offs) for each in points], wait_s)
+
+
+def _read_off(known: list[tuple[float, float]], at: float) -> float | None:
+    for (low, first), (high, second) in pairwise(sorted(known)):
+        if low <= at <= high:
+            return first + ((at - low) / (high - low) if high > low else 0.0) * (second - first)
     return None

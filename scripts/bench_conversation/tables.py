@@ -1,11 +1,21 @@
 """The figures as text, for the terminal and for the page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from scripts.bench_conversation.outcome import Heard, Point, point, wait_at
-from scripts.bench_conversation.turns import USUAL, Bench
+from scripts.bench_conversation.outcome import Heard, Point, cut_offs_at, point, wait_at
+from scripts.bench_conversation.turns import DELAYS, MODEL, OURS, OURS_DEAF, USUAL, VAD, Bench
+
+Curves = Mapping[str, Sequence[Point]]
 
 AT = (2.0, 5.0, 10.0, 20.0)
+USUAL_SILENCES = (0.5, 0.8, 1.2)
+NAMED = {
+    OURS: "0.4 to 2.0 s",
+    OURS_DEAF: "0.4 to 2.0 s",
+    VAD: "{} s",
+    MODEL: "complete from {}",
+    DELAYS: "0.5 s from {}, else 3.0 s",
+}
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,15 +28,41 @@ def ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.0f}"
 
 
-def curves(bench: Bench, policies: Sequence[str]) -> str:
-    """Each policy's curve, and what it makes callers wait at equal shares of false cut-offs."""
-    points = {policy: bench.curve(policy) for policy in policies}
-    head = ["false cut-offs", *(f"{share:g} %: p50 / p90, ms" for share in AT)]
+def equal(curves: Curves) -> str:
+    """What each policy makes callers wait at equal shares of false cut-offs."""
+    head = ["median wait, ms, at false cut-offs of", *(f"{share:g} %" for share in AT)]
+    return markdown(head, [[policy, *(ms(wait_at(curve, share)) for share in AT)] for policy, curve in curves.items()])
+
+
+def usual(curves: Curves) -> str:
+    """Each policy as it is delivered, and silence alone with its usual thresholds."""
+    head = ["as it is delivered", "false cut-offs, % of pauses", "turns cut, %", "wait p50, ms", "p90, ms"]
     rows = [
-        [policy, *(f"{ms(wait_at(curve, share))} / {ms(wait_at(curve, share, p90=True))}" for share in AT)]
-        for policy, curve in points.items()
+        [f"{policy}, {NAMED[policy].format(each.setting)}", *_figures(each)]
+        for policy, curve in curves.items()
+        for each in curve
+        if each.setting in (USUAL_SILENCES if policy == VAD else (USUAL[policy],))
     ]
-    return markdown(head, rows) + "\n" + "\n".join(whole(policy, curve) for policy, curve in points.items())
+    return markdown(head, rows)
+
+
+def lead(curves: Curves) -> str:
+    """Whether ours is better than each other policy at every wait that both reach."""
+    ours, lines = curves[OURS], []
+    for policy, curve in curves.items():
+        if policy in (OURS, OURS_DEAF):
+            continue
+        worse = [each for each in curve if (mine := cut_offs_at(ours, each.p50)) is not None and mine >= each.cut_offs]
+        compared = sum(cut_offs_at(ours, each.p50) is not None for each in curve)
+        verdict = "at every one" if not worse else f"at {compared - len(worse)}"
+        lines.append(
+            f"* Against *{policy}*: fewer false cut-offs at the same median wait {verdict} of {compared} points."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _figures(each: Point) -> list[str]:
+    return [f"{each.cut_offs:.1f}", f"{each.turns_cut:.1f}", ms(each.p50), ms(each.p90)]
 
 
 def whole(policy: str, curve: Sequence[Point]) -> str:
@@ -34,10 +70,7 @@ def whole(policy: str, curve: Sequence[Point]) -> str:
     head = [policy, "false cut-offs, %", "turns cut, %", "wait p50, ms", "p90, ms"]
     return markdown(
         head,
-        [
-            [f"{each.setting:g}", f"{each.cut_offs:.1f}", f"{each.turns_cut:.1f}", ms(each.p50), ms(each.p90)]
-            for each in curve
-        ],
+        [[f"{each.setting:g}", *_figures(each)] for each in curve],
     )
 
 
