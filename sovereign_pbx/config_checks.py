@@ -10,6 +10,7 @@ from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_after import check_after_the_call
 from sovereign_pbx.config_http import check_beyond
 from sovereign_pbx.config_made_checks import check_made, is_left_out
+from sovereign_pbx.config_realtime import check_realtime
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
 from sovereign_pbx.config_workflows import check_workflows
@@ -35,6 +36,7 @@ def cross_check(config: "Config", report: Report) -> None:
     check_targets(config, report)
     check_tools(config, report)
     check_workflows(config, report)
+    check_realtime(config, report)
     check_after_the_call(config, report)
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)

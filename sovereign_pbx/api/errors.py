@@ -15,6 +15,7 @@ _STATUS_OF_REFUSAL: Mapping[str, int] = {
     "dialling_limit_reached": 429,
     "too_many_calls": 503,
     "pbx_unavailable": 503,
+    "realtime_unavailable": 503,
     "shutting_down": 503,
 }
 """Refusals of the daemon that are not plain conflicts (409)."""

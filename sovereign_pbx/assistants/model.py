@@ -170,6 +170,8 @@ class Assistant:
         What nobody knows at the top level is the user's own and echoed untouched.
         """
         resolved = {name: getattr(self, name) for name in ASSISTANT.keys}
+        if is_realtime(self.llm_config) and not self.tts_config:
+            resolved["tts_config"] = None  # contract §4.1
         return {**without_secrets(ASSISTANT, resolved), "id": self.id or None, **self.extra}
 
     @property

@@ -60,7 +60,7 @@ _FIELDS: dict[str, Any] = {
     "analysis_plan": MAYBE_OBJECT,
     "stt_config": OBJECT,
     "llm_config": OBJECT,
-    "tts_config": OBJECT,
+    "tts_config": MAYBE_OBJECT,
     "speech_config": MAYBE_OBJECT,
     "phrases": MAYBE_OBJECT,
     "metadata": OBJECT,
