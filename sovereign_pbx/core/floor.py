@@ -14,11 +14,11 @@ from sovereign_pbx.core.commands import FinalizeHearing, HandOver, HangUp, Score
 from sovereign_pbx.core.ear import LATE_WORDS_S
 from sovereign_pbx.core.endpointing import next_score
 from sovereign_pbx.core.exchange import Turn
-from sovereign_pbx.core.speakable import speakable
+from sovereign_pbx.core.speakable import untagged
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.weighing import SCORE_LOST_S, learn_cut_off, reasons, recall_question, weigh
+from sovereign_pbx.core.weighing import SCORE_LOST_S, evidence, learn_cut_off, reasons, recall_question, weigh
 
 UNHEARD_IN_A_ROW: Final = 2  # one cough is not worth a word; after two the caller is told
 CUT_OFF: Final = (
@@ -98,7 +98,7 @@ def silence_falls(talk: Talk, ended_at: float) -> State:
 def ask_score(talk: Talk) -> None:
     """Have the turn model hear the caller's last words and the silence so far; one question at a time."""
     ear = talk.ear
-    if ear.ended_at is None or ear.over == "judged":
+    if ear.ended_at is None:
         return
     if ear.scoring_since is not None and talk.now < ear.scoring_since + SCORE_LOST_S - ROUNDING_S:
         talk.alarm(Alarm.RESCORE, SCORE_LOST_S, since=ear.scoring_since)
@@ -117,8 +117,8 @@ def ask_for_final(talk: Talk) -> None:
 
 def score_again(talk: Talk) -> None:
     """Have the turn model hear the longer silence too, as long as that may change anything."""
-    ended_at = talk.ear.ended_at
-    following = None if ended_at is None else next_score(talk.now - ended_at + ROUNDING_S, talk.ear.scores)
+    ended_at = talk.ear.ended_at if talk.ear.ended_at is not None else talk.now
+    following = next_score(talk.now - ended_at + ROUNDING_S, evidence(talk))
     if following is not None:
         talk.alarm(Alarm.RESCORE, following, since=ended_at)
     else:
@@ -240,7 +240,7 @@ def free(talk: Talk) -> State:
         return talk.end(HangUp("assistant_hangup"))
     if talk.silence.given_up:
         return talk.end(HangUp("silence_timeout"))
-    if turn is not None and any(segment.text != speakable(talk.plan.phrases.unheard) for segment in turn.segments):
+    if turn is not None and any(segment.text != untagged(talk.plan.phrases.unheard) for segment in turn.segments):
         talk.silence.spoken()
     if talk.waiting:
         talk.say_waiting()

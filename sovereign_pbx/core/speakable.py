@@ -43,7 +43,12 @@ def tagged(text: str) -> str:
 
 def speakable(text: str) -> str:
     """The same without audio tags: the words that are heard and remembered."""
-    return _tidy(TAG.sub("", tagged(text)))
+    return untagged(tagged(text))
+
+
+def untagged(text: str) -> str:
+    """`text` as it is, but for audio tags: what stays of a sentence of the administrator's own."""
+    return _tidy(TAG.sub("", text)) if TAG.search(text) else text
 
 
 def _tidy(text: str) -> str:

@@ -32,7 +32,7 @@ from sovereign_pbx.core.history import Entry, History
 from sovereign_pbx.core.ledger import Ledger, Segment
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.silence import Silence
-from sovereign_pbx.core.speakable import speakable
+from sovereign_pbx.core.speakable import untagged
 from sovereign_pbx.core.speculation import Guess, ReplyEvent
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.turn import State
@@ -157,7 +157,7 @@ class Talk:
 
     def say(self, text: str, kind: SpeechKind, *, into: Entry | None = None, reply: int | None = None) -> Segment:
         """Queue `text` for the voice, in `into` (a reply's message) or a message of its own."""
-        segment = self.ledger.add(speakable(text), kind, reply)  # what is remembered has no audio tags
+        segment = self.ledger.add(untagged(text), kind, reply)  # what is remembered has no audio tags
         entry = into if into is not None else self.history.add_assistant(before=self._unspoken_reply())
         entry.segments.append(segment)
         turn = self.open_turn(self.now)

@@ -8,7 +8,7 @@ from sovereign_pbx.core import floor, keypad
 from sovereign_pbx.core.commands import HandOver, HangUp, SendDigits, UseTool
 from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, ToolFinished
 from sovereign_pbx.core.exchange import Parting, Reply
-from sovereign_pbx.core.speakable import speakable, tagged
+from sovereign_pbx.core.speakable import tagged, untagged
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import ToolCall
@@ -106,7 +106,7 @@ def _tell_meanwhile(talk: Talk, call: ToolCall) -> None:
     """The tool's own words while it runs, once a turn; the filler is not needed then."""
     text = next((each.text for each in talk.plan.tool_messages if each.tool == call.name), "")
     turn = talk.open_turn(talk.now)
-    if text and all(segment.text != speakable(text) for segment in turn.segments):
+    if text and all(segment.text != untagged(text) for segment in turn.segments):
         turn.filled += 1
         talk.say(text, "filler")
 
