@@ -65,6 +65,7 @@ CATALOGUE: Final[Mapping[SpokenStage, Mapping[str, Entry]]] = {
             f"{_STT}.deepgram:DeepgramNova",
             (("model", "flux-*", f"{_STT}.deepgram_flux:DeepgramFlux"),),
         ),
+        "mistral": Entry(f"{_STT}.mistral:MistralStt"),
         "whisper": Entry(f"{_STT}.whisper:Whisper"),
     },
     "llm": {
