@@ -24,7 +24,7 @@ def word_start(lately: Samples, rate: int) -> int:
         return lately.size
     near = level[-int(REACH_MS / STEP_MS) :]
     clear = np.flatnonzero(near < level.max() - CLEAR_DB)
-    at = int(clear[-1]) if clear.size else int(near.argmin())
+    at = int(clear[-1]) if clear.size else near.size - 1 - int(near[::-1].argmin())
     if near[at] > level.max() - DIP_DB:
         return lately.size
     return lately.size - (near.size - at - 1) * step

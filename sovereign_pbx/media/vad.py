@@ -75,6 +75,9 @@ class SpeechDetector:
         return events
 
     def _judge(self, states: list[VadState], where: list[int], events: list[VadEvent | None]) -> None:
+        for state in states:
+            if state.denied:
+                self._reset(state)
         windows = _gather(states)
         scores = self._score(states, windows)
         for state, index, score in zip(states, where, scores, strict=True):
@@ -82,9 +85,12 @@ class SpeechDetector:
             if event is not None:
                 events[index] = event
             elif state.stale:
-                self._scorer.forget(state.slot)
-                state.renewed()
-                self._resets += 1
+                self._reset(state)
+
+    def _reset(self, state: VadState) -> None:
+        self._scorer.forget(state.slot)
+        state.renewed()
+        self._resets += 1
 
     def _score(self, states: list[VadState], windows: NDArray[np.float32]) -> list[float]:
         power = np.einsum("ij,ij->i", windows, windows) / windows.shape[1]

@@ -47,6 +47,7 @@ class VadState:
         "_run",
         "_silent",
         "_tail",
+        "denied",
         "rate",
         "slot",
         "speaking",
@@ -68,6 +69,7 @@ class VadState:
         self._tail = bytearray(self._need - self._hop)
         self._fed_at = self._began = self._last = 0.0
         self._run = self._quiet = self._silent = self._age = 0
+        self.denied = False
 
     def feed(self, pcm: bytes, now: float) -> bool:
         """Take audio that ended at `now`; True when a window is complete."""
@@ -134,9 +136,12 @@ class VadState:
         return VadEvent("stopped", max(self._began, self._last - HANGOVER_S))
 
     def deny(self) -> None:
-        """The speech that has just begun is not the caller's. If it goes on, it begins anew."""
-        self.speaking = False
-        self._run = self._quiet = 0
+        """The speech that has just begun is not the caller's: forget it, and have the model forget it too.
+
+        Else its scores would stay up for another tenth of a second. If speech goes on, it begins anew.
+        """
+        self.restart()
+        self.denied = True
 
     def starving(self, now: float) -> bool:
         """Speaking, and nothing has come for too long to wait for its end."""
@@ -150,3 +155,4 @@ class VadState:
     def renewed(self) -> None:
         """The model was reset for this line."""
         self._age = 0
+        self.denied = False

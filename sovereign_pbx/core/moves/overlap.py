@@ -113,11 +113,12 @@ def weigh_words(talk: Talk) -> State:
         return _dismiss(talk, "own_words")
     if kind == "command":
         return _take(talk, "order")
-    if kind == "backchannel" and interjection.answers(heard, ahead):
+    answers = interjection.answers(heard, ahead)
+    if kind == "backchannel" and answers:
         return _take(talk, "answer")
     if kind in ("backchannel", "sound"):
         return talk.state if talk.state is State.OVERLAP else _dismiss(talk, kind)
-    if ear.new_words >= max(1, talk.plan.turn_taking.interruption_min_words):
+    if (answers or not _short(talk)) and ear.new_words >= max(1, talk.plan.turn_taking.interruption_min_words):
         return _take(talk, "words")
     if talk.state is State.DOUBT and ear.settled:
         talk.note("words_too_few", words=ear.new_words)
@@ -137,6 +138,15 @@ def _own_words(talk: Talk, heard: str) -> bool:
     may be repeating something: then it takes a whole phrase to believe it."""
     least = 1 if talk.state not in floor.DISPUTED else OWN_PHRASE_WORDS
     return talk.ear.new_words >= least and interjection.echoes(talk.ear.new_text, heard)
+
+
+def _short(talk: Talk) -> bool:
+    """The voice detector heard the whole of it, and it was shorter than an interruption: a sneeze, whatever the
+    recogniser makes of it."""
+    ear = talk.ear
+    if ear.speaking or not ear.voiced or ear.ended_at is None:
+        return False
+    return ear.ended_at - ear.onset < talk.plan.turn_taking.interruption_min_duration
 
 
 def _dismiss(talk: Talk, what: str) -> State:
