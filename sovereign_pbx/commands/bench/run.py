@@ -3,70 +3,35 @@
 import asyncio
 import json
 import os
-import platform
 import re
-import socket
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
 from uuid import uuid4
 
 import aiohttp
 import click
-import tomli_w
 from rich.console import Console
 
 from sovereign_pbx import __version__
 from sovereign_pbx.commands.bench.load import PERIOD_S, Outcome, talk
-from sovereign_pbx.commands.bench.process import (
-    Cpu,
-    ProcessFailed,
-    cpu_of,
-    first_line,
-    idle_seconds,
-    memory_mb,
-    process,
-)
+from sovereign_pbx.commands.bench.machine import machine
+from sovereign_pbx.commands.bench.process import Cpu, cpu_of, first_line, idle_seconds, memory_mb, process
 from sovereign_pbx.commands.bench.signs import Signs, signs_of
 from sovereign_pbx.commands.bench.table import markdown, table
-from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.commands.bench.target import Setting, Target, assistant, daemon
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.audiosocket_leg import AudioSocketLeg
 from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.heard import Heard
-from sovereign_pbx.testing.port_block import reserve_ports
 
-_READY_S = 30.0
 _SETTLE_S = 2.0
 _PIPED_COLUMNS = 160  # rich would fold the table at 80
 _ANSWER = "We open at nine in the morning, and we close at five in the afternoon. Is there anything else?"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The daemon under test. `pid` None: its cost is not known. `http`: its metrics."""
-
-    agi: tuple[str, int]
-    audio: tuple[str, int]
-    pid: int | None = None
-    http: str = ""
-
-    @classmethod
-    def parse(cls, agi: str, audio: str, pid: int | None) -> Self:
-        """From the command line. Raises ConfigError."""
-        return cls(_address(agi, "--agi"), _address(audio, "--audio"), pid)
-
-
-def _address(text: str, option: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError(f"{option} {text!r} is not HOST:PORT", remedy="write it like 127.0.0.1:4573")
-    return host, int(port)
 
 
 async def measure_all(
@@ -83,7 +48,7 @@ async def measure_all(
     console = Console(stderr=True, highlight=False)
     rows: list[Signs] = []
     with tempfile.TemporaryDirectory(prefix="sovereign-bench-") as work:
-        async with _target(Path(work), target, max(counts)) as found:
+        async with _found(Path(work), target, max(counts)) as found:
             await _measure(found, 1, 20.0, called)  # the first call loads what is loaded only once
             for count in counts:
                 with console.status(f"{count} calls for {seconds:g} s"):
@@ -109,18 +74,6 @@ async def measure_all(
         shown = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
         shown.print(table(rows, dict(echo), machine(), scripted=target is None))
     return int(any(row.lost for row in rows))
-
-
-def machine() -> dict[str, Any]:
-    """What these figures were measured on."""
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8", "replace"))
-    return {
-        "cpu": model.group(1) if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-    }
 
 
 async def _measure(target: Target, count: int, seconds: float, called: str) -> Signs:
@@ -166,77 +119,15 @@ async def _ticks(target: Target) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def _target(work: Path, given: Target | None, most: int) -> AsyncIterator[Target]:
+async def _found(work: Path, given: Target | None, most: int) -> AsyncIterator[Target]:
     if given is not None:
         yield given
         return
-    vendors_log, daemon_log = work / "vendors.log", work / "daemon.log"
-    script = work / "script.json"
-    script.write_text(json.dumps({"deepgram": ["What time do you open in the morning?"], "openai": [_ANSWER]}), "utf-8")
-    vendors = ["-m", "sovereign_pbx.testing.providers", "--script", str(script), "--tokens-per-s", "1000"]
-    async with process(vendors, vendors_log) as started:
-        urls = await first_line(started, vendors_log)
-        block = reserve_ports()
-        try:
-            agi, audio, http = (block.take(socket.SOCK_STREAM) for _ in range(3))
-            config = _configuration(work, urls, agi, audio, http, most)
-            async with process(["-m", "sovereign_pbx", "run", "-c", str(config)], daemon_log) as daemon:
-                web = f"http://127.0.0.1:{http}"
-                await _until_healthy(daemon, web, daemon_log)
-                yield Target(("127.0.0.1", agi), ("127.0.0.1", audio), daemon.pid, web)
-        finally:
-            block.release()
-
-
-def _configuration(work: Path, urls: dict[str, str], agi: int, audio: int, http: int, most: int) -> Path:
-    settings = {
-        "daemon": {"state_dir": str(work / "state"), "drain_seconds": 1},
-        "http": {"port": http},
-        "asterisk": {
-            "max_connections": 2 * most + 16,
-            "agi": {"port": agi},
-            "audiosocket": {"port": audio},
-        },
-        "limits": {"max_calls": most + 1},
-        "log": {"format": "json"},
-        "providers": {
-            "deepgram": {"api_key": "test-key", "base_url": urls["deepgram"]},
-            "openai": {"api_key": "test-key", "base_url": urls["openai"]},
-            "elevenlabs": {"api_key": "test-key", "base_url": urls["elevenlabs"]},
-        },
-        "assistants": {
-            "bench": {
-                "first_message": "Good morning, how can I help you?",
-                "stt_config": {"provider": "deepgram", "model": "nova-3", "language": "en"},
-                "llm_config": {
-                    "provider": "openai",
-                    "model": "scripted",
-                    "messages": [{"role": "system", "content": "You answer the telephone."}],
-                },
-                "tts_config": {"provider": "elevenlabs", "voice_id": "bench"},
-                # as fast as the recogniser's own verdict allows: what is measured is the bridge, not a preference
-                "speech_config": {"turn_taking": {"endpointing_min_delay": 0.1}},
-            }
-        },
-        "numbers": [{"number": "*", "assistant": "bench"}],
-    }
-    path = work / "config.toml"
-    path.touch(mode=0o600)
-    path.write_text(tomli_w.dumps(settings), "utf-8")
-    return path
-
-
-async def _until_healthy(daemon: asyncio.subprocess.Process, web: str, log: Path) -> None:
-    async with aiohttp.ClientSession() as session:
-        deadline = time.monotonic() + _READY_S
-        while daemon.returncode is None and time.monotonic() < deadline:
-            try:
-                async with session.get(f"{web}/api/v1/health") as response:
-                    await response.read()
-                    return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
-    raise ProcessFailed(f"the daemon did not start; it said:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+    script = {"deepgram": ["What time do you open in the morning?"], "openai": [_ANSWER]}
+    # As fast as the recogniser's own verdict allows, and nothing hidden behind it: what is measured is the bridge.
+    direct = assistant(endpointing_min_delay=0.1, speculative_replies=0)
+    async with daemon(work, Setting(script, {"*": direct}), most) as found:
+        yield found
 
 
 async def _floor(work: Path, count: int) -> float:

@@ -16,9 +16,11 @@ from typing import Any
 from aiohttp import web
 
 from sovereign_pbx.testing.providers import Answer, Fault, ScriptedDeepgram, ScriptedElevenLabs, ScriptedOpenAI
+from sovereign_pbx.testing.providers.deepgram import Utterance
 from sovereign_pbx.testing.providers.server import ScriptedServer, serve
 
 CONTROL = "/_scripted"
+SCRIPT = """JSON: {"deepgram": ["…" or {"text", "seconds"}], "openai": ["…" or {"text", "tools", "when"}]}"""
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -26,8 +28,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sovereign_pbx.testing.providers", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--api-key", default="test-key", help="what every vendor takes for a valid key")
-    parser.add_argument("--script", type=Path, help='JSON: {"deepgram": ["…"], "openai": ["…" or {"text", "tools"}]}')
+    parser.add_argument("--script", type=Path, help=SCRIPT)
     parser.add_argument("--final-ms", type=float, default=250.0, help="Deepgram: end of speech to final text")
+    parser.add_argument(
+        "--interim-lag-ms", type=float, help="Deepgram: end of a word to its interim; else every 300 ms"
+    )
     parser.add_argument("--first-token-ms", type=float, default=300.0, help="OpenAI: request to first token")
     parser.add_argument("--tokens-per-s", type=float, default=50.0)
     parser.add_argument("--first-audio-ms", type=float, default=150.0, help="ElevenLabs: text to first audio")
@@ -40,7 +45,10 @@ def vendors(options: argparse.Namespace) -> dict[str, ScriptedServer]:
     script = json.loads(options.script.read_text(encoding="utf-8")) if options.script else {}
     return {
         "deepgram": ScriptedDeepgram(
-            script.get("deepgram", ("Hello there.",)), api_key=options.api_key, final_ms=options.final_ms
+            [_utterance(item) for item in script.get("deepgram", ("Hello there.",))],
+            api_key=options.api_key,
+            final_ms=options.final_ms,
+            interim_lag_ms=options.interim_lag_ms,
         ),
         "openai": ScriptedOpenAI(
             [_answer(item) for item in script.get("openai", ("Certainly. How can I help you?",))],
@@ -56,11 +64,15 @@ def vendors(options: argparse.Namespace) -> dict[str, ScriptedServer]:
     }
 
 
+def _utterance(item: Any) -> Utterance:
+    return Utterance((item,)) if isinstance(item, str) else Utterance((item["text"],), seconds=item.get("seconds"))
+
+
 def _answer(item: Any) -> Answer:
     if isinstance(item, str):
         return Answer(item)
     tools = tuple((name, arguments) for name, arguments in item.get("tools", ()))
-    return Answer(item.get("text", ""), tools)
+    return Answer(item.get("text", ""), tools, when=item.get("when", ""))
 
 
 def control_routes(servers: dict[str, ScriptedServer]) -> list[web.RouteDef]:

@@ -23,10 +23,14 @@ KEPT_CONNECTIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What one utterance is transcribed as: its `is_final` segments, and whether `speech_final` ends it."""
+    """What one utterance is transcribed as: its `is_final` segments, and whether `speech_final` ends it.
+
+    `seconds` is how long it is spoken, where that matters: its words are spread over so much of the sound.
+    """
 
     segments: tuple[str, ...]
     speech_final: bool = True
+    seconds: float | None = None
 
     @property
     def text(self) -> str:
@@ -59,12 +63,14 @@ class ScriptedDeepgram(ScriptedServer):
         *,
         api_key: str = "test-key",
         final_ms: float = 250.0,
+        interim_lag_ms: float | None = None,
         net_0001_s: float = 10.0,
         keep_audio: bool = False,
     ) -> None:
         super().__init__()
         self.script = tuple(item if isinstance(item, Utterance) else Utterance((item,)) for item in script)
         self.final_ms = final_ms
+        self.interim_lag_ms = interim_lag_ms  # an interim for each word, so long after it; None: one every 300 ms
         self.net_0001_s = net_0001_s
         self.keep_audio = keep_audio
         self.connections: deque[Received] = deque(maxlen=KEPT_CONNECTIONS)

@@ -14,6 +14,7 @@ class NovaTalk(DeepgramTalk):
     texts = frozenset({"KeepAlive", "Finalize", "CloseStream", "Configure"})
     _settled_s = 0.0
     _end_told = True
+    _told = ""
 
     def began(self) -> None:
         if self.query.get("vad_events") == "true":
@@ -22,9 +23,8 @@ class NovaTalk(DeepgramTalk):
     def passed(self) -> None:
         position_s = self.ear.position_s
         if self.began_s is not None:
-            if self.query.get("interim_results") == "true" and position_s - max(self.spoke_s, self.began_s) > INTERIM_S:
-                self.spoke_s = position_s
-                self._results(self.words_so_far(), final=False)
+            if self.query.get("interim_results") == "true":
+                self._tell_more(position_s - max(self.spoke_s, self.began_s))
             return
         if not self._end_told and "utterance_end_ms" in self.query:
             if position_s - self.loud_s >= int(self.query["utterance_end_ms"]) / 1000:
@@ -33,7 +33,15 @@ class NovaTalk(DeepgramTalk):
         elif position_s - self._settled_s >= EMPTY_FINAL_S:
             self._results("", final=True)
 
+    def _tell_more(self, since_s: float) -> None:
+        words = self.words_so_far()
+        due = since_s > INTERIM_S if self.server.interim_lag_ms is None else words not in ("", self._told)
+        if due:
+            self.spoke_s, self._told = self.ear.position_s, words
+            self._results(words, final=False)
+
     def ended(self, asked: bool) -> None:
+        self._told = ""
         utterance = self.utterance
         *first, last = utterance.segments
         for segment in first:

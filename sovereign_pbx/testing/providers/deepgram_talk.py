@@ -91,8 +91,11 @@ class DeepgramTalk:
     def words_so_far(self) -> str:
         """The part of the transcript that could have been understood by now."""
         words = self.utterance.text.split()
-        began_s = self.ear.position_s if self.began_s is None else self.began_s
-        return " ".join(words[: 1 + int((self.ear.position_s - began_s) * WORDS_PER_S)])
+        spoken_s = 0.0 if self.began_s is None else self.ear.position_s - self.began_s
+        if self.utterance.seconds is None:
+            return " ".join(words[: 1 + int(spoken_s * WORDS_PER_S)])
+        ended = (spoken_s - (self.server.interim_lag_ms or 0.0) / 1000) / self.utterance.seconds
+        return " ".join(words[: max(0, int(ended * len(words) + 1e-6))])
 
     def timed(self, text: str, start: float, end: float) -> list[dict[str, Any]]:
         """The words of `text`, spread evenly."""

@@ -22,11 +22,12 @@ KEPT_REQUESTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One scripted reply: text, then tool calls as (name, arguments JSON)."""
+    """One scripted reply: text, then tool calls as (name, arguments JSON). With `when` to those words, at any turn."""
 
     text: str = ""
     tools: tuple[tuple[str, str], ...] = ()
     finish: str = ""
+    when: str = ""
 
     @property
     def finish_reason(self) -> str:
@@ -124,9 +125,12 @@ class ScriptedOpenAI(ScriptedServer):
     def _answer(self, body: dict[str, Any]) -> Answer:
         if callable(self.script):
             return self.script(body)
+        script = [item if isinstance(item, Answer) else Answer(item) for item in self.script]
+        last = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
+        fitting = [item for item in script if item.when and item.when in last]
         turn = sum(message["role"] in ("user", "tool") for message in body["messages"])
-        item = self.script[max(turn - 1, 0) % len(self.script)]
-        return item if isinstance(item, Answer) else Answer(item)
+        usual = [item for item in script if not item.when]
+        return fitting[0] if fitting else usual[max(turn - 1, 0) % len(usual)]
 
     async def _stream(
         self, request: web.Request, body: dict[str, Any], answer: Answer, fault: Fault | None
