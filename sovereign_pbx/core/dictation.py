@@ -84,6 +84,11 @@ def digits_at_end(words: list[str]) -> int:
     return 0 if count == 1 and last_spoken in _AMBIGUOUS else count
 
 
+def only_digits(words: list[str]) -> bool:
+    """Nothing but digits has been said."""
+    return all(_size(word) for word in words)
+
+
 def dictated_singly(words: list[str]) -> int:
     """Digits at the end that are said one by one ("zero two", not "ten thirty") or written as one long number."""
     count = digits_at_end(words)

@@ -129,6 +129,9 @@ def reconsider(talk: Talk) -> State:
     """Is the silence long enough, by all that is known now?"""
     ended_at = talk.ear.ended_at if talk.ear.ended_at is not None else talk.now
     due = ended_at + weigh(talk).delay_s
+    if talk.ear.text and talk.ear.streams and talk.ear.wordless_since is not None:
+        # sounds without words begin no silence anew
+        due = min(due, talk.ear.wordless_since + max(STALL_WORDS_S, talk.plan.turn_taking.endpointing_max_delay))
     if due <= talk.now:
         return decide(talk)
     talk.alarms.clear(Alarm.FINAL)

@@ -33,8 +33,8 @@ def recall_question(talk: Talk) -> None:
     """The caller's silence is to be judged: by what the assistant had asked, as far as he heard it."""
     turn = talk.turn if talk.turn is not None and talk.turn.audible else talk.exchange
     heard = _heard(turn) if turn is not None else ""
-    if heard:
-        talk.expected = expectation(heard)
+    if heard and heard != talk.question:
+        talk.question, talk.expected = heard, expectation(heard)
 
 
 def learn_pause(talk: Talk, onset: float) -> None:
@@ -56,21 +56,23 @@ def learn_cut_off(talk: Talk) -> None:
         talk.note("turn_cut_off", pause=round(pause, 3))
 
 
+def evidence(talk: Talk) -> Evidence:
+    """What is known of the silence that is going on."""
+    ear = talk.ear
+    return Evidence(
+        text=ear.text,
+        settled=not ear.interim,
+        scores=ear.scores,
+        over=ear.over,
+        expected=talk.expected,
+        stretch=talk.habit.stretch,
+        language=talk.plan.language,
+    )
+
+
 def weigh(talk: Talk) -> Verdict:
     """How long this silence must be, by all that is known now."""
-    ear = talk.ear
-    talk.verdict = judge(
-        talk.plan.turn_taking,
-        Evidence(
-            text=ear.text,
-            settled=not ear.interim,
-            scores=ear.scores,
-            over=ear.over,
-            expected=talk.expected,
-            stretch=talk.habit.stretch,
-            language=talk.plan.language,
-        ),
-    )
+    talk.verdict = judge(talk.plan.turn_taking, evidence(talk))
     return talk.verdict
 
 

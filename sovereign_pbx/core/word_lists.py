@@ -30,15 +30,27 @@ OPEN: Final = {
 # Few sentences end in these.
 LOOSE: Final = {
     "en": word_set(
-        "so that for with from at in on by is are was were has have will can then like about well i you need want name's"
-        " he she they we new next"
+        "so that for with from at in on by is are was were has have had will can could would should do does then like"
+        " about well i you he she we they need want no not very some any this these those every each next more"
     ),
-    "nl": word_set("dus dat die het een voor naar in op aan is zijn was dan over ik wil heb ben nou gaat"),
-    "de": word_set("also die der das ein zu mit nach in auf an mein ist sind war dann über ich möchte hätte habe"),
-    "fr": word_set("donc la un sur est sont ai a suis voudrais alors je chez par en"),
-    "es": word_set("la un es son está ha entonces quiero quisiera necesito tengo yo se lo"),
-    "it": word_set("la le un i è ha sono allora vorrei ho io si non in"),
-    "ru": word_set("это я не хочу мне есть был было"),
+    "nl": word_set(
+        "dus dat die deze dit het een geen voor naar in op aan is zijn was waren heeft had kan moet zou dan over ik hij"
+        " zij ze we wij wil heb ben nou gaat heel erg elke volgende er hoe"
+    ),
+    "de": word_set(
+        "also die der das ein kein keine diese dieser dieses zu mit nach in auf an mein ist sind war hat kann muss dann"
+        " über ich er wir möchte hätte habe sehr jede jeder nächste"
+    ),
+    "fr": word_set(
+        "donc la un cette ces chaque sur est sont était a ai peut doit il elle on ils suis voudrais alors je chez par"
+        " en ne très aucune prochaine"
+    ),
+    "es": word_set(
+        "la un este esta estos cada es son está ha hay puede debe entonces quiero quisiera necesito tengo yo se lo no"
+        " muy próxima"
+    ),
+    "it": word_set("la le un questo questa ogni i è ha sono può deve allora vorrei ho io si non molto in"),
+    "ru": word_set("это этот эта эти я он она мы они не ни хочу мне есть был было очень каждый"),
 }
 HESITATIONS: Final = word_set("um umm uh uhm uhh erm er eh ehm hm hmm mm ah äh ähm öh öhm euh heu ben bah hè tja")
 THINKING: Final = re.compile(

@@ -13,6 +13,7 @@ from sovereign_pbx.core.dictation import (
     dictated_singly,
     digits_at_end,
     letters_at_end,
+    only_digits,
     words_of,
     year_follows_month,
 )
@@ -43,6 +44,7 @@ Shape = Literal[
     "greeting",
     "question",
     "closed",  # ends like a sentence, or with "please"
+    "slight",  # two or three words where a whole story was asked for
     "plain",
 ]
 
@@ -52,6 +54,8 @@ _LONGEST_ANSWER: Final = 3
 _SHORTEST_DICTATED: Final = 2
 _SUBSCRIBER: Final = 9  # shortest subscriber number with its area code in the countries we speak to
 _SPELT: Final = 2
+_SLIGHT: Final = (2, 3)
+_SAID_BEFORE: Final = 2  # "please" ends a request, but may begin one too
 
 
 def shape(text: str, language: str, expected: Expected = ANYTHING) -> Shape:
@@ -66,7 +70,8 @@ def shape(text: str, language: str, expected: Expected = ANYTHING) -> Shape:
         if all(word in ANSWERS or word in GREETINGS for word in words):
             begins = expected.kind in _MORE_THAN_YES and not any(word in REFUSALS for word in words)
             return "opening" if begins else "answer"
-    return _dictated(words_of(text), expected) or _ending(text.strip(), " ".join(words), words[-1], language)
+    form = _dictated(words_of(text), expected) or _ending(text.strip(), " ".join(words), words[-1], language)
+    return "slight" if form == "plain" and expected.kind == "open" and len(words) in _SLIGHT else form
 
 
 def _dictated(words: list[str], expected: Expected) -> Shape | None:
@@ -86,7 +91,7 @@ def _dictated(words: list[str], expected: Expected) -> Shape | None:
         return "spelling"
     if expected.kind == "number" and digits:
         return "digits" if digits < expected.least else "plain"
-    if expected.kind == "open" and 0 < digits <= len(words) < _SUBSCRIBER:
+    if expected.kind == "open" and digits < _SUBSCRIBER and only_digits(words):
         return "digits"  # who begins with nothing but digits has more of them
     return "digits" if _SHORTEST_DICTATED <= dictated_singly(words) < _SUBSCRIBER else None
 
@@ -97,7 +102,7 @@ def _ending(text: str, plain: str, last: str, language: str) -> Shape:
         return "hesitation"
     if text.endswith(("?", "!")):
         return "question"
-    if POLITE_ENDS.search(plain):
+    if POLITE_ENDS.search(plain) and plain.count(" ") >= _SAID_BEFORE:
         return "closed"
     if last in OPEN.get(code, OPEN["en"]) or ANNOUNCING.search(plain):
         return "open"

@@ -5,7 +5,7 @@ from typing import Final as Constant
 from sovereign_pbx.core import floor
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.ear import OVERDUE_S, same_words
-from sovereign_pbx.core.endpointing import COMPLETE
+from sovereign_pbx.core.endpointing import COMPLETE, next_score
 from sovereign_pbx.core.events import (
     Final,
     Interim,
@@ -18,7 +18,7 @@ from sovereign_pbx.core.events import (
 )
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.weighing import learn_pause
+from sovereign_pbx.core.weighing import evidence, learn_pause
 
 SLOW_RECOGNISER_S: Constant = 5.0  # one that reads whole utterances, on a busy machine
 
@@ -149,7 +149,9 @@ def endpoint(talk: Talk, _: Tick) -> State:
 
 
 def rescore(talk: Talk, _: Tick) -> State:
-    floor.ask_score(talk)
+    ended_at = talk.ear.ended_at
+    if ended_at is not None and next_score(talk.now - ended_at - floor.ROUNDING_S, evidence(talk)) is not None:
+        floor.ask_score(talk)
     return State.ENDPOINTING
 
 
