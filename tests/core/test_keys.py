@@ -297,6 +297,12 @@ def test_tones_are_sent_and_the_menu_is_waited_for() -> None:
     assert stage.run(20).spoken() == ["Thank you."]
 
 
+def test_no_filler_is_said_over_tones() -> None:
+    stage = conversation(first=TONES, tool_filler_after=0.5, reply_filler_after=5.0)
+    stage.at(7, e.ToolFinished("t1", "Sent."))
+    assert stage.run(12).spoken() == []
+
+
 def test_tones_that_could_not_be_sent_are_told_to_the_model() -> None:
     stage = conversation(first=TONES)
     stage.at(4, e.ToolFinished("t1", "Not sent: the call is gone", failed=True))

@@ -16,7 +16,8 @@ def filler(talk: Talk, _: Tick) -> State:
     turn, queue = talk.open_turn(talk.now), talk.ledger.queue
     words = _words(talk, turn)
     sounding = any(segment.started_at is not None for segment in queue)
-    quiet = talk.collecting is not None or talk.unsearched  # the caller keys something in, or a mailbox may be speaking
+    # The caller keys something in, a mailbox may be speaking, or tones are on their way to a menu.
+    quiet = talk.collecting is not None or talk.unsearched or turn.wordless
     if not words or sounding or quiet or any(each.kind in _NOT_COVERED for each in queue):
         return talk.state
     turn.filled += 1
