@@ -1,6 +1,7 @@
 """From an assistant to the plan of one conversation: what the turn machine needs, and nothing else."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -107,7 +108,7 @@ def _introduction(assistant: Assistant) -> str:
     own = assistant.phrases.get("introduction", "").strip()
     purpose = _first_message(assistant, "outbound").strip()
     name = (assistant.business_name or assistant.name).strip()
-    known = not name or name.casefold() in purpose.casefold()
+    known = not name or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", purpose, re.IGNORECASE)
     return own or (purpose if known else f"{introduction_of(name, language_of(assistant))} {purpose}".strip())
 
 

@@ -5,7 +5,7 @@ import pytest
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.errors import ProviderError
-from sovereign_pbx.core.plan import Consent, Phrases, Plan, SilencePlan, Voicemail
+from sovereign_pbx.core.plan import Collector, Consent, Phrases, Plan, SilencePlan, Voicemail
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.voicemail import DUTCH, ENGLISH, recognised
 from tests.core.scripted import Delays, Stage
@@ -51,6 +51,26 @@ def test_the_key_may_be_pressed_while_the_question_is_played() -> None:
     stage.run(6)
     assert kinds(stage) == ["Speak", "Flush", "Record", "Speak"]
     assert stage.commands(c.Speak)[-1][0] == pytest.approx(1)
+
+
+def test_a_hash_behind_the_key_means_nothing() -> None:
+    stage = asked()
+    stage.at(3, e.DigitPressed("1"))
+    stage.at(3.3, e.DigitPressed("#"))
+    stage.run(10)
+    assert not stage.commands(c.Think)
+    assert stage.transcript() == [f"assistant: {ASK}", "assistant: Good day."]
+
+
+def test_keys_beyond_the_consent_are_not_lost_and_masked_where_that_is_asked() -> None:
+    stage = asked(keys=Collector(between=2.0, mask=True))
+    for number, key in enumerate("1742"):
+        stage.at(1 + 0.2 * number, e.DigitPressed(key))
+    stage.run(10)
+    assert stage.commands(c.Record)[0][0] == pytest.approx(1)
+    assert "user: DTMF: ••• (entry-1)" in stage.transcript()
+    assert stage.conversation.keyed("entry") == "742"
+    assert not [1 for _, command in stage.log if "742" in str(command)]
 
 
 def test_what_is_said_before_the_consent_is_not_listened_to() -> None:

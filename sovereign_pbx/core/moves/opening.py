@@ -7,7 +7,7 @@ Mailbox: it is heard to its beep, or to the end of what it says, and then left t
 
 from typing import Final as Constant
 
-from sovereign_pbx.core import answering, floor
+from sovereign_pbx.core import answering, floor, keypad
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import HandOver, HangUp, Record
 from sovereign_pbx.core.events import (
@@ -76,6 +76,7 @@ def consent_key(talk: Talk, event: DigitPressed) -> State:
         return _no_consent(talk)
     talk.note("recording_consent", given=True)
     talk.alarms.clear(Alarm.CONSENT)
+    talk.stray_until = talk.now + keypad.STRAY_S  # "1#", as other systems want it
     talk.cut()
     talk.close_turn()
     talk.out.append(Record())
