@@ -130,6 +130,8 @@ def as_json(row: Row) -> dict[str, Any]:
 
 
 def _show(rows: Sequence[Row], style: str | None) -> None:
+    if style == "quiet":
+        return
     if style == "json":
         click.echo(json.dumps({"machine": machine(), "rows": [as_json(row) for row in rows]}))
     elif style == "markdown":

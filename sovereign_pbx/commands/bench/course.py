@@ -10,9 +10,10 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 from sovereign_pbx.commands.bench.load import Lost, sound
-from sovereign_pbx.core.audio import PHONE_RATE, SAMPLE_BYTES
+from sovereign_pbx.core.audio import FRAME_S, PHONE_RATE, SAMPLE_BYTES
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller, NotAnswered
 from sovereign_pbx.testing.heard import Sound
+from sovereign_pbx.testing.providers.ear import Ear
 from sovereign_pbx.testing.utterance import Utterance
 
 Kind = Literal["question", "word", "pause", "oh"]
@@ -61,8 +62,9 @@ COURSE_S: Final = BEGIN_S + PAUSED_STEP_S * len(COURSE) + LISTEN_S  # no longer 
 
 
 def seconds(name: str) -> float:
-    """How long a sound is."""
-    return len(sound(name)) / (PHONE_RATE * SAMPLE_BYTES)
+    """How long a sound is loud, as the scripted recogniser hears it."""
+    loud = list(Ear("linear16", PHONE_RATE).slices(sound(name)))
+    return FRAME_S * (len(loud) - loud.index(True) - loud[::-1].index(True))
 
 
 def script() -> dict[str, Any]:
