@@ -100,7 +100,7 @@ class Stage:
         """A call before the one that counts: the apologies are in the phrase cache afterwards."""
         person = await self.greeted()
         phrases = self.folder / "state" / "phrases"
-        await until(lambda: phrases.is_dir() and len(list(phrases.iterdir())) >= 4, 10.0)
+        await until(lambda: phrases.is_dir() and len(list(phrases.iterdir())) >= 8, 10.0)
         await person.hang_up()
         await self._no_call()
         self.people.remove(person)

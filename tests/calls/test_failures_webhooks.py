@@ -141,7 +141,7 @@ async def tool_fails(stage: Stage, answer: Answering, *, filler: bool) -> str:
     return told
 
 
-@scene("8", "A tool's webhook needs 2.5 s", bounded="the filler after 1.5 s", assistants=WITH_TOOL, phrases=[SORRY])
+@scene("8", "A tool's webhook needs 2.5 s", bounded="the filler after 1 s", assistants=WITH_TOOL, phrases=[SORRY])
 async def test_a_tool_that_is_slow_is_covered(stage: Stage) -> None:
     async def slow(got: Got) -> web.StreamResponse:
         await asyncio.sleep(2.5)
