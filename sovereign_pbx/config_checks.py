@@ -170,10 +170,5 @@ def _check_assistant(path: Path, assistant: Assistant, config: "Config", report:
 
 def _not_yet(assistant: Assistant) -> Iterator[Path]:
     """Settings of the contract that nobody acts on yet: whoever writes them must not believe in them."""
-    speech = assistant.speech_config
-    if speech.get("pronunciation"):
-        yield "speech_config", "pronunciation"
-    if speech.get("background_audio", {}).get("enabled"):
-        yield "speech_config", "background_audio"
     if assistant.gdpr_mode:
         yield ("gdpr_mode",)

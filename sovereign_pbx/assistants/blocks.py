@@ -276,6 +276,13 @@ TTS_CONFIG = Table(
     Key("voice_id", Text(1, 200), "The voice.", example="21m00Tcm4TlvDq8ikWAM"),
     Key("model", Text(1, 200), "The provider's model; without it the provider's default.", example="eleven_flash_v2_5"),
     Key("language", Text(2, 35), "Language of the voice where it speaks several.", example="en"),
+    Key(
+        "text_normalization",
+        Choice(("auto", "full", "addresses", "off")),
+        "What is put into words for the voice: auto leaves numbers to voices that read them themselves, addresses does"
+        " so for all.",
+        "auto",
+    ),
     Key("stability", Real(0, 1), "ElevenLabs: evenness.", 0.5),
     Key("similarity_boost", Real(0, 1), "ElevenLabs: closeness to the original.", 0.75),
     Key("use_speaker_boost", Flag(), "ElevenLabs: more presence."),

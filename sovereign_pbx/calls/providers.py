@@ -13,6 +13,7 @@ import structlog
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, plan_for
+from sovereign_pbx.calls.backdrop import make_rooms
 from sovereign_pbx.calls.toolbox import specs
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import SovereignError
@@ -102,6 +103,7 @@ class Providers:
 
         Vendors elsewhere are left alone: a connection opened now would be closed again long before a call.
         """
+        assistants = list(assistants)
         wanted = [(assistant, *block) for assistant in assistants for block in _local_blocks(assistant)]
         self.loading = sorted({str(block["provider"]) for _, _, block in wanted})
         for assistant, stage, block in wanted:
@@ -110,6 +112,7 @@ class Providers:
             except SovereignError as exc:
                 log.warning("provider.not_loaded", assistant=assistant.name, stage=stage, error=str(exc))
         self.loading = []
+        await make_rooms(assistants)
 
     async def _load(self, stage: str, block: Mapping[str, Any], assistant: Assistant) -> None:
         language = language_of(assistant)

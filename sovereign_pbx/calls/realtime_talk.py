@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from sovereign_pbx.calls.backdrop import furnish
 from sovereign_pbx.calls.departure import Departure
 from sovereign_pbx.calls.realtime_ringing import LivePrepared
 from sovereign_pbx.calls.realtime_shell import LiveShell
@@ -66,6 +67,7 @@ class LiveTalk:
         """Frames flow from the next tick on; the greeting is made already."""
         if self._prepared.words is not None:
             self._call.spawn(self._render(), "phrases")
+        self._call.spawn(furnish(self.line, self._call.assistant), "background")
         self.shell.feed(Answered())
         self.shell.listen()
         self._services.clock.add(self.line)

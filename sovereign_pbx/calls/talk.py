@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.calls.backdrop import furnish
 from sovereign_pbx.calls.departure import Departure
 from sovereign_pbx.calls.hearing import Hearing
 from sovereign_pbx.calls.ringing import Prepared, open_stt, render_rest
@@ -86,6 +87,7 @@ class Talk:
         if self.shell.hearing is not None:
             self._call.spawn(self.shell.hearing.listen(), "hear")
         self._call.spawn(render_rest(self._prepared, self._plan, self._services), "phrases")
+        self._call.spawn(furnish(self.line, self._assistant), "background")
         self.shell.feed(Answered())
         if self._call.refusal:
             self.shell.feed(Instructed("end", self._call.refusal))

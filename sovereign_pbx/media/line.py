@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sovereign_pbx.core.audio import FRAME_MS, FRAME_S, PHONE_RATE
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded
+from sovereign_pbx.media.background import Background
 from sovereign_pbx.media.comfort import ComfortNoise
 from sovereign_pbx.media.echo import EchoGuard
 from sovereign_pbx.media.levels import samples_of
@@ -66,6 +67,7 @@ class Line:
         self.playout = Playout(link.rate)
         self.vad: VadState | None = None  # lent by the clock's detector while the line is on the clock
         self.over: LinkEnded | None = None  # how it ended; nothing is told after that
+        self.background: Background | None = None  # a room, in the place of comfort noise
         self._noise = ComfortNoise(link.rate)
         self._guard_echo = EchoGuard(link.rate)
         self._heard: deque[bytes] = deque(maxlen=int(RECENT_S / FRAME_S))
@@ -130,7 +132,7 @@ class Line:
         return self._input
 
     def put(self) -> None:
-        """Send this tick's frame: speech, or comfort noise. Tells what began or ended with it."""
+        """Send this tick's frame: speech, the room behind it, or comfort noise. Tells what began or ended with it."""
         self._guard(self._put)
 
     def tell_speech(self, event: VadEvent) -> None:
@@ -167,7 +169,9 @@ class Line:
         self._ticks += 1
         frame = self.playout.next_frame()
         self._guard_echo.sent(frame)
-        if frame is None:
+        if self.background is not None:
+            frame = self.background.mix(frame)
+        elif frame is None:
             frame = self._noise.next_frame()
         self.link.put(frame)
         if self.recorder is not None:

@@ -161,6 +161,8 @@ class InworldVoice:
     def __init__(self, api_key: str, base_url: str, choice: InworldChoice, deadlines: Deadlines) -> None:
         self.name = f"inworld/{choice.model}"
         self.key = choice.key
+        # Emotions in brackets are for its first models, and in English (documentation of inworld-tts-1).
+        self.knows_tags = choice.model.startswith("inworld-tts-1") and choice.language.lower().startswith("en")
         self.choice = choice
         self.deadlines = deadlines
         self._url = address(base_url, "[providers.inworld]", websocket=False) + "/tts/v1/voice:stream"
