@@ -37,6 +37,8 @@ def _amount(row: Mapping[str, Any]) -> str:
     cached = f" ({row['cached_tokens']} cached)" if row.get("cached_tokens") else ""
     said.append(f"{row.get('input_tokens', 0)} tokens in{cached}")
     said.append(f"{row.get('output_tokens', 0)} out")
+    if "seconds" in row:  # of a realtime model, which hears by itself
+        said.append(f"{row['seconds']} s heard")
     return ", ".join(said)
 
 

@@ -20,7 +20,7 @@ from sovereign_pbx.core.values import Message
 from sovereign_pbx.speech import catalogue
 from sovereign_pbx.speech.fallback import closing
 from sovereign_pbx.speech.realtime import Setup
-from sovereign_pbx.speech.realtime.providers import build_realtime
+from sovereign_pbx.speech.realtime.providers import account_of, build_realtime
 
 LIMIT_S: Final = 30.0
 WORD: Final = "Yes."
@@ -98,7 +98,7 @@ def _examining(asked: Asked, config: Config) -> Callable[[], Awaitable[Result]]:
 
 
 def _fault(asked: Asked, exc: ProviderError) -> Result:
-    provider = asked.block.get("provider")
+    provider = account_of(asked.block)
     detail = f"{_KINDS[exc.kind]}" + (f": {exc.detail}" if exc.detail else "")
     permanent = exc.kind == "denied"
     if permanent:

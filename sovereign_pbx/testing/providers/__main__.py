@@ -17,6 +17,8 @@ from aiohttp import web
 
 from sovereign_pbx.testing.providers import Answer, Fault, ScriptedDeepgram, ScriptedElevenLabs, ScriptedOpenAI
 from sovereign_pbx.testing.providers.deepgram import Utterance
+from sovereign_pbx.testing.providers.inworld import ScriptedInworld
+from sovereign_pbx.testing.providers.realtime import ScriptedRealtime
 from sovereign_pbx.testing.providers.server import ScriptedServer, serve
 
 CONTROL = "/_scripted"
@@ -41,7 +43,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def vendors(options: argparse.Namespace) -> dict[str, ScriptedServer]:
-    """The three servers as the command line wants them."""
+    """The servers as the command line wants them."""
     script = json.loads(options.script.read_text(encoding="utf-8")) if options.script else {}
     return {
         "deepgram": ScriptedDeepgram(
@@ -57,6 +59,17 @@ def vendors(options: argparse.Namespace) -> dict[str, ScriptedServer]:
             tokens_per_s=options.tokens_per_s,
         ),
         "elevenlabs": ScriptedElevenLabs(
+            api_key=options.api_key,
+            first_audio_ms=options.first_audio_ms,
+            real_time_factor=options.real_time_factor,
+        ),
+        "realtime": ScriptedRealtime(
+            [_answer(item) for item in script.get("realtime", ("Certainly. How can I help you?",))],
+            api_key=options.api_key,
+            first_audio_ms=options.first_audio_ms,
+            real_time_factor=options.real_time_factor,
+        ),
+        "inworld": ScriptedInworld(
             api_key=options.api_key,
             first_audio_ms=options.first_audio_ms,
             real_time_factor=options.real_time_factor,
@@ -108,7 +121,8 @@ async def main(options: argparse.Namespace) -> None:
     routes = [route for server in servers.values() for route in server.routes()]
     runner, port = await serve([*routes, *control_routes(servers)], options.port)
     url = f"http://127.0.0.1:{port}"
-    addresses = {"deepgram": url, "openai": f"{url}/v1", "elevenlabs": url, "control": f"{url}{CONTROL}"}
+    addresses = {"deepgram": url, "openai": f"{url}/v1", "xai": f"{url}/xai/v1", "elevenlabs": url, "inworld": url}
+    addresses["control"] = f"{url}{CONTROL}"
     sys.stdout.write(json.dumps(addresses) + "\n")
     sys.stdout.flush()
     ended = asyncio.Event()

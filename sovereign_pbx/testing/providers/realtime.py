@@ -1,13 +1,14 @@
 """A scripted realtime vendor in two dialects: OpenAI's Realtime API, and xAI's with its differences.
 
 Strict where they are: key, model, every event and field, the order of things, audio that a truncation cuts.
-`/v1` speaks the dialect given.
+`/v1` speaks the dialect given,
+`/DIALECT/v1` the other one.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from aiohttp import web
 
@@ -71,7 +72,8 @@ class ScriptedRealtime(ScriptedServer):
         return f"{self.url}/v1"
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/v1/realtime", self.guarded(self._talk))]
+        talk = self.guarded(self._talk)
+        return [web.get("/v1/realtime", talk), web.get("/{dialect}/v1/realtime", talk)]
 
     def received(self) -> dict[str, Any]:
         return {
@@ -93,6 +95,9 @@ class ScriptedRealtime(ScriptedServer):
         return self.heard[(self._heard - 1) % len(self.heard)]
 
     async def _talk(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+        dialect = request.match_info.get("dialect", self.dialect)
+        if dialect not in get_args(RealtimeDialect):
+            raise web.HTTPNotFound
         if request.headers.get("Authorization") != f"Bearer {self._api_key}":
             return _refused(401, "Incorrect API key provided")
         if set(request.query) != {"model"}:
@@ -102,7 +107,7 @@ class ScriptedRealtime(ScriptedServer):
         seen = RealtimeSeen(request.query["model"])
         self.sessions.append(seen)
         talk = Talk(request, fault, self.faults)
-        vendor = RealtimeTalk(self, talk, seen, self.dialect)
+        vendor = RealtimeTalk(self, talk, seen, dialect)
         try:
             await talk.run(vendor.hear)
         finally:
