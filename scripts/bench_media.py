@@ -1,14 +1,16 @@
 """What the media clock costs: microseconds a tick, and percent of one core a call, for a growing number of lines.
 
-    python scripts/bench_media.py [--lines 1,50,100,250] [--seconds 10] [--speech FILE.wav]
+    python scripts/bench_media.py [--lines 1,50,100,250] [--seconds 10] [--speech FILE.wav] [--echo]
 
-Every line hears speech half of the time (synthetic, or FILE) over a faint line noise, and half of the lines speak.
+Every line hears speech half of the time (synthetic, or FILE) over a faint line noise, and half of the lines speak. With
+`--echo` what these play comes back 12 dB softer and 60 ms later, and has to be taken away.
 Links are in memory: sockets, providers and the recorder's disk are not in these numbers.
 """
 
 import argparse
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle
@@ -20,6 +22,7 @@ import numpy as np
 from sovereign_pbx.core.audio import FRAME_S, frame_bytes
 from sovereign_pbx.core.errors import ConfigError, LinkEnded
 from sovereign_pbx.media.clock import MediaClock
+from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import LinkListener
 from sovereign_pbx.media.scorer import CONTEXT, WINDOW, SileroScorer
@@ -31,22 +34,28 @@ RATE = 8000
 
 
 class MemoryLink:
-    """Hands out frames from a loop and forgets what it is given."""
+    """Hands out frames from a loop; forgets what it is given, or returns it as an echo."""
 
     kind: Literal["audiosocket", "rtp", "websocket", "scripted"] = "scripted"
     rate = RATE
     ended: LinkEnded | None = None
 
-    def __init__(self, frames: Iterator[bytes]) -> None:
+    def __init__(self, frames: Iterator[bytes], *, echo: bool = False) -> None:
         self.listener: LinkListener | None = None
         self._frames = frames
         self._given = False
+        self._returning: deque[bytes] | None = deque([bytes(frame_bytes(RATE))] * 3) if echo else None
 
     def take(self) -> bytes | None:
         self._given = not self._given  # one frame a tick, then nothing
-        return next(self._frames) if self._given else None
+        if not self._given or self._returning is None:
+            return next(self._frames) if self._given else None
+        both = samples_of(next(self._frames)) // 2 + samples_of(self._returning.popleft()) // 4
+        return both.astype("<i2").tobytes()
 
-    def put(self, frame: bytes) -> None: ...
+    def put(self, frame: bytes) -> None:
+        if self._returning is not None:
+            self._returning.append(frame)
 
     def close(self) -> None: ...
 
@@ -72,12 +81,12 @@ class Nobody:
     def digit(self, digit: str) -> None: ...
 
 
-def caller_audio(speech: Path | None) -> list[bytes]:
+def speech_audio(speech: Path | None, hertz: float = 130) -> list[bytes]:
     """Six seconds in frames: three of speech, three of line noise."""
     noise = np.random.default_rng(1).standard_normal(RATE * 6) * 30
     if speech is None:
         at = np.arange(RATE * 3) / RATE
-        syllables = 6000 * (1 + np.sin(2 * np.pi * 4 * at)) * np.sign(np.sin(2 * np.pi * 130 * at))
+        syllables = 6000 * (1 + np.sin(2 * np.pi * 4 * at)) * np.sign(np.sin(2 * np.pi * hertz * at))
     else:
         syllables = read_wav(speech)[1][0][: RATE * 3].astype(float)
     noise[: syllables.size] += syllables
@@ -86,15 +95,18 @@ def caller_audio(speech: Path | None) -> list[bytes]:
     return [pcm[at : at + size] for at in range(0, len(pcm), size)]
 
 
-def tick_costs(detector: SpeechDetector, lines: int, seconds: float, audio: list[bytes]) -> np.ndarray:
+def tick_costs(
+    detector: SpeechDetector, lines: int, seconds: float, audio: list[bytes], *, echo: bool = False
+) -> np.ndarray:
     """Microseconds of each tick with `lines` lines."""
+    spoken = b"".join(speech_audio(None, 190)) * 19  # unlike the caller, or every word of his would be an echo
     clock = MediaClock(detector, now=time.monotonic)
     for number in range(lines):
         start = number * 37 % len(audio)
-        line = Line(MemoryLink(cycle(audio[start:] + audio[:start])), Nobody())
+        line = Line(MemoryLink(cycle(audio[start:] + audio[:start]), echo=echo), Nobody())
         if number % 2:
             line.playout.open(1)
-            line.playout.add(1, b"".join(audio) * 19)
+            line.playout.add(1, spoken)
         clock.add(line)
         clock.tick(number * FRAME_S)  # lines begin at different ticks, so their windows are full at different ticks
     costs = []
@@ -108,10 +120,18 @@ def tick_costs(detector: SpeechDetector, lines: int, seconds: float, audio: list
     return np.array(costs)
 
 
-def table(name: str, make: Callable[[], SpeechDetector], counts: list[int], seconds: float, audio: list[bytes]) -> None:
+def table(
+    name: str,
+    make: Callable[[], SpeechDetector],
+    counts: list[int],
+    seconds: float,
+    audio: list[bytes],
+    *,
+    echo: bool = False,
+) -> None:
     print(f"\n{name}\n{'lines':>6} {'median µs':>10} {'p99 µs':>8} {'µs a line':>10} {'% of a core a call':>19}")
     for lines in counts:
-        costs = tick_costs(make(), lines, seconds, audio)
+        costs = tick_costs(make(), lines, seconds, audio, echo=echo)
         each = costs.mean() / lines
         print(
             f"{lines:>6} {np.median(costs):>10.0f} {np.percentile(costs, 99):>8.0f}"
@@ -153,16 +173,17 @@ def main() -> None:
     parser.add_argument("--lines", default="1,50,100,250")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement, in call time")
     parser.add_argument("--speech", type=Path, help="8 kHz WAV to let the callers say")
+    parser.add_argument("--echo", action="store_true", help="lines return what is played on them")
     arguments = parser.parse_args()
     counts = [int(part) for part in arguments.lines.split(",")]
-    audio = caller_audio(arguments.speech)
-    table("energy detector", EnergyDetector, counts, arguments.seconds, audio)
+    audio = speech_audio(arguments.speech)
+    table("energy detector", EnergyDetector, counts, arguments.seconds, audio, echo=arguments.echo)
     try:
         model = locate("silero-vad")
     except ConfigError as exc:
         print(f"\nno neural numbers: {exc}")
         return
-    table("neural detector", lambda: SpeechDetector(model), counts, arguments.seconds, audio)
+    table("neural detector", lambda: SpeechDetector(model), counts, arguments.seconds, audio, echo=arguments.echo)
     batching(SileroScorer(model), counts)
 
 

@@ -57,7 +57,9 @@ class EchoGuard:
         self._frame = frame_samples(rate)
         self._lag = rate * LAG_MS // 1000
         self._window = rate * WINDOW_MS // 1000
-        self._sent: Signal = np.zeros(self._lag + self._window + 4 * self._frame, dtype=np.float32)
+        self._reach = self._lag + self._window + 4 * self._frame
+        self._store: Signal = np.zeros(4 * self._reach, dtype=np.float32)  # what was sent, moved to the front when full
+        self._end = self._reach
         self._tail = 0  # ticks for which an echo may still come
         self._received: deque[bytes] = deque(maxlen=WINDOW_MS // FRAME_MS)
         self._cleaned: deque[bytes] = deque(maxlen=WINDOW_MS // FRAME_MS)
@@ -79,11 +81,19 @@ class EchoGuard:
             self._tail -= 1
         else:
             return
-        size = self._frame
-        self._sent[:-size] = self._sent[size:]
-        fresh = self._sent[-size:]
+        size, begin = self._frame, self._end
+        if begin + size > self._store.size:
+            self._store[: self._reach] = self._sent
+            begin = self._reach
+        self._end = begin + size
+        fresh = self._store[begin : self._end]
         fresh[:] = 0 if frame is None else samples_of(frame)
-        self._loudness += (float(fresh @ fresh) / size - self._loudness) * 0.08
+        if self._calm < ECHO_FREE_TICKS:
+            self._loudness += (float(fresh @ fresh) / size - self._loudness) * 0.08
+
+    @property
+    def _sent(self) -> Signal:
+        return self._store[self._end - self._reach : self._end]
 
     def clean(self, frame: bytes, behind: int = 0) -> bytes:
         """`frame` without our own voice in it. `behind`: how many later frames came within the same tick."""
@@ -93,11 +103,13 @@ class EchoGuard:
         return cleaned
 
     def _cleaned_of(self, frame: bytes, behind: int) -> bytes:
+        if self._canceller is None and self._calm >= ECHO_FREE_TICKS:
+            return frame
         received = samples_of(frame).astype(np.float32)
         power = float(received @ received) / received.size
         if self._canceller is None:
-            calm = power < CALM_POWER and self._loudness > LOUD_POWER
-            self._calm = self._calm + calm if calm or self._calm >= ECHO_FREE_TICKS or power < CALM_POWER else 0
+            calm = self._calm + (self._loudness > LOUD_POWER)
+            self._calm = calm if power < CALM_POWER else 0
         elif power > QUIET_POWER:
             self._frames += 1
             return _pcm(self._canceller.clean(received, self._sent, behind * self._frame))
@@ -173,8 +185,8 @@ class Canceller:
         padded = np.zeros(self._size, dtype=np.float32)
         padded[: path.size] = path
         self._path = np.fft.rfft(padded)
-        self._doubt = np.full(self._path.size, 0.1 * float(np.mean(np.abs(self._path) ** 2)) + 1e-4)
-        self._other = np.zeros(self._path.size)
+        self._doubt = np.full(self._path.size, 0.1 * float(np.mean(np.abs(self._path) ** 2)) + 1e-4, np.float32)
+        self._other: Signal = np.zeros(self._path.size, np.float32)
         self._echo = 0.0  # power of the echo estimated, falling slowly: its tail is longer than the filter
         self._leak = self._LEAK
 
@@ -199,7 +211,8 @@ class Canceller:
         padded[-self._frame :] = left
         error = np.fft.rfft(padded)
         power = np.abs(played) ** 2
-        self._other = self._SMOOTH * self._other + (1 - self._SMOOTH) * np.abs(error) ** 2
+        self._other *= np.float32(self._SMOOTH)
+        self._other += np.float32(1 - self._SMOOTH) * (np.abs(error) ** 2).astype(np.float32)
         share = self._frame / self._size
         gain = self._doubt / (self._doubt * power * share + self._other + 1)
         step = np.fft.irfft(gain * np.conj(played) * error)
