@@ -25,6 +25,7 @@ from scripts.bench_conversation.timeline import Timeline
 from sovereign_pbx.testing.debian_packages import Progress, quiet
 
 LEAD_S: Final = 0.8
+GOLDEN: Final = 0.6180339887
 TAIL_S: Final = 4.5  # longer than any policy waits
 COUNTS: Final[dict[Kind, int]] = {
     "sentence": 90,
@@ -76,10 +77,16 @@ def _source(progress: Progress) -> Source:
 
 def _items(source: Source, split: Split, kind: Kind, share: float) -> Iterator[Item]:
     voices = [voice for voice in source.voices[split] if able(voice, kind)]
-    count = max(1, round(COUNTS[kind] * share))
-    for number in range(count):
-        place = number * COUNTS[kind] // count  # the same items whatever the share, only fewer
+    for place in _spread(COUNTS[kind], share):
         yield turn(source, voices[place % len(voices)], kind, place)
+
+
+def _spread(everything: int, share: float) -> list[int]:
+    """Which items a share is: the same ones whatever is asked for beside it, and of all voices alike."""
+    if share >= 1:
+        return list(range(everything))
+    steps = (number * GOLDEN % 1 for number in range(max(1, round(everything * share))))
+    return sorted({int(step * everything) for step in steps})
 
 
 def turn(source: Source, voice: Voice, kind: Kind, number: int) -> Item:
