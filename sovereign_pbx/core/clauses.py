@@ -2,14 +2,20 @@
 
 The first piece is the one the caller waits for, so it leaves early: at a comma, or after six words where a new
 phrase begins (a voice that stops after "in the" is heard to stumble). Whole sentences follow, because a voice that
-sees a whole sentence sounds better. No character other than white space is ever lost, added or moved.
+sees a whole sentence sounds better. Abbreviations, numbers, addresses and audio tags are never cut. No character other
+than white space is ever lost, added or moved.
 """
 
 import re
 from typing import Final
 
+from sovereign_pbx.core.heard import estimate_ms
+from sovereign_pbx.core.speakable import TAG
+from sovereign_pbx.core.spoken import de, en, fr, nl
+
 FIRST_WORDS: Final = 6  # two seconds of speech: longer than a voice needs to begin with the next piece
-COMMA_WORDS: Final = 2  # "Yes," alone is over before the next piece can be ready
+COMMA_WORDS: Final = 2  # "Yes," alone is over before the next piece can be ready,
+FIRST_MS: Final = 800.0  # and so is "Ja, hoor,": the next clause takes 0.2 s of tokens and up to 0.5 s of a voice
 LONGEST: Final = 300  # characters; a sentence without an end still has to be said
 
 # What begins a phrase, so that a breath before it is natural; English, Dutch, German, French.
@@ -28,12 +34,22 @@ _PHRASE_STARTS: Final = frozenset(_STARTS.split())
 _NOT_LAST: Final = _PHRASE_STARTS | frozenset(_OPEN.split())
 
 _SENTENCE = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|\n")
+_GAP = re.compile(r"(?<!\d)\s|\s(?!\d)")  # not within "06 12 34 56 78"
+_TRIES: Final = 20
 _COMMA = re.compile(r"[,;:—–](?=\s)")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Za-z]|\d{1,3}|[A-Za-z]\.[A-Za-z]|e\.g|i\.e|a\.m|p\.m|etc|vs|approx|dr|mr|mrs|ms|mx|prof|st|ave|no|nr|tel"
-    r"|ext|jr|sr|inc|ltd|dept|bijv|bv|dhr|mevr|mw|ca|blz|incl|excl|evt|nl|bzw|usw|ggf|z\.b|d\.h|str|mme|mlle|env|apt)$",
-    re.IGNORECASE,
-)
+_WORD_BEFORE = re.compile(r"(?:^|[\s(])(\S{1,12})$")
+_INITIAL = re.compile(r"(?:[^\W\d_]|\d{1,3}|(?:[^\W\d_]\.)+[^\W\d_])$")  # "J.", "20. November", "e.g."
+_LONGEST_TAG: Final = 60
+
+# Every abbreviation that we know to put into words, and some that are said as they are written.
+_LANGUAGES: Final = (nl.LEXICON, en.LEXICON, de.LEXICON, fr.LEXICON)
+_OTHERS: Final = "sr jr inc ltd mx st nl bv ca env apt pp ext ing ex"
+_ABBREVIATIONS: Final = frozenset(
+    word.rstrip(".").lower() for each in _LANGUAGES for word in each.abbreviations if word.endswith(".")
+) | frozenset(_OTHERS.split())
+# Those that are words of their own unless a figure follows ("no."), and those that often end a sentence as well.
+_BEFORE_FIGURES: Final = frozenset(word.rstrip(".").lower() for each in _LANGUAGES for word in each.before_figures)
+_KEEP_STOP: Final = frozenset(word.rstrip(".").lower() for each in _LANGUAGES for word in each.keep_stop)
 
 
 class Clauses:
@@ -74,20 +90,41 @@ class Clauses:
 
 def _sentence_end(buffer: str) -> int | None:
     for match in _SENTENCE.finditer(buffer):
-        if match.group() != "." or not _ABBREVIATION.search(buffer, 0, match.start()):
+        if (match.group() != "." or _stops(buffer, match.start())) and not _in_tag(buffer, match.end()):
             return match.end()
     return None
 
 
+def _stops(buffer: str, at: int) -> bool:
+    """Whether the full stop ends a sentence, not an abbreviation; where what follows must tell, once it is there."""
+    found = _WORD_BEFORE.search(buffer, max(0, at - 14), at)
+    word = found[1].lower() if found else ""
+    following = buffer[at + 1 :].lstrip()[:1]
+    if word in _BEFORE_FIGURES:
+        return bool(following) and not following.isdecimal()
+    if word in _KEEP_STOP:
+        return following.isupper()
+    return word not in _ABBREVIATIONS and not _INITIAL.match(word)
+
+
+def _in_tag(buffer: str, at: int) -> bool:
+    """Inside "[excited, fast]", which belongs to what follows it and must reach the voice whole."""
+    opened = buffer.rfind("[", max(0, at - _LONGEST_TAG), at)
+    return opened >= 0 and "]" not in buffer[opened:at]
+
+
 def _first_clause_end(buffer: str) -> int | None:
     for match in _COMMA.finditer(buffer):
-        if len(buffer[: match.start()].split()) >= COMMA_WORDS:
+        first = TAG.sub("", buffer[: match.end()])
+        long_enough = len(first.split()) >= COMMA_WORDS and estimate_ms(first) >= FIRST_MS
+        if long_enough and not _in_tag(buffer, match.end()):
             return match.end()
     words = list(re.finditer(r"\S+(?=\s+\S+\s)", buffer))  # the next word must be whole: "to" may become "today"
     for match in words[FIRST_WORDS - 1 :]:
         # never inside a dictated number, nor where a full stop may yet turn out to be an abbreviation's
         following = buffer[match.end() :].split(maxsplit=1)[0]
         ends_open = match.group()[-1].isdigit() or match.group()[-1] == "."
+        ends_open = ends_open or _in_tag(buffer, match.end())
         if not ends_open and following.lower() in _PHRASE_STARTS and match.group().lower() not in _NOT_LAST:
             return match.end()
     return None
@@ -96,8 +133,9 @@ def _first_clause_end(buffer: str) -> int | None:
 def _too_long(buffer: str) -> int | None:
     if len(buffer) <= LONGEST:
         return None
-    commas = [match.end() for match in _COMMA.finditer(buffer, 0, LONGEST)]
+    commas = [match.end() for match in _COMMA.finditer(buffer, 0, LONGEST) if not _in_tag(buffer, match.end())]
     if commas:
         return commas[-1]
-    space = buffer.rfind(" ", 1, LONGEST)
-    return space if space > 0 else LONGEST
+    spaces = [match.start() for match in _GAP.finditer(buffer, 1, LONGEST + 1) if match.start() < LONGEST]
+    whole = [at for at in spaces[-_TRIES:] if not _in_tag(buffer, at)]
+    return whole[-1] if whole else spaces[-1] if spaces else LONGEST

@@ -107,3 +107,72 @@ def test_no_character_is_lost_added_or_moved(text: str, size: int) -> None:
     pieces = cut(text, size)
     assert re.sub(r"\s", "", "".join(pieces)) == re.sub(r"\s", "", text)
     assert all(piece and piece == piece.strip() for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        # English
+        ("Yes, yes, I can do that for you.", "Yes, yes, I can do that for you."),
+        ("Of course, I will look that up for you.", "Of course,"),
+        ("We are open, from nine to five.", "We are open,"),
+        ("That costs 12.50 euros, if you come today.", "That costs 12.50 euros,"),
+        ("It costs 1,250.00 in all, so to say.", "It costs 1,250.00 in all,"),
+        ("Mail us at info@example.com, or call.", "Mail us at info@example.com,"),
+        ("We open at 9 a.m. on weekdays, as always.", "We open at 9 a.m. on weekdays,"),
+        ("Bring a passport, e.g. your own.", "Bring a passport,"),
+        ("The number is 020 7946 0958, again.", "The number is 020 7946 0958,"),
+        # Dutch
+        ("Ja, hoor, dat kan ik voor u doen.", "Ja, hoor, dat kan ik voor u doen."),
+        ("Ja, natuurlijk, dat kan.", "Ja, natuurlijk,"),
+        ("Goedemorgen mevrouw, waarmee kan ik u helpen?", "Goedemorgen mevrouw,"),
+        ("Dat kost € 12,50 per stuk, incl. btw.", "Dat kost € 12,50 per stuk,"),
+        (
+            "Wij zijn vandaag open van 9.30 tot 17.00 uur, en morgen ook.",
+            "Wij zijn vandaag open van 9.30 tot 17.00 uur,",
+        ),
+        ("Vraag naar dhr. Jansen bij de balie beneden.", "Vraag naar dhr. Jansen bij de balie beneden."),
+        # German
+        ("Ja, gut, das mache ich.", "Ja, gut, das mache ich."),
+        ("Guten Morgen Frau Meier, wie kann ich helfen?", "Guten Morgen Frau Meier,"),
+        ("Wir haben am 20. November geschlossen, leider.", "Wir haben am 20. November geschlossen,"),
+        ("Das gilt z. B. am Montag, immer.", "Das gilt z. B. am Montag,"),
+        ("Das sind ca. 12,50 Euro inkl. MwSt. und Versand.", "Das sind ca. 12,50 Euro inkl. MwSt. und Versand."),
+        # French
+        ("Oui, bon, je regarde cela.", "Oui, bon, je regarde cela."),
+        ("Bien sûr madame, je regarde cela.", "Bien sûr madame,"),
+        ("C'est chez M. Dupont au 2e étage.", "C'est chez M. Dupont au 2e étage."),
+        ("Le train part à 14h30, comme toujours.", "Le train part à 14h30,"),
+        ("Cela coûte 1 250,00 € en tout, je crois.", "Cela coûte 1 250,00 € en tout,"),
+        # audio tags
+        ("[excited, fast] Yes of course, I can.", "[excited, fast] Yes of course,"),
+        ("[laughs] Yes, yes, I can.", "[laughs] Yes, yes, I can."),
+    ],
+)
+def test_the_first_piece_is_long_enough_for_the_next_to_be_ready_and_cuts_nothing(text: str, first: str) -> None:
+    for size in (1, 4, len(text)):
+        assert cut(text, size)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("The answer is no. We are closed.", ["The answer is no.", "We are closed."]),
+        ("Ask in room no. 12 please. Thanks.", ["Ask in room no. 12 please.", "Thanks."]),
+        ("We sell bread, etc. You can come by.", ["We sell bread, etc.", "You can come by."]),
+        ("We close at 6 p.m. today. Bye.", ["We close at 6 p.m. today.", "Bye."]),
+        ("We close at 6 p.m. Then we clean.", ["We close at 6 p.m.", "Then we clean."]),
+        ("Brood, kaas enz. vindt u daar. Dag.", ["Brood, kaas enz. vindt u daar.", "Dag."]),
+        ("Das kostet ca. 5 Euro, d. h. wenig. Gut.", ["Das kostet ca. 5 Euro, d. h. wenig.", "Gut."]),
+        ("C'est p. ex. Mme Durand. Merci.", ["C'est p. ex. Mme Durand.", "Merci."]),
+        ("See https://www.example.com/a.b?c=d. It helps.", ["See https://www.example.com/a.b?c=d.", "It helps."]),
+        ("Kom om 14.30 uur. Tot dan.", ["Kom om 14.30 uur.", "Tot dan."]),
+    ],
+)
+def test_a_sentence_ends_where_it_ends(text: str, pieces: list[str]) -> None:
+    assert later(text) == pieces
+
+
+def test_a_very_long_list_of_figures_is_not_torn_within_a_number() -> None:
+    pieces = later("word " * 50 + "bel 06 12 34 56 78 90 12 34 56 78 90 12 34 56 78 90 12 34 56 " + "of later " * 20)
+    assert any("06 12 34 56 78 90 12 34 56 78 90 12 34 56 78 90 12 34 56" in piece for piece in pieces)
