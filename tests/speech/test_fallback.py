@@ -118,7 +118,7 @@ def test_a_reply_that_breaks_off_is_gone_on_for_from_its_last_word() -> None:
         assert Abandoned("first") in told
         (question,) = second.questions
         assert question[1] == Message("assistant", "We open at nine")
-        assert question[2].role == "system"
+        assert question[2].role == "user"
 
     run_clean(main())
 

@@ -59,5 +59,5 @@ def _overlap(before: list[str], after: list[str]) -> int:
 
 def test_the_model_is_asked_to_go_on_behind_what_was_told() -> None:
     asked = asked_to_go_on([Message("user", "Hi")], "Hello and ")
-    assert [message.role for message in asked] == ["user", "assistant", "system"]
+    assert [message.role for message in asked] == ["user", "assistant", "user"]
     assert asked[1].content == "Hello and"

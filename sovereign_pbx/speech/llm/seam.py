@@ -11,9 +11,9 @@ from typing import Final
 from sovereign_pbx.core.values import Message
 
 GO_ON: Final = (
-    "Your message before this one broke off in the middle. Go on with the very next word: repeat nothing of it,"
-    " do not begin anew and do not mention the break. If nothing is missing, write only a full stop."
-)
+    "[Your last message broke off in the middle. Go on with the very next word: repeat nothing of it, do not begin"
+    " anew and do not mention the break. If nothing is missing, write only a full stop.]"
+)  # as the user: many servers take system messages only at the beginning, and none an assistant's as the last
 AGAIN_WORDS: Final = 3  # so many first words alike, and it is the beginning again
 OVERLAP_WORDS: Final = 12  # the tail of what was said that may be repeated
 _STOPS: Final = tuple(".!?…")
@@ -22,7 +22,7 @@ _NOT_WORD = re.compile(r"[\W_]+")
 
 def asked_to_go_on(messages: Sequence[Message], told: str) -> list[Message]:
     """The same question, with what has been answered so far."""
-    return [*messages, Message("assistant", told.strip()), Message("system", GO_ON)]
+    return [*messages, Message("assistant", told.strip()), Message("user", GO_ON)]
 
 
 class Seam:

@@ -27,7 +27,8 @@ FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
 # Less of what the VAD takes for speech may be a cough, for which a vendor owes no answer.
 OWED_SPEECH_S = 0.5
-OWED_FINAL_S = 0.2  # when asked, it owes one for a syllable: "no", or that there was nothing
+# When asked, it owes one for a syllable ("no", or that there was nothing) and the silence that the VAD needs for its end.
+OWED_FINAL_S = 0.45
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,7 @@ class LiveStream:
         self._sent_at = self._clock()
         self._sending_at: float | None = None
         self._answer_due: float | None = None
+        self._owed_at = 0.0  # when that began to be owed
         self._speaking_from_s: float | None = None  # stream time
         self._onset_s: float | None = None  # stream time, of the speech that is going on
         self._spoken_s = 0.0  # of speech that is over, and not final
@@ -174,7 +176,7 @@ class LiveStream:
         now = self._clock()
         # A vendor whose answer is overdue has been down since it was owed.
         overdue = self._answer_due is not None and now >= self._answer_due
-        self._down_since = self._down_since or (now - self._patience.answer_s if overdue else now)
+        self._down_since = self._down_since or (self._owed_at if overdue else now)
         while fault.kind != "denied":
             left_s = self._down_since + self._patience.outage_s - self._clock()
             pause_s = self._backoff()
@@ -190,7 +192,7 @@ class LiveStream:
             self._finalize_asked |= self._final_asked and self._onset_s is None  # it was lost with the connection
             self._answer_due = None
             if owed_answer:
-                self._answer_due = self._clock() + self._patience.answer_s
+                self._owe(self._patience.answer_s)
             self._wake()
             return socket
         raise fault
@@ -277,7 +279,7 @@ class LiveStream:
         """Long enough speech, and nothing said about it: the vendor's time runs."""
         began_s = self._speaking_from_s
         if self._answer_due is None and began_s is not None and self._ring.end_s - began_s >= OWED_SPEECH_S:
-            self._answer_due = self._clock() + self._patience.answer_s
+            self._owe(self._patience.answer_s)
 
     def _spoke(self) -> None:
         """Speech is over; until the vendor has made it final it owes that, if it is asked."""
@@ -289,8 +291,14 @@ class LiveStream:
         """The final text has been asked for: that takes less time than an answer in general."""
         self._final_asked = True
         if self._spoken_s >= OWED_FINAL_S:
-            due = self._clock() + self._patience.final_s
-            self._answer_due = due if self._answer_due is None else min(due, self._answer_due)
+            self._owe(self._patience.final_s)
+
+    def _owe(self, within_s: float) -> None:
+        """The vendor's time runs; what was due sooner stays so."""
+        now = self._clock()
+        if self._answer_due is None:
+            self._owed_at = now
+        self._answer_due = min(now + within_s, self._answer_due or now + within_s)
 
 
 def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
