@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sovereign_pbx.assistants.mcp_server import McpServer
+from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Report
 from sovereign_pbx.assistants.table import Record
 from sovereign_pbx.assistants.tools import parse_tools
@@ -54,7 +55,7 @@ def test_every_answer_is_understood() -> None:
 
 
 def test_the_servers_table_is_read_without_a_complaint() -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    (text,) = [text for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "mcp_servers" in text]
     report = Report(strict=True)
     for fields in tomllib.loads(text)["mcp_servers"].values():
         assert Record(McpServer).check(fields, (), report).url
@@ -68,3 +69,11 @@ def test_the_model_is_told_what_the_page_says() -> None:
     assert tools.NOWHERE in plain
     assert argument_check.AGAIN.format(why='"order" must be of type string') in plain
     assert argument_check.ENOUGH.format(why="…").replace("….", "…") in plain
+
+
+def test_the_collectors_of_the_page_are_read_and_the_tool_that_takes_their_entry_too() -> None:
+    (block,) = [text for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "collectors" in text]
+    given = tomllib.loads(block)["assistants"]["payments"]
+    charging = next(tool for tool in shown("tool") if tool.get("name") == "charge")
+    assistant = Assistant.parse({**given, "llm_config": {"tools": [charging]}}, where="the page", strict=True)
+    assert [tool.name for tool in assistant.tools] == ["charge", "card_number", "send_digits"]
