@@ -12,6 +12,7 @@ import click
 from sovereign_pbx.assistants.account import target_for
 from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.assistants.resolve import Resolution, resolve
 from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.config import Config
@@ -92,15 +93,16 @@ class _NoSuchAssistant(click.ClickException):
 
 def _row(name: str, assistant: Assistant, config: Config) -> dict[str, Any]:
     directory = config.directory
+    usual = "realtime" if is_realtime(assistant.llm_config) else "default"
     return {
         "key": name,
         "id": assistant.id,
         "name": assistant.name,
         "is_active": assistant.is_active,
         "numbers": [entry.number for entry in config.numbers if directory.assistant(entry.assistant) is assistant],
-        "stt": assistant.stt_config.get("provider", "default"),
+        "stt": assistant.stt_config.get("provider", usual),
         "llm": assistant.llm_config.get("provider", "default"),
-        "tts": assistant.tts_config.get("provider", "default"),
+        "tts": assistant.tts_config.get("provider", usual),
     }
 
 

@@ -271,6 +271,36 @@ def test_an_old_session_is_renewed_in_a_pause_and_not_before() -> None:
     assert renew.planned and renew.history[-1] == Message("assistant", WORDS)
 
 
+def test_words_that_the_vendor_has_no_order_for_are_asked_of_the_model() -> None:
+    tape = Tape()
+    tape.at(0.0, e.Answered())
+    tape.at(1.0, e.Instructed("say", "One moment please."))
+    assert tape.of(s.Recite)
+    (order,) = [each for each in tape.at(1.1, s.Complained("words_refused", "")) if isinstance(each, s.Respond)]
+    assert "One moment please." in order.instructions
+
+
+def test_what_comes_to_be_known_without_a_session_is_told_to_the_next_one() -> None:
+    tape = Tape()
+    tape.at(0.0, e.Answered())
+    turn(tape, 1.0)
+    tape.at(2.6, *answer(text="", calls=[ToolCall("c1", "look_up", "{}"), ToolCall("c2", "look_up", "{}")]))
+    tape.at(3.0, s.SessionLost(LOST))
+    (renew,) = tape.of(s.Renew)
+    assert not any(message.tool_calls for message in renew.history)  # no call without its answer
+    tape.at(3.1, e.ToolFinished("c1", "A table for two."))
+    tape.at(3.2, e.Instructed("inject", "He is a friend."))
+    assert not tape.of(s.Tell)
+    tape.at(3.5, s.SessionOpened())
+    assert [order.message.content for order in tape.of(s.Tell)] == [
+        "The tool that was asked for before has answered: A table for two.",
+        "He is a friend.",
+    ]
+    tape.at(3.6, e.ToolFinished("c2", "None for four."))
+    assert not tape.of(s.AnswerTool)
+    assert "None for four." in tape.of(s.Tell)[-1].message.content
+
+
 def test_exact_words_wait_for_the_caller_and_are_not_lost_to_him() -> None:
     tape = Tape()
     tape.at(0.0, e.Answered())

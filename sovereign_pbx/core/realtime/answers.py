@@ -38,6 +38,7 @@ from sovereign_pbx.core.realtime.signals import (
 from sovereign_pbx.core.timeline import Timeline
 from sovereign_pbx.core.values import SpeechKind, ToolCall
 
+LATE: Final = "The tool that was asked for before has answered: {result}"
 NOT_HERE: Final = "This tool can't be used in this kind of call. Go on without it."
 _PUNCTUATION: Final = str.maketrans("", "", " -./()")  # models write numbers as people do
 
@@ -123,7 +124,7 @@ def ended(live: Live, event: ResponseEnded) -> None:
     parting = next((each for each in partings if each is not None), None)
     if parting is not None:
         part_with(live, *parting, cut=False)
-    elif not answer.items and not answer.calls and event.status == "completed" and live.phase is Phase.TALKING:
+    elif not answer.items and not answer.calls and event.status != "cancelled" and live.phase is Phase.TALKING:
         live.note("empty_reply")
         apologise(live, "the model gave no answer")
 
@@ -201,7 +202,10 @@ def tool_finished(live: Live, event: ToolFinished) -> None:
         live.turn.timeline.enter("llm", live.now)
     if live.phase is not Phase.TALKING:
         return
-    if not live.lost:  # a new session is told with the rest
+    if live.lost or event.call_id in live.strangers:
+        live.strangers.discard(event.call_id)
+        live.tell("system", LATE.format(result=event.result))
+    else:
         live.out.append(AnswerTool(event.call_id, event.result))
     if not live.tools and not live.caller_speaks:
         live.ask(Respond())

@@ -11,16 +11,18 @@ from sovereign_pbx.core.realtime.memory import LAST_WORDS_S, Live, Phase
 from sovereign_pbx.core.realtime.signals import (
     Complained,
     Hear,
+    Recite,
     Respond,
     SessionAging,
     SessionLost,
     SessionOpened,
     Tell,
 )
-from sovereign_pbx.core.values import Message
 
 GO_ON: Final = "The line was interrupted for a moment. Go on with your answer where it stopped, without repeating it."
 BENIGN: Final = ("response_cancel_not_active",)  # it was over before it could be stopped
+REFUSED: Final = "words_refused"  # the vendor does not take an order for exact words
+SAY: Final = "Say these words now, exactly as they stand, and nothing else: {text}"
 ALREADY: Final = "conversation_already_has_active_response"  # a response of the vendor's own was faster than ours
 
 
@@ -44,7 +46,7 @@ def _begin(live: Live, *, asked_already: bool) -> None:
         return
     live.greeting = True
     if asked_already:
-        live.expect()
+        live.expect(Recite(live.plan.first_message.strip()))
     else:
         from_model = live.voice
         live.voice = False
@@ -67,7 +69,7 @@ def _ask_consent(live: Live, *, asked_already: bool = False) -> None:
     live.asked_consent += 1
     live.cut()
     if asked_already:
-        live.expect()
+        live.expect(Recite(consent.message))
     else:
         live.say(consent.message, "prompt")
     live.alarm(Alarm.CONSENT, LAST_WORDS_S + len(consent.message) / 8 + consent.answer_within)
@@ -148,8 +150,7 @@ def _entered(live: Live, entry: str) -> None:
     live.cut()
     live.history.add("user", text)
     live.open_turn(live.now).said.append(text)
-    if not live.lost:
-        live.out.append(Tell(Message("user", text)))
+    live.tell("user", text)
     live.ask(Respond())
 
 
@@ -174,8 +175,7 @@ def instructed(live: Live, event: Instructed) -> None:
 def _inject(live: Live, text: str, *, then: bool) -> None:
     if text:
         live.history.add("system", text)
-        if not live.lost:
-            live.out.append(Tell(Message("system", text)))
+        live.tell("system", text)
     if then:
         live.ask(Respond())
 
@@ -196,6 +196,10 @@ def complained(live: Live, event: Complained) -> None:
     if event.code == ALREADY:
         order, live.expected_since, live.expected = live.expected, None, None
         live.ask(order or Respond())
+    elif event.code == REFUSED and isinstance(live.expected, Recite):
+        live.note("words_refused", message=event.message)
+        order, live.expected_since, live.expected = live.expected, None, None
+        live.ask(Respond(SAY.format(text=order.text)))
     elif event.code not in BENIGN:
         live.note("model_complained", code=event.code, message=event.message)
 
@@ -223,6 +227,8 @@ def session_opened(live: Live, _: SessionOpened) -> None:
     if not live.lost:
         return
     live.lost = False
+    live.out += [Tell(message) for message in live.untold]
+    live.untold.clear()
     if live.began_at is not None:  # he is heard again, and answered
         live.expect()
     elif live.owed:

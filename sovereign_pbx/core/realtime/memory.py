@@ -26,7 +26,7 @@ from sovereign_pbx.core.realtime.signals import (
 )
 from sovereign_pbx.core.silence import Silence
 from sovereign_pbx.core.timeline import Timeline
-from sovereign_pbx.core.values import Message, SpeechKind, ToolCall
+from sovereign_pbx.core.values import Message, Role, SpeechKind, ToolCall
 
 PROBE_S: Final = 1.0  # a vendor that lives answers at once, if only with a complaint
 BEGIN_S: Final = 2.0  # a vendor begins its answer within some 100 ms of the turn's end; then it is dead, not slow
@@ -95,6 +95,8 @@ class Live:
         self.owed = False  # a turn of the caller has no sound in answer yet
         self.lost = False  # there is no session at the moment
         self.aging = False
+        self.strangers: set[str] = set()  # tool calls in flight that the present session knows nothing of
+        self.untold: list[Message] = []  # what came to be known while there was no session
         self.failures = 0
         # what was said, and what is done about it
         self.history = LiveHistory()
@@ -158,6 +160,14 @@ class Live:
         """Have the model speak, as soon as it is free to."""
         self.asked.append(order)
 
+    def tell(self, role: Role, text: str) -> None:
+        """The model is to know; as soon as there is one."""
+        message = Message(role, text)
+        if self.lost:
+            self.untold.append(message)
+        else:
+            self.out.append(Tell(message))
+
     def say(self, text: str, kind: SpeechKind) -> None:
         """Exact words: by the other voice where there is one, at once; else by the model, when it is free to."""
         if not text.strip():
@@ -171,7 +181,7 @@ class Live:
         self.open_turn(self.now).segments.append(segment)
         self.out.append(Speak(segment.number, text, kind))
         if kind != "filler":
-            self.out.append(Tell(Message("assistant", text)))
+            self.tell("assistant", text)
 
     def pause(self) -> None:
         if not self.ledger.paused:
@@ -218,8 +228,11 @@ class Live:
                 self.answer.entry.streaming = False
                 self.answer = None
             self.caller_speaks = False
+            if isinstance(self.expected, Recite):
+                self.asked.appendleft(self.expected)
             self.expect_nothing()
             self.probed_since = None
+            self.strangers |= set(self.tools)
         self.out.append(Renew(self.history.replay(), planned, replay_s))
 
     # --- the end

@@ -8,6 +8,7 @@ response are not documented, and neither is `conversation.item.truncate`, which 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sovereign_pbx.core.realtime.line import REFUSED
 from sovereign_pbx.core.realtime.signals import Complained, Signal
 from sovereign_pbx.speech.realtime import Setup
 from sovereign_pbx.speech.realtime.code import code_for
@@ -75,6 +76,8 @@ class XaiDialect(Dialect):
         lowered = message.lower()
         if "truncate" in lowered:
             return ()
+        if "force_message" in lowered:
+            return (Complained(REFUSED, message),)
         for words, code in _BENIGN:
             if words in lowered:
                 return (Complained(code, message),)
