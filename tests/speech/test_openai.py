@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from sovereign_pbx.core.errors import ConfigError, ProviderError
-from sovereign_pbx.core.values import Message, ToolCall
+from sovereign_pbx.core.values import Message, Role, ToolCall
 from sovereign_pbx.speech.llm import ChatEvent, Finished, TextDelta, ToolRequest, ToolSpec
 from sovereign_pbx.speech.llm.openai import OpenAIChat
 from sovereign_pbx.testing.providers import Answer, ScriptedOpenAI
@@ -98,6 +98,28 @@ def test_a_history_with_tools_from_another_vendor_is_accepted(flavour: str) -> N
     async def main() -> None:
         async with serving() as server, model(server, flavour) as chat:
             assert said(await replied(chat, history, TOOLS)) == "We open at nine."
+
+    run_clean(main())
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("last", ["system", "user"])
+def test_instructions_in_the_middle_of_a_conversation_and_at_its_end_are_accepted(flavour: str, last: Role) -> None:
+    """What is told to the model during a call: injected facts, "ask whether he is still there"."""
+    history = (
+        Message("system", "Be brief."),
+        Message("user", "A table for two?"),
+        Message("system", "The caller is a regular."),
+        Message("assistant", "At what time?"),
+        Message(last, "The caller has been silent for a while."),
+    )
+
+    async def main() -> None:
+        async with serving() as server, model(server, flavour) as chat:
+            assert said(await replied(chat, history)) == "We open at nine."
+            body = server.requests[-1]
+            assert "regular" in str(body["messages"])
+            assert "silent" in body["messages"][-1]["content"]
 
     run_clean(main())
 

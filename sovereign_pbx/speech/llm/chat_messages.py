@@ -17,6 +17,8 @@ def chat_messages(messages: Sequence[Message], quirks: Quirks) -> list[dict[str,
     wanted = [m for m in messages if m.content or m.tool_calls or m.role == "tool"]
     if quirks.one_system:
         wanted = _one_system(wanted)
+    elif not quirks.system_last and wanted and wanted[-1].role == "system":
+        wanted = _as_user(wanted, len(wanted) - 1)
     return [_chat_message(message, quirks) for message in wanted]
 
 
@@ -55,14 +57,25 @@ def _chat_message(message: Message, quirks: Quirks) -> dict[str, Any]:
 
 
 def _one_system(messages: Sequence[Message]) -> list[Message]:
-    """The leading system messages as one."""
+    """The leading system messages as one, later ones as the user's."""
     leading = 0
     while leading < len(messages) and messages[leading].role == "system":
         leading += 1
-    if leading < 2:
-        return list(messages)
     text = "\n\n".join(message.content for message in messages[:leading])
-    return [Message("system", text), *messages[leading:]]
+    return [Message("system", text)] * bool(leading) + _as_user(messages[leading:], 0)
+
+
+def _as_user(messages: Sequence[Message], first: int) -> list[Message]:
+    """System messages from `first` on as the user's, in brackets; joined with what the user says before or behind."""
+    told = list(messages[:first])
+    for message in messages[first:]:
+        ours = message.role == "system"
+        one = Message("user", f"[{message.content}]") if ours else message
+        if one.role == "user" and told and told[-1].role == "user":
+            told[-1] = Message("user", f"{told[-1].content}\n\n{one.content}")
+        else:
+            told.append(one)
+    return told
 
 
 def _tool_id(given: str, quirks: Quirks) -> str:

@@ -24,8 +24,9 @@ class Quirks:
     free_temperature: tuple[str, ...] = ()
     # Takes `reasoning_effort`.
     effort: bool = True
-    # Chat templates of local servers raise unless the one system message comes first.
+    # Chat templates of local servers raise unless the one system message comes first, and where roles do not alternate.
     one_system: bool = False
+    system_last: bool = True  # takes an instruction as the last message
     tool_id_length: int | None = None  # ids of exactly that many letters and digits, anything else is refused
 
 
@@ -47,6 +48,7 @@ QUIRKS: Final[Mapping[str, Quirks]] = {
         needs_key=True,
         usage_option=False,
         effort=False,
+        system_last=False,
         tool_id_length=9,
     ),
     "xai": Quirks(
