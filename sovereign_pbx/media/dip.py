@@ -1,4 +1,4 @@
-"""Where a word begins, for want of word times: speech dips between words, and the deepest dips are closest to it."""
+"""Where speech can be stopped without cutting into a sound: it dips between syllables, and deepest between words."""
 
 from typing import Final
 
@@ -6,25 +6,20 @@ import numpy as np
 
 from sovereign_pbx.media.levels import Samples, window_dbfs
 
-STEP_MS: Final = 10.0
-REACH_MS: Final = 500.0  # nine words in ten are shorter
-CLEAR_DB: Final = 18.0  # this far below the loudest of the last second is the gap between two words
-DIP_DB: Final = 8.0  # and this far one between two syllables
+STEP_MS: Final = 5.0
+DIP_DB: Final = 15.0  # below the loudest of what was played lately; a vowel's own ripple stays within 10
+SOFT_DBFS: Final = -60.0  # what is softer than this has no dips worth the name
 
 
-def word_start(lately: Samples, rate: int) -> int:
-    """Where in `lately`, the samples played last, the word that they end in begins.
+def next_dip(lately: Samples, coming: Samples, rate: int) -> int:
+    """How many samples of `coming` lie before its first dip; 0 where there is none, or it has begun already.
 
-    Behind the nearest clear gap within `REACH_MS` of the end; without one behind the quietest moment, if it is quiet
-    enough to lie between two syllables. Otherwise, and where the end itself is quiet, the end.
+    `lately` are the samples played last, which tell how loud this voice is.
     """
-    step = int(rate * STEP_MS / 1000)
-    level = window_dbfs(lately[lately.size % step :], rate, STEP_MS)
-    if not level.size:
-        return lately.size
-    near = level[-int(REACH_MS / STEP_MS) :]
-    clear = np.flatnonzero(near < level.max() - CLEAR_DB)
-    at = int(clear[-1]) if clear.size else near.size - 1 - int(near[::-1].argmin())
-    if near[at] > level.max() - DIP_DB:
-        return lately.size
-    return lately.size - (near.size - at - 1) * step
+    if not lately.size or not coming.size:
+        return 0
+    loudest = max(float(window_dbfs(part, rate, STEP_MS).max(initial=-120.0)) for part in (lately, coming))
+    if loudest < SOFT_DBFS:
+        return 0
+    dips = np.flatnonzero(window_dbfs(coming, rate, STEP_MS) < loudest - DIP_DB)
+    return int(dips[0]) * int(rate * STEP_MS / 1000) if dips.size else 0

@@ -7,9 +7,12 @@ Cuts are made soft without losing, repeating or delaying a sample: where sound s
 over `RELEASE_MS` with a raised cosine, added to what follows (silence, or other speech). Where sound goes on in the
 middle of a segment, after a pause or an underrun, its first `ATTACK_MS` are faded in.
 
-A pause is short notice: it falls where the caller begins to speak, mostly within a word. What goes on there is not
-understood ("...staurant"), so playout goes on with that word from its beginning, as people do. Its first part has
-then been heard twice and counts once: as long as a segment is open what has been played of it can go back.
+A pause is short notice: it falls where the caller begins to speak, mostly within a word. Where the voice dips within
+the next `REACH_MS` anyway, the syllable is finished. And where word times are known, playout goes on with the word that
+it was held in from its beginning, as people do; its first part has then been heard twice and counts once. Without word
+times it goes on at the very sample: looking for the word's beginning by loudness says whole words twice. (Measured by
+transcribing both parts, 32 pauses in 384 words: 12 word errors without any pause, 13 with dip and word, 16 with either
+alone or with neither, 22 by loudness.)
 """
 
 from collections import deque
@@ -22,15 +25,16 @@ import structlog
 from numpy.typing import NDArray
 
 from sovereign_pbx.core.audio import SAMPLE_BYTES, frame_bytes, pcm_ms
-from sovereign_pbx.core.heard import LONGEST_AGAIN_MS, going_on_ms
+from sovereign_pbx.core.heard import going_on_ms
 from sovereign_pbx.core.values import Word
-from sovereign_pbx.media.dip import word_start
+from sovereign_pbx.media.dip import next_dip
 from sovereign_pbx.media.levels import samples_of
 
 log = structlog.get_logger(__name__)
 
 RELEASE_MS: Final = 5.0  # a step led to zero in 5 ms has its energy below 200 Hz, outside the telephone band
 ATTACK_MS: Final = 5.0
+REACH_MS: Final = 60.0  # what a pause may wait for a dip: callers who interrupt notice nothing below about 200 ms
 MAX_QUEUED_S: Final = 120.0  # a two-minute monologue; more than that is a runaway model, and 1.9 MB at 8 kHz
 _QUIET_STEP: Final = 64  # ending on a sample below -54 dBFS is no click
 _COMPACT_BYTES: Final = 65536  # more than a second at any rate, so that a word can be said again
@@ -65,11 +69,12 @@ class _Segment:
             self.at -= _COMPACT_BYTES
         return piece
 
-    def back(self, size: int) -> None:
-        """Go back by `size` bytes, as far as they are still here."""
+    def back(self, size: int) -> int:
+        """Go back by `size` bytes, as far as they are still here; how far that was."""
         size = min(size, self.at) // SAMPLE_BYTES * SAMPLE_BYTES
         self.at -= size
         self.played -= size
+        return size
 
     def lately(self, size: int) -> bytes:
         """What was played last, `size` bytes or what there is."""
@@ -103,6 +108,7 @@ class Playout:
         self._frames = 0
         self._refused = 0
         self._again = 0  # bytes
+        self._rest = 0  # bytes to play of what is paused, up to its next dip
 
     # --- filling
 
@@ -140,6 +146,7 @@ class Playout:
         found = self._segments.pop(segment, None)
         if found is not None and found.started:
             self._cut()
+            self._rest = 0
             self._starved = self._soft_start = False
 
     # --- stopping
@@ -149,40 +156,43 @@ class Playout:
         open_segments = [(number, pcm_ms(found.played, self.rate)) for number, found in self._segments.items()]
         self._segments.clear()
         self._cut()
+        self._rest = 0
         self._starved = self._soft_start = False
         return open_segments
 
     def pause(self) -> None:
-        """Hold the queue where it is: frames are None (but for the release) until `resume`."""
-        if not self.paused:
-            self.paused = True
+        """Hold the queue where it is, or at the voice's next dip: frames are None from then on until `resume`."""
+        if self.paused:
+            return
+        self.paused = True
+        held = self._held
+        if held is not None:
+            reach, second = int(REACH_MS * self.rate / 1000), self.rate
+            coming = samples_of(bytes(held.pcm[held.at : held.at + reach * SAMPLE_BYTES]))
+            self._rest = next_dip(samples_of(held.lately(second * SAMPLE_BYTES)), coming, self.rate) * SAMPLE_BYTES
+        if not self._rest:
             self._cut()
 
     def resume(self, words: Sequence[Word] = ()) -> None:
-        """Go on with the word that `pause` held in, from its beginning.
+        """Go on with the word that `pause` held in, from its beginning; where it held if that is not known.
 
-        `words`: what the voice told of the times in the segment that was held. Without them the quietest moment of
-        the last half second is taken for the word's beginning.
+        `words`: what the voice told of the times in the segment that was held.
         """
         if not self.paused:
             return
         self.paused = False
-        held = next((found for found in self._segments.values() if found.started), None)
-        if held is not None:
+        held = self._held
+        if held is not None and not self._rest:
             self._soft_start = True
-            self._again += held.played
-            self._go_back(held, words)
-            self._again -= held.played
-
-    def _go_back(self, held: _Segment, words: Sequence[Word]) -> None:
-        if not held.left and held.done:
-            return
-        if words:
             played_ms = pcm_ms(held.played, self.rate)
-            held.back(round((played_ms - going_on_ms(words, played_ms)) * self.rate / 1000) * SAMPLE_BYTES)
-        else:
-            lately = samples_of(held.lately(int(LONGEST_AGAIN_MS * self.rate / 1000) * SAMPLE_BYTES))
-            held.back((lately.size - word_start(lately, self.rate)) * SAMPLE_BYTES)
+            self._again += held.back(
+                round((played_ms - going_on_ms(words, played_ms)) * self.rate / 1000) * SAMPLE_BYTES
+            )
+        self._rest = 0
+
+    @property
+    def _held(self) -> _Segment | None:
+        return next((found for found in self._segments.values() if found.started), None)
 
     def _cut(self) -> None:
         """Sound stops here; lead it to zero from the next frame on."""
@@ -194,7 +204,8 @@ class Playout:
 
     def next_frame(self) -> bytes | None:
         """The next 20 ms, or None when there is nothing to play: queue empty, paused, or audio still to come."""
-        speech = b"" if self.paused else self._gather()
+        speech = self._gather(self._frame) if not self.paused else self._gather(min(self._frame, self._rest))
+        self._rest = max(0, self._rest - len(speech))
         if speech:
             self._frames += 1
         else:
@@ -206,19 +217,19 @@ class Playout:
             return speech
         return self._shape(speech)
 
-    def _gather(self) -> bytes:
-        """Up to one frame of speech from the head of the queue; segments follow each other without a gap."""
+    def _gather(self, size: int) -> bytes:
+        """Up to `size` bytes of speech from the head of the queue; segments follow each other without a gap."""
         speech = b""
-        while self._segments and len(speech) < self._frame:
+        while self._segments and len(speech) < size:
             segment, head = next(iter(self._segments.items()))
             if head.left:
                 self._begin_or_go_on(segment, head)
-                speech += head.take(self._frame - len(speech))
+                speech += head.take(size - len(speech))
             if head.done and not head.left:
                 del self._segments[segment]
                 self._starved = False
                 self._events.append(("finished", segment))
-            elif len(speech) < self._frame:
+            elif len(speech) < size:
                 self._starved = head.started
                 break
         return speech

@@ -1,43 +1,39 @@
-"""Where a word begins, found by ear."""
+"""Where speech can be stopped without cutting into a sound."""
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from sovereign_pbx.media.dip import word_start
+from sovereign_pbx.media.dip import next_dip
 
 RATE = 8000
 
 
-def buzz(ms: int, level: int = 8000) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def buzz(ms: int, level: int = 8000) -> NDArray[np.int16]:
     at = np.arange(ms * RATE // 1000)
     return (level * np.sign(np.sin(2 * np.pi * 120 * at / RATE))).astype(np.int16)
 
 
-@pytest.mark.parametrize("since_ms", [40, 150, 400])
-def test_the_word_begins_behind_the_last_gap(since_ms: int) -> None:
-    lately = np.concatenate((buzz(500), buzz(60, 20), buzz(since_ms)))
-    assert abs(lately.size - word_start(lately, RATE) - since_ms * 8) <= 160
+@pytest.mark.parametrize("after_ms", [5, 20, 45])
+def test_the_first_dip_is_found(after_ms: int) -> None:
+    coming = np.concatenate((buzz(after_ms), buzz(20, 200), buzz(10), buzz(10, 10)))
+    assert abs(next_dip(buzz(400), coming, RATE) - after_ms * 8) <= 40
 
 
-def test_of_two_gaps_the_nearer_one_counts() -> None:
-    lately = np.concatenate((buzz(200), buzz(60, 20), buzz(150), buzz(60, 20), buzz(100)))
-    assert abs(lately.size - word_start(lately, RATE) - 800) <= 160
+def test_where_nothing_dips_there_is_none() -> None:
+    assert next_dip(buzz(400), buzz(60), RATE) == 0
+    assert next_dip(buzz(400), buzz(60, 4000), RATE) == 0
 
 
-def test_without_a_gap_the_quietest_moment_between_two_syllables_is_taken() -> None:
-    lately = np.concatenate((buzz(300), buzz(40, 2000), buzz(120)))
-    assert 960 - 80 <= lately.size - word_start(lately, RATE) <= 960 + 320
+def test_in_a_dip_there_is_nothing_to_go_on_to() -> None:
+    assert next_dip(buzz(400), np.concatenate((buzz(20, 20), buzz(40))), RATE) == 0
 
 
-def test_speech_without_any_dip_goes_on_where_it_was() -> None:
-    assert word_start(buzz(600), RATE) == buzz(600).size
+def test_silence_has_no_dips() -> None:
+    assert next_dip(buzz(400, 5), np.zeros(480, np.int16), RATE) == 0
 
 
-def test_in_silence_it_goes_on_where_it_was() -> None:
-    lately = np.concatenate((buzz(300), buzz(100, 10)))
-    assert word_start(lately, RATE) == lately.size
-
-
-def test_nothing_played_is_nothing_to_go_back_to() -> None:
-    assert word_start(np.zeros(0, np.int16), RATE) == 0
-    assert word_start(np.zeros(50, np.int16), RATE) == 50
+def test_nothing_played_or_nothing_coming_is_no_dip() -> None:
+    nothing = np.zeros(0, np.int16)
+    assert next_dip(nothing, buzz(60), RATE) == 0
+    assert next_dip(buzz(60), nothing, RATE) == 0

@@ -246,17 +246,37 @@ def test_a_word_of_which_nothing_but_the_end_is_left_is_not_said_again() -> None
     assert playout.statistics()["again_ms"] == 0
 
 
-def test_without_word_times_the_last_dip_of_the_voice_is_taken_for_the_words_beginning() -> None:
-    loud, dip = tone(2400), bytes(960)
-    playout = held_after(27, loud + dip + tone(1600))
+def test_without_word_times_speech_goes_on_at_the_very_sample() -> None:
+    playout = held_after(7, ramp(0, 1600))
     playout.resume()
-    assert 150 <= playout.statistics()["again_ms"] <= 210  # 180 ms of the second tone had been played
+    assert playout.flush() == [(1, 140.0)]
 
 
-def test_held_in_silence_speech_goes_on_where_it_was() -> None:
-    playout = held_after(17, tone(2400) + bytes(960) + tone(1600))
-    playout.resume()
-    assert playout.statistics()["again_ms"] <= 10
+def test_a_syllable_that_is_over_soon_is_finished() -> None:
+    pcm = tone(1600) + bytes(800) + tone(1600)
+    playout = one_segment(pcm)
+    for _ in range(8):
+        playout.next_frame()
+    playout.pause()
+    rest = drain(playout)
+    assert 2 <= len(rest) <= 3  # 40 ms, and the release
+    assert playout.flush() == [(1, 200.0)]
+
+
+def test_a_syllable_that_goes_on_for_long_is_not_waited_for() -> None:
+    playout = held_after(5, tone(1600) + bytes(800))
+    assert playout.flush() == [(1, 100.0)]
+
+
+def test_going_on_before_the_syllable_was_finished_changes_nothing() -> None:
+    pcm = tone(1600) + bytes(800) + tone(1600)
+    playout = one_segment(pcm)
+    heard = [playout.next_frame() or b"" for _ in range(8)]
+    playout.pause()
+    heard.append(playout.next_frame() or b"")
+    playout.resume(WORDS)
+    heard += drain(playout)
+    assert b"".join(heard)[: len(pcm)] == pcm
 
 
 def test_held_twice_in_one_word_it_goes_back_twice() -> None:
