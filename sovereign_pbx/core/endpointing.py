@@ -69,17 +69,17 @@ SCORE_EARLY_S: Final = 0.3
 
 # From these odds on the shortest delay is enough; at and below the others the longest is waited.
 _SURE: Final = 1.5
-_LOST: Final = -1.5
+_LOST: Final = -1.0
 
 _BY_SHAPE: Final[dict[Shape, float]] = {
     "unknown": -0.4,
     "hesitation": -2.6,
     "opening": -0.8,
-    "open": -2.2,
+    "open": -2.5,
     "loose": -1.8,
     "slight": -1.6,
-    "digits": -1.4,
-    "spelling": -1.2,
+    "digits": -1.5,
+    "spelling": -0.9,
     "complete": 2.0,
     "answer": 2.2,
     "greeting": 1.4,
@@ -98,14 +98,14 @@ _EXPECTED: Final[dict[tuple[Kind, Shape], float]] = {
     ("email", "plain"): -0.8,
     ("spelling", "plain"): -0.8,
 }
-# A sentence that has come far may be over, one of few words seldom is; an answer of a word or two to a yes-or-no
-# question ("tomorrow") is.
-_LONG: Final = 1.2
+# A sentence that has come far may be over, one of few words seldom is; an answer of a word or two ("tomorrow") is.
+_LONG: Final = 1.4
 _FEW_WORDS: Final = 4
 _MANY_WORDS: Final = 9
-_BRIEF: Final = 1.0
+_BRIEF: Final[dict[Kind, float]] = {"yes_no": 1.0, "fact": 0.7, "open": 0.3}
 _BRIEF_WORDS: Final = 3
-_SOUND: Final = 0.3
+_UNHEARD: Final = 0.5  # what length tells where nobody has heard how it ended
+_SOUND: Final = 0.28
 _SHORT_WORDS: Final = 3
 # The longer the silence, the surer of an end the turn model is, whatever was said: what it adds by itself.
 _SILENCE_PER_S: Final = 2.5
@@ -113,7 +113,7 @@ _SILENCE_MOST: Final = 1.2
 _FIRST_S: Final = 0.2
 _JUDGED: Final = 1.6
 _SILENCE: Final = 0.3
-_HABIT: Final = 0.8
+_HABIT: Final = 0.5
 
 
 def judge(limits: TurnTaking, evidence: Evidence) -> Verdict:
@@ -122,7 +122,7 @@ def judge(limits: TurnTaking, evidence: Evidence) -> Verdict:
     words = len(evidence.text.split())
     weights = {
         "words": _words(form, evidence.settled),
-        "length": _length(form, words, evidence.expected),
+        "length": _length(form, words, evidence.expected) * (1.0 if evidence.scores else _UNHEARD),
         "expected": _EXPECTED.get((evidence.expected.kind, form), 0.0),
         "sound": _sound(form, words, evidence),
         "habit": -_HABIT * min(1.0, max(-1.0, evidence.stretch)),
@@ -153,10 +153,10 @@ def _words(form: Shape, settled: bool) -> float:
 
 
 def _length(form: Shape, words: int, expected: Expected) -> float:
-    if form not in ("plain", "closed"):
+    if form not in ("plain", "closed") or expected.kind in ("number", "date", "spelling", "email"):
         return 0.0
-    if expected.kind == "yes_no" and words <= _BRIEF_WORDS:
-        return _BRIEF
+    if words <= (1 if expected.kind == "open" else _BRIEF_WORDS):
+        return _BRIEF.get(expected.kind, 0.0)
     return _LONG * min(1.0, max(0.0, (words - _FEW_WORDS) / (_MANY_WORDS - _FEW_WORDS)))
 
 

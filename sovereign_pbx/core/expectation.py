@@ -9,7 +9,16 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["anything", "open", "yes_no", "number", "date", "spelling", "email"]
+Kind = Literal[
+    "anything",  # nothing, as far as is known
+    "open",  # a story: "how can I help you?"
+    "fact",  # a word or a few: "for how many people?"
+    "yes_no",
+    "number",
+    "date",
+    "spelling",
+    "email",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,9 @@ def expectation(heard: str) -> Expected:
     if found.kind == "open" or (found.kind != "anything" and not whether):
         return found
     alternatives = _WH.search(asked) or _OR.search(asked)
-    return Expected("yes_no") if asked.endswith("?") and _POLAR.search(asked) and not alternatives else ANYTHING
+    if not asked.endswith("?"):
+        return ANYTHING
+    return Expected("yes_no" if _POLAR.search(asked) and not alternatives else "fact")
 
 
 def _plain(text: str) -> str:

@@ -31,6 +31,7 @@ STALL_WORDS_S: Final = 3.0  # words came and stopped, but the voice detector sti
 # The same of a recogniser that sends interims, which are out within a second of the word: background talk, most likely.
 STALL_PENDING_S: Final = 2.0
 STALL_SETTLED_S: Final = 1.3
+A_WORD_S: Final = 0.5  # from the onset of a word to the first interim that holds it
 STALL_LEAST_S: Final = 0.1
 SHOWN_WITHIN_S: Final = 0.35  # from a word to the first interim that holds it, at the slowest recogniser's p95
 ROUNDING_S: Final = 1e-6  # an alarm rings at its time, give or take what adding floats costs
@@ -78,9 +79,10 @@ def _wordless_for(talk: Talk) -> float:
     """How long a recogniser that sends words as they come may send none before his words are taken for all of them."""
     ear = talk.ear
     recall_question(talk)
+    least = STALL_PENDING_S if ear.interim else STALL_SETTLED_S
     if ear.wordless_since == ear.onset:
-        return max(STALL_WORDS_S, weigh(talk).delay_s)
-    return max(STALL_PENDING_S if ear.interim else STALL_SETTLED_S, weigh(talk).delay_s)
+        least = STALL_WORDS_S
+    return max(least, weigh(talk).delay_s + A_WORD_S)
 
 
 def silence_falls(talk: Talk, ended_at: float) -> State:

@@ -50,6 +50,8 @@ Shape = Literal[
 
 _BARE: Final = re.compile(r"[^\w' -]+")
 _MORE_THAN_YES: Final = ("number", "date", "spelling", "email")
+_LAST_WORDS: Final = 8  # as many as any pattern looks at
+_LAST_CHARACTERS: Final = 200
 _LONGEST_ANSWER: Final = 3
 _SHORTEST_DICTATED: Final = 2
 _SUBSCRIBER: Final = 9  # shortest subscriber number with its area code in the countries we speak to
@@ -66,11 +68,12 @@ def shape(text: str, language: str, expected: Expected = ANYTHING) -> Shape:
         return "unknown"
     if len(words) <= _LONGEST_ANSWER:
         if all(word in GREETINGS for word in words):
-            return "greeting" if expected.kind in ("anything", "yes_no") else "opening"
+            return "greeting" if expected.kind in ("anything", "fact", "yes_no") else "opening"
         if all(word in ANSWERS or word in GREETINGS for word in words):
             begins = expected.kind in _MORE_THAN_YES and not any(word in REFUSALS for word in words)
             return "opening" if begins else "answer"
-    form = _dictated(words_of(text), expected) or _ending(text.strip(), " ".join(words), words[-1], language)
+    end = " ".join(words[-_LAST_WORDS:])
+    form = _dictated(words_of(text[-_LAST_CHARACTERS:]), expected) or _ending(text.strip(), end, words[-1], language)
     return "slight" if form == "plain" and expected.kind == "open" and len(words) in _SLIGHT else form
 
 
@@ -91,9 +94,11 @@ def _dictated(words: list[str], expected: Expected) -> Shape | None:
         return "spelling"
     if expected.kind == "number" and digits:
         return "digits" if digits < expected.least else "plain"
-    if expected.kind == "open" and digits < _SUBSCRIBER and only_digits(words):
+    if not 0 < digits < _SUBSCRIBER:
+        return None
+    if expected.kind == "open" and only_digits(words):
         return "digits"  # who begins with nothing but digits has more of them
-    return "digits" if _SHORTEST_DICTATED <= dictated_singly(words) < _SUBSCRIBER else None
+    return "digits" if dictated_singly(words) >= _SHORTEST_DICTATED else None
 
 
 def _ending(text: str, plain: str, last: str, language: str) -> Shape:
