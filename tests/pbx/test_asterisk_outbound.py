@@ -349,3 +349,13 @@ def test_who_hangs_up_while_asterisk_listens_did_answer(asterisk_root: Path, tru
         assert (reason, stage.desk.picked) == ("user_hangup", []), why
 
     run(asterisk_root, script, AMD_PLAN)
+
+
+def test_where_asterisk_has_no_such_detection_the_call_goes_on_without(asterisk_root: Path) -> None:
+    async def script(stage: Stage) -> None:
+        call = await talking(stage, order())
+        assert stage.desk.answered_by == ["unknown"]
+        await call.hang_up()
+        await until(lambda: stage.desk.gone_calls)
+
+    run(asterisk_root, script, AMD_PLAN)
