@@ -152,6 +152,7 @@ class DeepgramNova:
         self._model = model
         self._language = language
         self._keyterms = tuple(keyterms)
+        self._hint = "keyterm" if model.startswith("nova-3") else "keywords"  # the older ones refuse the newer name
         self._query = [
             ("interim_results", "true"),
             ("vad_events", "true"),
@@ -193,7 +194,7 @@ class DeepgramNova:
             ("sample_rate", str(rate)),
             ("channels", "1"),
             *self._query,
-            *(("keyterm", term) for term in merged_keyterms(self._keyterms, keyterms)),
+            *((self._hint, term) for term in merged_keyterms(self._keyterms, keyterms)),
         ]
         dialect = NovaDialect("deepgram", self._sockets, query, self._chunk_ms)
         return LiveStream(dialect, await dialect.connect(), rate, self._patience)
