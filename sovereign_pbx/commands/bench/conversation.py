@@ -21,7 +21,7 @@ from sovereign_pbx.commands.bench.target import Setting, Target, assistant, daem
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.caller_ticker import CallerTicker
 
-FEWEST_TURNS: Final = 9  # of each kind that a figure is made of; few calls at once go through the course again
+FEWEST_TURNS: Final = 6  # of each kind that a figure is made of; few calls at once go through the course again
 _PLAIN, _AHEAD = "100", "101"  # who answers there waits for the end of the turn, or begins before it
 
 
@@ -60,8 +60,8 @@ async def measure_conversation(
                         with console.status(f"{count} calls, interims {lag} ms behind, to {called}"):
                             row = await _measure(found, count, called, _rounds(count))
                         rows.append(Row(count, called == _AHEAD, lag, *row))
-    if out is not None:
-        out.write_text(json.dumps({"machine": machine(), "rows": [as_json(row) for row in rows]}, indent=2) + "\n")
+                        if out is not None:  # what has been measured is not lost with what has not
+                            out.write_text(json.dumps(_kept(rows), indent=2) + "\n")
     _show(rows, style)
     return int(any(row.lost for row in rows))
 
@@ -129,11 +129,15 @@ def as_json(row: Row) -> dict[str, Any]:
     return {**asdict(row), **figures}
 
 
+def _kept(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"machine": machine(), "rows": [as_json(row) for row in rows]}
+
+
 def _show(rows: Sequence[Row], style: str | None) -> None:
     if style == "quiet":
         return
     if style == "json":
-        click.echo(json.dumps({"machine": machine(), "rows": [as_json(row) for row in rows]}))
+        click.echo(json.dumps(_kept(rows)))
     elif style == "markdown":
         click.echo(f"{markdown(rows)}\n\n{', '.join(f'{name} {value}' for name, value in machine().items())}")
     else:
