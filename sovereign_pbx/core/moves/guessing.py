@@ -11,15 +11,24 @@ from sovereign_pbx.core.events import Final as FinalWords
 from sovereign_pbx.core.speculation import equivalent
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.wording import shape
+from sovereign_pbx.core.wording import Shape, shape
 
 CALLER_HAS_FLOOR: Final = (State.LISTENING, State.ENDPOINTING, State.TRANSCRIBING)
 # After so much silence even "my number is" may have been all; the turn goes on waiting, the model need not.
 LONG_SILENCE_S: Final = 0.8
 # Words that came before he fell silent lack the last one; the recogniser has until here to add it.
 STALE_WORDS_S: Final = 0.3
-_UNFINISHED: Final = ("unknown", "hesitation", "open", "loose", "digits", "spelling")
-_WHOLE: Final = ("question", "closed", "complete", "answer")
+_UNFINISHED: Final[tuple[Shape, ...]] = (
+    "unknown",
+    "hesitation",
+    "opening",
+    "open",
+    "loose",
+    "slight",
+    "digits",
+    "spelling",
+)
+_WHOLE: Final[tuple[Shape, ...]] = ("question", "closed", "complete", "answer", "greeting")
 _FULL_STOPS: Final = (".", "?", "!", "。", "？", "！")
 
 
