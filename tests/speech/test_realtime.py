@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.core.realtime import signals as s
@@ -15,8 +17,10 @@ from sovereign_pbx.speech import catalogue
 from sovereign_pbx.speech.llm import ToolSpec
 from sovereign_pbx.speech.realtime import RealtimeSession, Setup
 from sovereign_pbx.speech.realtime.code import Linear, Ulaw, code_for
+from sovereign_pbx.speech.realtime.openai import OpenAIDialect
 from sovereign_pbx.speech.realtime.providers import build_realtime
 from sovereign_pbx.speech.realtime.session import FRAMES_LIMIT, ORDERS_LIMIT
+from sovereign_pbx.speech.realtime.xai import XaiDialect
 from sovereign_pbx.testing.providers.openai import Answer
 from sovereign_pbx.testing.providers.realtime import RealtimeDialect, ScriptedRealtime
 from sovereign_pbx.testing.providers.realtime_rules import complaint
@@ -313,3 +317,57 @@ def test_the_telephones_code_is_used_as_it_is_and_any_other_rate_is_resampled() 
 def test_the_scripted_vendor_refuses_what_the_real_one_refuses(dialect: str, event: Any) -> None:
     assert complaint(dialect, event) is not None
     assert complaint(dialect, json.loads(json.dumps({"type": "input_audio_buffer.clear"}))) is None
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["i1", "r1", "AAAA", "completed"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "type", "item_id", "error", "usage", "status", "name"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+_KINDS = [
+    "input_audio_buffer.committed",
+    "conversation.item.input_audio_transcription.completed",
+    "response.created",
+    "response.output_item.added",
+    "response.output_audio.delta",
+    "response.output_audio_transcript.delta",
+    "response.function_call_arguments.done",
+    "response.done",
+    "error",
+    "unheard.of",
+]
+_FIELDS = ["response", "response_id", "item_id", "item", "delta", "call_id", "name", "arguments", "transcript", "error"]
+
+
+@both
+@given(
+    kind=st.sampled_from(_KINDS) | st.text(max_size=10),
+    fields=st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=6),
+)
+def test_whatever_a_vendor_sends_is_understood_or_an_error_of_ours(
+    dialect: RealtimeDialect, kind: str, fields: dict[str, Any]
+) -> None:
+    reader = (OpenAIDialect if dialect == "openai" else XaiDialect)("x/m", Setup(), 8000, {})
+    try:
+        _, signals = reader.read(json.dumps({"type": kind, **fields}))
+    except ProviderError as exc:
+        assert exc.kind in ("garbled", "dropped")
+    else:
+        assert all(isinstance(signal, s.Signal) for signal in signals)
+
+
+@both
+@given(st.binary(max_size=60) | st.text(max_size=60))
+def test_what_is_no_event_is_garbled(dialect: RealtimeDialect, raw: bytes | str) -> None:
+    reader = (OpenAIDialect if dialect == "openai" else XaiDialect)("x/m", Setup(), 8000, {})
+    with pytest.raises(ProviderError):
+        reader.read(raw)

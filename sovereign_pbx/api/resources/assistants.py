@@ -122,6 +122,7 @@ def show(entry: Entry[Assistant], asked: Asked) -> dict[str, Any]:
     shown = {name: public.get(name) for name in _FIELDS} | dict(assistant.extra)
     shown |= {name: None for name in _NULL_UNLESS_GIVEN if name not in assistant.given}
     shown["webhook_secret"] = shown["webhook_secret"] or None
+    shown["tts_config"] = shown["tts_config"] or None  # only a realtime model has none (contract §4.1)
     shown["id"] = entry.id
     shown["created_at"] = entry.created_at or None
     shown["updated_at"] = entry.updated_at or None
