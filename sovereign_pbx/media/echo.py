@@ -5,14 +5,14 @@ for the caller and the assistant interrupts itself. But it is speech that we kno
 
 * A verdict. When the voice detector reports an onset while we play, or have just played, the last 160 ms received are
   compared with what was sent: the lag at which the two agree best is found, and a short filter is fitted there. If
-  the filter explains most of what came in, that was an echo. Measured (240 mixtures, µ-law, 6-20 dB, 20-300 ms): 5 in
-  100 callers leave less than 56 % of their energy unexplained, and 3 in 4 echoes more than 22 %.
+  the filter explains most of what came in, that was an echo.
 * A canceller. A first verdict gives delay and filter; from there on a Kalman filter in the frequency domain (Enzner and
   Vary, 2006) keeps them true and subtracts the echo, whoever else is speaking. What is left of it after that, by the
   proportion learnt while only the echo was there, is taken away too. So everybody behind it, the voice detector, the
   recogniser and the turn model, hears the caller alone.
 
-A line without echo costs a copy of the frames sent, and nothing while nothing is played.
+Cost: 0.4 µs a frame while nothing is played, 1.5 µs while something is and nothing comes back of it, 60 µs on a line
+with an echo, and under 1 ms for a verdict.
 """
 
 from collections import deque
@@ -29,8 +29,9 @@ Signal = NDArray[np.float32]
 LAG_MS: Final = 400  # the longest echo looked for: 300 ms and the jitter buffers on the way
 WINDOW_MS: Final = 160  # what a verdict looks at
 TAIL_MS: Final = LAG_MS + WINDOW_MS  # so long after the last sound sent an echo of it may still come
-FIT_MS: Final = 8.0  # a hybrid's echo is over within 8 ms
-BEFORE_MS: Final = 2.0  # of the filter lie before the lag that agrees best
+TAPS: Final = 64  # of the filter fitted: at 8 kHz a hybrid's echo is over within 8 ms
+BEFORE: Final = 16  # of them lie before the lag that agrees best
+FASTEST_RATE: Final = 16000  # what is faster comes from a browser, which cancels echoes itself
 # How much of an echo may be left unexplained. Of callers three in four leave more than 0.66, 19 in 20 more than 0.43.
 # On a line of which nothing is known yet an echo is likelier than a caller who interrupts the first words; on one that
 # has been free of echo, or whose echo is known and taken away, it is not.
@@ -43,9 +44,8 @@ ECHO_FREE_TICKS: Final = 50  # a second of our speech that nothing came back of
 LOUD_POWER: Final = float((32768 * 10 ** (-35 / 20)) ** 2)
 CALM_POWER: Final = float((32768 * 10 ** (-50 / 20)) ** 2)
 QUIET_POWER: Final = float((32768 * 10 ** (-60 / 20)) ** 2)  # softer input has nothing worth cleaning
-_EMPHASIS: Final = (
-    0.95  # evens out speech, whose power lies below 1 kHz; without it every vowel agrees with every other
-)
+# Evens out speech, whose power lies below 1 kHz; without it every vowel agrees with every other.
+_EMPHASIS: Final = 0.95
 _WHITEN: Final = (0.8, 0.4, 0.0)  # 1: phase alone; the rest keeps bands without signal from counting
 
 
@@ -75,6 +75,8 @@ class EchoGuard:
 
     def sent(self, frame: bytes | None) -> None:
         """20 ms went out: `frame`, or (None) nothing that could be taken for speech."""
+        if self._rate > FASTEST_RATE:
+            return
         if frame is not None:
             self._tail = TAIL_MS // FRAME_MS
         elif self._tail:
@@ -148,8 +150,7 @@ class EchoGuard:
         lags = set(_likely_lags(heard, played, self._lag))
         if self._canceller is not None:
             lags.add(self._canceller.lag)
-        before, taps = int(self._rate * BEFORE_MS / 1000), int(self._rate * FIT_MS / 1000)
-        return min((_fitted(heard, played, max(0, lag - before), taps) for lag in lags), key=lambda fit: fit.left)
+        return min((_fitted(heard, played, max(0, lag - BEFORE), TAPS) for lag in lags), key=lambda fit: fit.left)
 
     def statistics(self) -> dict[str, float]:
         """frames_cleaned, onsets_refused, delay_ms (0: no echo has been found)."""

@@ -197,6 +197,22 @@ def test_with_going_on_switched_off_a_long_noise_makes_the_model_take_up_the_thr
     assert stage.transcript()[-1] == "assistant: All right."
 
 
+@pytest.mark.parametrize(("least", "interrupts"), [(0.05, True), (0.3, True), (0.5, False), (2.0, False)])
+def test_words_in_a_sound_shorter_than_an_interruption_do_not_interrupt(least: float, interrupts: bool) -> None:
+    stage = speaking(TurnTaking(interruption_min_duration=least))
+    stage.says(4, "bread", interims=False)
+    stage.run(30)
+    assert bool(stage.commands(c.Flush)) is interrupts
+    assert interrupts or stage.transcript()[1] == f"assistant: {LONG}"
+
+
+def test_a_short_order_interrupts_however_long_an_interruption_has_to_be() -> None:
+    stage = speaking(TurnTaking(interruption_min_duration=2.0))
+    stage.says(4, "stop", interims=False)
+    stage.run(30)
+    assert "user: stop" in stage.transcript()
+
+
 def test_words_without_speech_interrupt_too() -> None:
     stage = speaking()
     stage.says(4, "wait please", vad=False)

@@ -1,9 +1,10 @@
 """What was heard of a sentence that was cut."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign_pbx.core.heard import estimate_ms, heard
+from sovereign_pbx.core.heard import going_on_ms, estimate_ms, heard
 from sovereign_pbx.core.values import Word
 
 TEXT = "We are open from nine to five, on weekdays."
@@ -75,3 +76,15 @@ def test_more_playing_never_means_less_heard(
     words = words_of(text) if timed else ()
     less, more = sorted((one, other))
     assert len(heard(text, words, total_ms, less)) <= len(heard(text, words, total_ms, more))
+
+
+HELD = (Word("one", 0.0, 0.4), Word("two", 0.5, 0.9), Word("12345678", 1.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("played_ms", "from_ms"),
+    [(0, 0), (200, 0), (385, 385), (450, 450), (700, 500), (1500, 1000), (2500, 2500), (4500, 4500)],
+)
+def test_speech_goes_on_with_the_word_that_it_was_held_in(played_ms: float, from_ms: float) -> None:
+    assert going_on_ms(HELD, played_ms) == from_ms
+    assert going_on_ms((), played_ms) == played_ms

@@ -61,6 +61,42 @@ def test_a_pause_does_not_count_as_played() -> None:
     assert ledger.position_ms(segment, 14.25) == pytest.approx(750)
 
 
+def test_the_word_that_playout_was_held_in_is_played_again_and_counts_once() -> None:
+    ledger = Ledger()
+    segment = playing(ledger)
+    ledger.pause(10.75)
+    assert ledger.left_s(11.0) == pytest.approx(1.5)
+    ledger.resume(11.0)
+    assert ledger.position_ms(segment, 11.0) == pytest.approx(500)
+    assert ledger.position_ms(segment, 11.5) == pytest.approx(1000)
+
+
+def test_held_between_two_words_nothing_is_played_again() -> None:
+    ledger = Ledger()
+    segment = playing(ledger)
+    ledger.pause(10.49)  # the word has 10 ms to go: it counts as heard
+    ledger.resume(11.0)
+    assert ledger.position_ms(segment, 11.0) == pytest.approx(490)
+
+
+def test_what_was_heard_and_what_is_still_to_come_are_told_apart() -> None:
+    ledger = Ledger()
+    first, second = playing(ledger), ledger.add("five six", "reply", 1)
+    assert ledger.spoken((first, second), 11.1) == ("one two", "three four five six")
+    ledger.finish(first)
+    assert ledger.spoken((first, second), 12.1) == (TEXT, "five six")
+    ledger.flush(12.1)
+    assert ledger.spoken((first, second), 12.1) == (TEXT, "")
+
+
+def test_how_much_is_left_is_not_known_before_the_voice_has_delivered_it() -> None:
+    ledger = Ledger()
+    playing(ledger)
+    assert ledger.left_s(11.0) == pytest.approx(1.0)
+    ledger.add("five six", "reply", 1)
+    assert ledger.left_s(11.0) is None
+
+
 def test_no_more_is_played_than_there_is() -> None:
     ledger = Ledger()
     assert ledger.position_ms(playing(ledger), 99) == 2000

@@ -146,7 +146,7 @@ def _short(talk: Talk) -> bool:
     ear = talk.ear
     if ear.speaking or not ear.voiced or ear.ended_at is None:
         return False
-    return ear.ended_at - ear.onset < talk.plan.turn_taking.interruption_min_duration
+    return ear.ended_at - ear.onset < talk.plan.turn_taking.interruption_min_duration - floor.ROUNDING_S
 
 
 def _dismiss(talk: Talk, what: str) -> State:
