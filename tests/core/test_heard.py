@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign_pbx.core.heard import going_on_ms, estimate_ms, heard
+from sovereign_pbx.core.heard import estimate_ms, going_on_ms, heard
 from sovereign_pbx.core.values import Word
 
 TEXT = "We are open from nine to five, on weekdays."
