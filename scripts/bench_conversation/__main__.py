@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from scripts.bench_conversation import corpus, page, plots, recordings, sources, tables
 from scripts.bench_conversation.hearing import Scores
-from scripts.bench_conversation.turns import SETTINGS, Bench, prepared
+from scripts.bench_conversation.turns import SETTINGS, Bench, curve, prepared
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.speech import models
 from sovereign_pbx.testing.progress_line import ProgressLine
@@ -77,17 +77,18 @@ def _turn_ends(arguments: argparse.Namespace, line: ProgressLine) -> int:
 
 
 def _tell(bench: Bench, policies: Sequence[str], arguments: argparse.Namespace) -> None:
-    curves = {policy: bench.curve(policy) for policy in policies}
+    sweeps = {policy: bench.sweep(policy) for policy in policies}
+    curves = {policy: curve(sweep) for policy, sweep in sweeps.items()}
     summary = [tables.equal(curves), tables.usual(curves)]
     if len(policies) > 1:
-        summary.append(tables.lead(curves))
-    breakdown = tables.breakdown(bench, policies)
-    print("\n".join([*summary, *(tables.whole(policy, curve) for policy, curve in curves.items()), breakdown]))
+        summary += [tables.verdict(curves), tables.lead(curves)]
+    details = tables.parts(sweeps), tables.breakdown(sweeps)
+    print("\n".join([*summary, *(tables.whole(policy, points) for policy, points in curves.items()), *details]))
     if arguments.list:
         print(tables.listing(bench, policies[0]))
     if arguments.write:
         page.write("turns", "\n".join(summary))
-        page.write("turns by", breakdown)
+        page.write("turns by", "\n".join(details))
         plots.draw_curves(curves, page.PAGE.with_name("conversation-turns.svg"))
 
 

@@ -94,12 +94,3 @@ class Call:
 
 def _speech(kind: str, at: float) -> e.Event:
     return e.SpeechStarted(at) if kind == "started" else e.SpeechStopped(at)
-
-
-def scaled(limits: TurnTaking, by: float) -> TurnTaking:
-    """Both delays longer or shorter by the same factor: what an administrator would turn."""
-    return replace(
-        limits,
-        endpointing_min_delay=limits.endpointing_min_delay * by,
-        endpointing_max_delay=limits.endpointing_max_delay * by,
-    )

@@ -22,10 +22,14 @@ class Heard:
     wait: float | None
 
 
+Setting = float | tuple[float, float]
+"""A threshold, or the shortest and the longest delay in seconds."""
+
+
 class Point(NamedTuple):
     """One setting of one policy. Percentages and seconds."""
 
-    setting: float
+    setting: Setting
     cut_offs: float
     turns_cut: float
     p50: float
@@ -49,7 +53,7 @@ def heard(item: Item, decisions: Sequence[Decision]) -> Heard:
     return Heard(item, tuple(cut), elsewhere, wait)
 
 
-def point(setting: float, results: Sequence[Heard]) -> Point:
+def point(setting: Setting, results: Sequence[Heard]) -> Point:
     """The figures of one setting over all items. A stretch of speech that a turn was ended in counts as one pause."""
     elsewhere = sum(result.elsewhere for result in results)
     cuts = sum(sum(result.cut) for result in results) + elsewhere

@@ -6,7 +6,7 @@ import pytest
 from scripts.bench_conversation import page
 from scripts.bench_conversation.hearing import Told
 from scripts.bench_conversation.item import Item, Pause
-from scripts.bench_conversation.ours import Call, Decision, scaled
+from scripts.bench_conversation.ours import Call, Decision
 from scripts.bench_conversation.outcome import NEVER_S, Point, heard, point, wait_at
 from scripts.bench_conversation.rivals import decisions, silence
 from scripts.bench_conversation.words import Word
@@ -97,11 +97,6 @@ def test_without_words_our_policy_has_only_the_sound() -> None:
     unsure = Call(ITEM, TOLD, FixedScores(0.01), TurnTaking(), words=False).run()
     assert any(decision.at < 3.0 for decision in sure)
     assert not any(decision.at < 3.0 for decision in unsure)
-
-
-def test_both_delays_are_scaled() -> None:
-    limits = scaled(TurnTaking(endpointing_min_delay=0.4, endpointing_max_delay=2.0), 0.5)
-    assert (limits.endpointing_min_delay, limits.endpointing_max_delay) == (0.2, 1.0)
 
 
 def test_numbers_go_between_the_markers_and_nowhere_else() -> None:
