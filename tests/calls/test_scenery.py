@@ -78,7 +78,7 @@ class Stage:
         anna = self.voices["anna"]
         self.prepared = Prepared(maker=cast(Any, anna), voice=cast(Any, anna), language="en", rate=8000)
         self.prepared.phrases["One moment."] = Phrase(b"\0\0")
-        playout = SimpleNamespace(open=lambda _: None, add=lambda *_: None, finish=lambda _: None)
+        playout = SimpleNamespace(open=lambda _, **__: None, add=lambda *_: None, finish=lambda _: None)
         self.speaking = Speaking(
             voice=cast(Any, anna),
             playout=cast(Playout, playout),
@@ -90,7 +90,7 @@ class Stage:
         )
         shell = SimpleNamespace(speaking=self.speaking, thinking=None, conversation=SimpleNamespace(plan=Plan()))
         phrases = SimpleNamespace(get=lambda *_, **__: Phrase(b""), render=self._render)
-        providers = SimpleNamespace(voice=lambda block: self.voices[block["voice_id"]])
+        providers = SimpleNamespace(voice=lambda block, speech: self.voices[block["voice_id"]])
         services = SimpleNamespace(providers=providers, phrases=phrases, directory=Directory({}))
         workflow = read_workflow({"name": "w", "definition": GRAPH}, (), Report())
         assert workflow is not None

@@ -67,7 +67,7 @@ def test_fallbacks_are_built_in_their_order_and_give_the_first_one_less_time() -
     block = {"provider": "deepgram", "fallbacks": [{"provider": "deepgram", "model": "nova-2"}]}
     first, second = (choice.implementation for choice in catalogue._choices("stt", block, KEYS).all)
     assert (first.name, second.name) == ("deepgram/nova-3", "deepgram/nova-2")
-    assert (first._patience.outage_s, second._patience.outage_s) == (1.5, 5.0)
+    assert (first._patience.outage_s, second._patience.outage_s) == (catalogue.OUTAGE_WITH_SPARE_S, 5.0)
     assert build_stt(block, KEYS).name == "deepgram/nova-3"
 
 
@@ -89,8 +89,8 @@ def test_the_standing_of_a_provider_is_its_accounts_and_settings_own() -> None:
         ("llm", {"provider": "our"}, "did you mean 'ours'?"),
         ("llm", {"provider": "zzzz"}, r"set base_url of a compatible server in \[providers.zzzz\]"),
         ("tts", {"provider": "elevenlab", "voice_id": "x"}, "did you mean 'elevenlabs'?"),
-        ("tts", {"provider": "zzzz"}, "known here: elevenlabs, hibari, pico, espeak, 11labs"),
-        ("tts", {}, "one of elevenlabs, hibari, pico, espeak"),
+        ("tts", {"provider": "zzzz"}, "known here: elevenlabs, inworld, hibari, pico, espeak, 11labs"),
+        ("tts", {}, "one of elevenlabs, inworld, hibari, pico, espeak"),
     ],
 )
 def test_an_unknown_provider_is_an_error_with_the_nearest_right_name(
