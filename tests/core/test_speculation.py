@@ -9,7 +9,7 @@ import pytest
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.errors import ProviderError
-from sovereign_pbx.core.plan import Phrases, Plan, SpeculationPlan, Standing, Voicemail
+from sovereign_pbx.core.plan import Phrases, Plan, SpeculationPlan, Standing, TurnTaking, Voicemail
 from sovereign_pbx.core.speculation import LONGEST, Guess, equivalent
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import Message, ToolCall
@@ -419,3 +419,21 @@ def test_an_answer_without_end_is_given_up() -> None:
 )
 def test_transcripts_are_compared_by_their_letters(one: str, other: str, same: bool) -> None:
     assert equivalent(one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("lag", "ahead", "expected"),
+    [
+        (0.0, False, 0.25 + 0.3 + 0.003 + 0.15),  # the final text, then the chain
+        (0.0, True, 0.3 + 0.003 + 0.15),  # the chain alone: the decision, at 400 ms, is hidden behind it
+        (0.15, True, 0.15 + 0.3 + 0.003 + 0.15),
+    ],
+)
+def test_the_machine_itself_adds_nothing_to_the_wait_for_an_answer(lag: float, ahead: bool, expected: float) -> None:
+    delays = Delays(interim=lag + 0.01, token=0.001)
+    policy = TurnTaking() if ahead else TurnTaking(endpointing_min_delay=0.1)
+    plan = replace(AHEAD, turn_taking=policy, speculation=SpeculationPlan() if ahead else None)
+    stage = answered(plan=plan, delays=delays)
+    end = stage.says(1, QUESTION)
+    stage.run(10)
+    assert first_sound(stage) - end == pytest.approx(expected, abs=0.005)
