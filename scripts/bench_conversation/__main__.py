@@ -4,11 +4,14 @@
                                             once the models' scores are in the cache)
     --turns --split train --only ours --list    each turn that was cut or slow, with the policy's own reasons
     --write                                 put the numbers and the picture into docs/
+    --quick                                 a tenth of everything, to see that it works
 
-Without `--turns` or another part, every part is measured. The test half is for the page.
+With none of `--turns`, `--only`, `--list`: turn ends, then what interrupts (`barge`) and how long answers take (`latency`),
+in programs of their own. The test half is for the page.
 """
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -27,9 +30,10 @@ def main() -> int:
     arguments = _arguments()
     line = ProgressLine("bench-conversation")
     try:
-        models.fetch(["silero-vad", "smart-turn"])
+        models.fetch(["silero-vad", "smart-turn", "whisper-tiny.en", "whisper-base"])
         _report_recordings(arguments.write, line)
-        return _turn_ends(arguments, line)
+        _turn_ends(arguments, line)
+        return 0 if arguments.turns or arguments.only or arguments.list else _others(arguments)
     except SovereignError as exc:
         print(f"bench-conversation: {exc}", file=sys.stderr)
         return 2
@@ -37,7 +41,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", action="store_true", help="when turns end")
+    parser.add_argument("--turns", action="store_true", help="when turns end, and no other part")
     parser.add_argument("--split", choices=["train", "test"], default="test")
     parser.add_argument("--only", choices=list(SETTINGS), help="one policy's curve")
     parser.add_argument("--share", type=float, default=1.0, help="use this share of the items")
@@ -61,7 +65,18 @@ def _report_recordings(write: bool, line: ProgressLine) -> None:
         page.write("recordings", sources.table(found))
 
 
-def _turn_ends(arguments: argparse.Namespace, line: ProgressLine) -> int:
+def _others(arguments: argparse.Namespace) -> int:
+    """The other parts, each a program of its own; 0 when all went well."""
+    share = ["--share", str(arguments.share)]
+    parts = {"barge": share, "latency": ["--calls", "1"] if arguments.share < 1 else []}
+    failed = 0
+    for part, options in parts.items():
+        command = [sys.executable, "-m", f"scripts.bench_conversation.{part}", *options]
+        failed += subprocess.run([*command, *(["--write"] if arguments.write else [])], check=False).returncode != 0
+    return 1 if failed else 0
+
+
+def _turn_ends(arguments: argparse.Namespace, line: ProgressLine) -> None:
     began = time.monotonic()
     items = corpus.load(arguments.split, share=arguments.share, progress=line)
     policies = [arguments.only] if arguments.only else list(SETTINGS)
@@ -72,8 +87,7 @@ def _turn_ends(arguments: argparse.Namespace, line: ProgressLine) -> int:
         _tell(bench, policies, arguments)
     finally:
         scores.close()
-    print(f"{len(items)} turns of the {arguments.split} half, {time.monotonic() - began:.0f} s")
-    return 0
+    print(f"{len(items)} turns of the {arguments.split} half, {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _tell(bench: Bench, policies: Sequence[str], arguments: argparse.Namespace) -> None:

@@ -98,6 +98,18 @@ def _pick(things: Sequence[Recording], random: Random) -> Recording:
     return things[int(random.integers(len(things)))]
 
 
+# What a date, and what a count, is the answer to.
+FACTS: Final[dict[str, tuple[str, str]]] = {
+    "en": ("When would that be?", "For how many people?"),
+    "fr": ("Ce serait pour quel jour ?", "Pour combien de personnes ?"),
+    "es": ("¿Para cuándo sería?", "¿Para cuántas personas?"),
+    "it": ("Per quando sarebbe?", "Per quante persone?"),
+    "ru": ("На какой день?", "На сколько человек?"),
+}
+_DATE: Final = r"h-\d+|day-\d|mon-\d+|today|tomorrow|yesterday"
+_COUNT: Final = r"1\d"
+
+
 def pause(random: Random) -> float:
     """300 to 1500 ms, distributed as the pauses of real turns.
 
@@ -139,8 +151,18 @@ def joined(voice: Voice, line: Timeline, random: Random) -> str:
 
 
 def answer(voice: Voice, line: Timeline, random: Random) -> str:
-    line.say(_pick(voice.answers, random))
-    return QUESTIONS[voice.language][int(random.integers(2))]
+    recording = _pick(voice.answers, random)
+    line.say(recording)
+    other = QUESTIONS[voice.language][int(random.integers(2))]
+    return _asked(recording) or other
+
+
+def _asked(recording: Recording) -> str:
+    name = recording.name.split("/")[-1]
+    for question, pattern in zip(FACTS.get(recording.language, ()), (_DATE, _COUNT), strict=False):
+        if re.fullmatch(pattern, name):
+            return question
+    return ""
 
 
 def number(voice: Voice, line: Timeline, random: Random) -> str:
