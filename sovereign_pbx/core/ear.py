@@ -11,6 +11,7 @@ from sovereign_pbx.core.endpointing import Over, Score
 
 LATE_WORDS_S: Final = 0.8  # words that come later than this after the speech were not in that speech
 OVERDUE_S: Final = 3.0  # final text that comes later than this belongs to other words
+MOST_PAUSES: Final = 20
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -32,6 +33,7 @@ class Ear:
         "listened_at",
         "onset",
         "over",
+        "pauses",
         "scores",
         "scoring_since",
         "silent_since",
@@ -57,6 +59,7 @@ class Ear:
         self.silent_since: float | None = None  # last speech sample that the voice detector ever heard
         self.over: Over = ""  # the recogniser has said by itself that the utterance is over
         self.scores: list[Score] = []  # what the turn model says about this silence, as it grows
+        self.pauses: list[float] = []  # that he has made in this turn and gone on after
         self.scoring_since: float | None = None  # asked then, and not answered yet
         self.streams = False  # interims have been seen: its silence means no words
         self.wordless_since: float | None = None  # onset of the first speech since the last new words
@@ -117,6 +120,10 @@ class Ear:
         self.add(text)
         self.listened_at = now
 
+    def pause(self, length: float) -> None:
+        """He has gone on with his turn after a pause."""
+        self.pauses = [*self.pauses[-MOST_PAUSES:], length]
+
     def score(self, probability: float) -> None:
         """The turn model's answer to the question asked last."""
         asked_at, self.scoring_since = self.scoring_since, None
@@ -153,6 +160,7 @@ class Ear:
         self.scores, self.scoring_since = [], None
         self.ended_at = None
         self.listened_at = None
+        self.pauses = []
         self.wordless_since = self.onset if self.speaking else None
 
     def shift(self, seconds: float) -> None:

@@ -39,6 +39,7 @@ class Evidence:
 
     `over`: the recogniser's own end of utterance, because it heard a silence (Nova) or because it judged (Flux).
     `stretch`: the caller's own habit, -1 (never pauses) to 1 (thinks long), 0 unknown; see `habit.Habit`.
+    `pauses`: those that he has made in this very turn, seconds; groups of a number come in a rhythm.
     """
 
     text: str = ""
@@ -47,6 +48,7 @@ class Evidence:
     over: Over = ""
     expected: Expected = ANYTHING
     stretch: float = 0.0
+    pauses: Sequence[float] = ()
     language: str = "en"
 
 
@@ -68,27 +70,27 @@ SCORE_AT_S: Final = (0.4, 0.7)
 SCORE_EARLY_S: Final = 0.3
 
 # From these odds on the shortest delay is enough; at and below the others the longest is waited.
-_SURE: Final = 1.5
+_SURE: Final = 1.6
 _LOST: Final = -1.0
 
 _BY_SHAPE: Final[dict[Shape, float]] = {
     "unknown": -0.4,
     "hesitation": -2.6,
     "opening": -0.8,
-    "open": -2.5,
+    "open": -2.2,
     "loose": -1.8,
     "slight": -1.6,
     "digits": -1.5,
     "spelling": -0.9,
     "complete": 2.0,
     "answer": 2.2,
-    "greeting": 1.4,
+    "greeting": 1.8,
     "question": 1.8,
     "closed": 1.0,
-    "plain": 0.2,
+    "plain": 0.3,
 }
 _INTERIM: Final = 0.6  # unfinished words may still change: what share of their weight for an end they have
-_PLAIN: Final = 0.2
+_PLAIN: Final = 0.3
 # One word is too little to hear an end in, and a question's end is in its words: share of the turn model's doubt.
 _DOUBT: Final[dict[Shape, float]] = {"answer": 0.2, "greeting": 0.3, "complete": 0.3, "question": 0.5}
 _EXPECTED: Final[dict[tuple[Kind, Shape], float]] = {
@@ -111,6 +113,11 @@ _SHORT_WORDS: Final = 3
 _SILENCE_PER_S: Final = 2.5
 _SILENCE_MOST: Final = 1.2
 _FIRST_S: Final = 0.2
+# Who dictates in a rhythm has finished when the next group is overdue.
+_RHYTHMIC: Final = ("digits", "spelling")
+_BEATS: Final = 2
+_LONGER: Final = 2.0
+_SPARE_S: Final = 0.3
 _JUDGED: Final = 1.6
 _SILENCE: Final = 0.3
 _HABIT: Final = 0.5
@@ -131,7 +138,10 @@ def judge(limits: TurnTaking, evidence: Evidence) -> Verdict:
     share = min(1.0, max(0.0, (_SURE - odds) / (_SURE - _LOST)))
     least = limits.endpointing_min_delay
     span = max(0.0, limits.endpointing_max_delay - least)
-    return Verdict(least + span * share, form, odds, weights)
+    wait = least + span * share
+    if form in _RHYTHMIC and len(evidence.pauses) >= _BEATS:
+        wait = min(wait, max(least, _LONGER * max(evidence.pauses) + _SPARE_S))
+    return Verdict(wait, form, odds, weights)
 
 
 def delay(limits: TurnTaking, evidence: Evidence) -> float:

@@ -42,6 +42,7 @@ def learn_pause(talk: Talk, onset: float) -> None:
     ear = talk.ear
     if ear.ended_at is not None and (ear.text or ear.voiced):
         talk.habit.paused(onset - ear.ended_at)
+        ear.pause(onset - ear.ended_at)
 
 
 def learn_cut_off(talk: Talk) -> None:
@@ -66,6 +67,7 @@ def evidence(talk: Talk) -> Evidence:
         over=ear.over,
         expected=talk.expected,
         stretch=talk.habit.stretch,
+        pauses=ear.pauses,
         language=talk.plan.language,
     )
 

@@ -150,3 +150,11 @@ def test_the_turn_model_is_asked_again_only_where_that_tells_something() -> None
     assert next_score(0.2, Evidence(text="I would like the blue bicycle", scores=scored)) is None
     assert next_score(0.2, Evidence(text="I would like the blue bicycle")) == 0.4
     assert next_score(0.2, Evidence(text="blue", over="judged")) is None
+
+
+def test_a_number_dictated_in_a_rhythm_is_over_when_the_next_group_is_overdue() -> None:
+    number, known = "zero two zero five five five", Expected("number", 8, 10)
+    steady = wait(number, 0.3, expected=known, pauses=(0.5, 0.6))
+    assert steady == pytest.approx(2 * 0.6 + 0.3)
+    assert steady < wait(number, 0.3, expected=known, pauses=(0.6,))
+    assert wait("I would like to and", 0.3, pauses=(0.3, 0.3)) > 1.5
