@@ -14,6 +14,7 @@ from sovereign_pbx.core.plan import Consent, Plan, SilencePlan, Transfer
 from sovereign_pbx.core.realtime import signals as s
 from sovereign_pbx.core.realtime.conversation import RealtimeConversation
 from sovereign_pbx.core.realtime.memory import BEGIN_S, GAP_S, PROBE_S, Phase
+from sovereign_pbx.core.realtime.turns import LAG_S
 from sovereign_pbx.core.values import Message, ToolCall
 
 LOST = ProviderError("openai_live", "realtime", "dropped", "scripted")
@@ -119,6 +120,28 @@ def test_an_answer_that_is_still_being_made_is_stopped_and_its_rest_not_played()
     assert tape.said[-1] == ("assistant", "We") or tape.said[-1][0] == "user"
 
 
+def test_a_vendor_whose_ear_is_slow_is_not_asked_whether_it_lives() -> None:
+    """The question would stop an answer that is just beginning."""
+    tape = Tape()
+    tape.at(0.0, e.Answered())
+    tape.at(1.0, e.SpeechStarted(1.0))
+    tape.at(1.8, e.SpeechStopped(1.6))
+    tape.at(2.0, s.CallerStarted(), s.CallerStopped("u1"))
+    tape.at(2.4, s.ResponseBegun("r1"))
+    assert not tape.of(s.StopResponse)
+
+
+def test_sound_without_its_words_makes_no_word_heard() -> None:
+    tape = Tape()
+    tape.at(0.0, e.Answered())
+    turn(tape, 1.0)
+    tape.at(2.6, s.ResponseBegun("r1"), s.Spoken("r1", "i", "We are "), s.Sound("r1", "i", b"..", 4000))
+    tape.at(2.6, e.PlayoutStarted(1))
+    tape.at(3.6, s.CallerStarted())
+    tape.at(3.6, e.PlayoutFlushed(1, 1000))
+    assert tape.said == [("user", "When are you open?")]
+
+
 def test_a_cough_pauses_the_answer_and_lets_it_go_on() -> None:
     tape = Tape()
     tape.at(0.0, e.Answered())
@@ -212,11 +235,12 @@ def test_a_vendor_that_hears_nobody_while_we_do_is_asked_whether_it_lives() -> N
     tape = Tape()
     tape.at(0.0, e.Answered())
     tape.at(1.0, e.SpeechStarted(1.0))
-    assert tape.at(2.2, e.SpeechStopped(2.0)) == [s.StopResponse("")]
+    tape.at(2.2, e.SpeechStopped(2.0))
     tape.at(10.0)
-    assert tape.when(s.Renew) == pytest.approx(2.2 + PROBE_S)
+    assert tape.when(s.StopResponse) == pytest.approx(2.2 + LAG_S)
+    assert tape.when(s.Renew) == pytest.approx(2.2 + LAG_S + PROBE_S)
     (renew,) = tape.of(s.Renew)
-    assert renew.replay_s == pytest.approx(2.5, abs=0.1)
+    assert renew.replay_s == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_vendor_that_complains_lives() -> None:
@@ -224,8 +248,9 @@ def test_a_vendor_that_complains_lives() -> None:
     tape.at(0.0, e.Answered())
     tape.at(1.0, e.SpeechStarted(1.0))
     tape.at(2.2, e.SpeechStopped(2.0))
-    tape.at(2.4, s.Complained("response_cancel_not_active", ""))
+    tape.at(2.8, s.Complained("response_cancel_not_active", ""))
     tape.at(10.0)
+    assert tape.of(s.StopResponse)
     assert not tape.of(s.Renew) and not tape.noted("model_complained")
 
 

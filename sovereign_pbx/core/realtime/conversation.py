@@ -61,6 +61,7 @@ _BELLS: Final[dict[Alarm, Move]] = {
     Alarm.CONFIRM: turns.confirm,
     Alarm.DOUBT: turns.doubt,
     Alarm.ENDPOINT: turns.unnoticed,
+    Alarm.FINAL: turns.probe,
     Alarm.FILLER: answers.filler,
     Alarm.STALL: ending.silent_model,
     Alarm.SILENCE: ending.silence_prompt,

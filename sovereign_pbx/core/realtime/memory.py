@@ -80,6 +80,7 @@ class Live:
         self.caller_speaks = False  # by the vendor's ear
         self.sound_since: float | None = None  # by ours
         self.sound_ended: float | None = None
+        self.sound_began = 0.0  # what has ended then
         self.began_at: float | None = None  # his turn; None when it has been written down
         self.wordless_cut = False  # we took the floor from the assistant, and the vendor has heard nobody yet
         self.digits = Digits()

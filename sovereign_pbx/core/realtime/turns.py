@@ -29,7 +29,7 @@ def caller_started(live: Live, _: CallerStarted) -> None:
     live.caller_speaks = True
     live.wordless_cut = False
     live.began_at = live.began_at or (live.sound_since or live.now) - BEFORE_S
-    live.alarms.clear(Alarm.ENDPOINT)
+    live.alarms.clear(Alarm.ENDPOINT, Alarm.FINAL)
     _leave_answering_to_vendor(live)
     _take_floor(live)
 
@@ -78,12 +78,19 @@ def sound_stopped(live: Live, event: SpeechStopped) -> None:
     if live.wordless_cut:
         live.alarm(Alarm.ENDPOINT, UNNOTICED_S)
     elif began is not None and event.at - began >= SPEECH_S and live.quiet:
-        _probe(live, began)
+        live.sound_began = began
+        live.alarm(Alarm.FINAL, LAG_S)
 
 
-def _probe(live: Live, began: float) -> None:
-    """He spoke, and the vendor has said nothing to that: noise to its ear, or there is no vendor any more."""
-    live.began_at = live.began_at or began - BEFORE_S
+def probe(live: Live, _: Tick) -> None:
+    """He spoke, and the vendor has said nothing to that: noise to its ear, or there is no vendor any more.
+
+    An answer of its own that is under way without a word about the caller would be stopped by this; `LAG_S` is to
+    make sure that there is none.
+    """
+    if not live.quiet:
+        return
+    live.began_at = live.began_at or live.sound_began - BEFORE_S
     live.probed_since = live.now
     live.out.append(StopResponse(""))
 
