@@ -3,6 +3,7 @@
 
     .venv/bin/python scripts/failure-table.py            print the table
     .venv/bin/python scripts/failure-table.py --write    put it into docs/failures.md
+    .venv/bin/python scripts/failure-table.py --only voice --write    only the rows whose cases hold that word
 
 The scenes are those of tests/calls/test_failures_*.py, so the table holds nothing that a test does not assert.
 Exit status 1 when a scene failed.
@@ -77,6 +78,20 @@ def row(outcome: Outcome) -> str:
     return "| " + " | ".join(cell(text) for text in (outcome.title, heard, recorded, bounded)) + " |"
 
 
+def replace_rows(outcomes: list[Outcome]) -> None:
+    """Put them where the page has their cases; one that it does not have is only printed."""
+    lines = PAGE.read_text("utf-8").split("\n")
+    for outcome in outcomes:
+        fresh = row(outcome)
+        begin = f"| {cell(outcome.title)} |"
+        places = [place for place, line in enumerate(lines) if line.startswith(begin)]
+        if len(places) == 1:
+            lines[places[0]] = fresh
+        else:
+            print(f"not in the table, run without --only: {fresh}", file=sys.stderr)
+    PAGE.write_text("\n".join(lines), "utf-8")
+
+
 def merged(texts: list[str]) -> list[str]:
     """Equal lines once, with their number."""
     counted = {text: texts.count(text) for text in texts}
@@ -92,8 +107,11 @@ def cell(text: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="put the table into docs/failures.md")
+    parser.add_argument(
+        "--only", metavar="TEXT", default="", help="scenes whose title holds this; the others' rows stay"
+    )
     arguments = parser.parse_args()
-    wanted = scenes()
+    wanted = [one for one in scenes() if arguments.only in one.title]
     outcomes: list[Outcome] = []
     with Troupe(asterisk_tree(ProgressLine("Asterisk")).root, wanted) as troupe:
         for number, one in enumerate(wanted, 1):
@@ -104,7 +122,9 @@ def main() -> int:
     for outcome in failed:
         print(f"\n{outcome.title}\n{outcome.failure}", file=sys.stderr)
     text = table(outcomes)
-    if arguments.write and not failed:
+    if arguments.write and arguments.only:
+        replace_rows([outcome for outcome in outcomes if not outcome.failure])
+    elif arguments.write and not failed:
         before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", "utf-8")
     elif not arguments.write:

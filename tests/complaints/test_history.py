@@ -36,7 +36,8 @@ class Listener:
 
     def feed(self, event: e.Event) -> None:
         if isinstance(event, e.HungUp):
-            self._stage._hold_position()  # the line is cut here
+            if not self._stage.line.paused:
+                self._stage._hold_position()  # the line is cut here
             if (playing := self._stage.line.playing) is not None:
                 self._note(playing, self._stage.line.played * 1000)
         if isinstance(event, e.PlayoutStarted):

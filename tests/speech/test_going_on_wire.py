@@ -125,3 +125,42 @@ def test_a_cough_that_nobody_answers_does_not_cost_a_recogniser() -> None:
             assert len(server.connections) == 1
 
     run_clean(main())
+
+
+def test_a_recogniser_that_falls_silent_as_the_caller_does_is_noticed_before_the_turn_is_decided() -> None:
+    async def main() -> None:
+        said = ["A table for two, please."]
+        patience = Patience(answer_s=30.0, ended_s=0.3)
+        async with ScriptedDeepgram(said, final_ms=5000) as server:
+            nova = DeepgramNova(api_key="test-key", base_url=server.url, patience=patience)
+            async with hearing(nova) as heard:
+                heard.stream.speech(True)
+                await talk(heard.stream, 1000, 0)
+                await eventually(lambda: bool(heard.interims), "it listens")
+                server.faults.arm("stall", "now", times=1)
+                server.final_ms = 20
+                await talk(heard.stream, 0, 200)
+                heard.stream.speech(False)
+                await eventually(lambda: len(server.connections) == 2, "a new connection was made")
+                await talk(heard.stream, 0, 400)
+                await eventually(lambda: heard.finals == said, "the sentence was heard")
+            assert heard.error is None
+
+    run_clean(main())
+
+
+def test_words_that_are_final_already_are_not_waited_for_once_more() -> None:
+    async def main() -> None:
+        patience = Patience(answer_s=30.0, ended_s=0.2)
+        async with ScriptedDeepgram(["A table for two, please."], final_ms=20) as server:
+            nova = DeepgramNova(api_key="test-key", base_url=server.url, patience=patience)
+            async with hearing(nova) as heard:
+                heard.stream.speech(True)
+                await talk(heard.stream, 1000, 200)
+                await eventually(lambda: bool(heard.finals), "the sentence was heard")
+                server.faults.arm("stall", "now", times=1)
+                heard.stream.speech(False)
+                await asyncio.sleep(0.6)
+            assert len(server.connections) == 1
+
+    run_clean(main())

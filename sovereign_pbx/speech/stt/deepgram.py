@@ -5,6 +5,7 @@ for 8 kHz. (µ-law would halve that, for a conversion of every frame and a lossy
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -160,7 +161,10 @@ class DeepgramNova:
             ("utterance_end_ms", str(utterance_end_ms)),
             *(options or {"smart_format": "true"}).items(),
         ]
-        self._patience = patience or Patience()
+        patience = patience or Patience()
+        if patience.ended_s is None:  # it makes final by itself what is followed by so much silence
+            patience = replace(patience, ended_s=endpointing_ms / 1000 + patience.final_s)
+        self._patience = patience
         headers = {"Authorization": f"Token {api_key}"}
         self._sockets = Sockets("deepgram", "stt", base_url, headers, connect_s=connect_s, send_s=send_s)
 

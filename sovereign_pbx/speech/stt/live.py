@@ -27,7 +27,7 @@ FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
 # Less of what the VAD takes for speech may be a cough, for which a vendor owes no answer.
 OWED_SPEECH_S = 0.5
-# When asked, it owes one for a syllable ("no", or that there was nothing) and the silence that the VAD needs for its end.
+# A final text it owes for a syllable ("no", or that there was nothing), and the silence that the VAD needs for its end.
 OWED_FINAL_S = 0.45
 
 
@@ -37,6 +37,7 @@ class Patience:
 
     answer_s: float = 1.5  # speech was sent, the vendor said nothing at all since: interims come every second or sooner
     final_s: float = 0.8  # after its final text was asked for: twice Deepgram's 99th percentile (0.35 s), and the way
+    ended_s: float | None = None  # after the end of speech of which nothing is final yet; None: `answer_s`
     outage_s: float = 5.0  # reconnecting in vain
     idle_s: float = 4.0  # no audio sent: keep alive (Deepgram closes after 10)
 
@@ -116,6 +117,8 @@ class LiveStream:
             self._owe_answer()
             self._spoke()
             self._speaking_from_s = self._onset_s = None
+            if self._unsettled_s >= OWED_FINAL_S:
+                self._owe(self._patience.answer_s if self._patience.ended_s is None else self._patience.ended_s)
 
     def finalize(self) -> None:
         """Ask for the final text of everything sent so far."""
@@ -287,10 +290,15 @@ class LiveStream:
             self._spoken_s += self._ring.end_s - self._onset_s
             self._spoke_until_s = self._ring.end_s
 
+    @property
+    def _unsettled_s(self) -> float:
+        """How much of the speech that is over is not final."""
+        return min(self._spoken_s, self._spoke_until_s - self._ring.start_s)
+
     def _owe_final(self) -> None:
         """The final text has been asked for: that takes less time than an answer in general."""
         self._final_asked = True
-        if self._spoken_s >= OWED_FINAL_S:
+        if self._unsettled_s >= OWED_FINAL_S:
             self._owe(self._patience.final_s)
 
     def _owe(self, within_s: float) -> None:
