@@ -6,8 +6,8 @@
     --write                                 put the numbers and the picture into docs/
     --quick                                 a tenth of everything, to see that it works
 
-With none of `--turns`, `--only`, `--list`: turn ends, then what interrupts (`barge`) and how long answers take (`latency`),
-in programs of their own. The test half is for the page.
+With none of `--turns`, `--only`, `--list`: when turns end, then what interrupts (`barge`) and how long answers take
+(`latency`), in programs of their own. The test half is for the page.
 """
 
 import argparse
