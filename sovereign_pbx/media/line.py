@@ -168,10 +168,10 @@ class Line:
     def _put(self) -> None:
         self._ticks += 1
         frame = self.playout.next_frame()
-        self._guard_echo.sent(frame)
         if self.background is not None:
             frame = self.background.mix(frame)
-        elif frame is None:
+        self._guard_echo.sent(frame)  # comfort noise comes back as noise
+        if frame is None:
             frame = self._noise.next_frame()
         self.link.put(frame)
         if self.recorder is not None:

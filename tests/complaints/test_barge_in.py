@@ -242,15 +242,32 @@ def test_a_caller_who_repeats_two_words_to_ask_for_them_interrupts() -> None:
     assert "user: from nine" in stage.transcript()
 
 
-def telephone(far: Signal, near: Signal, loss_db: float, delay_ms: float) -> Diary:
-    """A line that returns what is played; `far` plays from the first tick on."""
-    link, diary = ScriptedLink(), Diary()
+class People:
+    """A room full of people behind the assistant."""
+
+    def __init__(self, talk: Signal) -> None:
+        self._frames = iter(range(0, talk.size, FRAME))
+        self._talk = talk
+
+    def mix(self, speech: bytes | None) -> bytes:
+        start = next(self._frames)
+        mixed = self._talk[start : start + FRAME] + np.frombuffer(speech or bytes(2 * FRAME), "<i2")
+        pcm: bytes = np.clip(mixed, -32768, 32767).astype("<i2").tobytes()
+        return pcm
+
+
+def telephone(far: Signal, near: Signal, loss_db: float, delay_ms: float, behind: Signal | None = None) -> Diary:
+    """A line that returns what is played; `far` plays from the first tick on, over `behind`."""
+    link, diary, far_heard = ScriptedLink(), Diary(), far
     line = Line(link, diary)
+    if behind is not None:
+        line.background = People(behind)  # type: ignore[assignment]  # it mixes, which is all that is asked of it
+        far_heard = far + behind[: far.size]
     clock = MediaClock(EnergyDetector(), now=lambda: 0.0)
     clock.add(line)
     line.playout.open(1)
     line.playout.add(1, np.clip(far, -32768, 32767).astype("<i2").tobytes())
-    echo = returned(np.concatenate((far, np.zeros(RATE))), loss_db, delay_ms)
+    echo = returned(np.concatenate((far_heard, np.zeros(RATE))), loss_db, delay_ms)
     for number, frame in enumerate(coded(echo[: near.size] + near)):
         link.incoming.append(frame)
         clock.tick((number + 1) * FRAME / RATE)
@@ -264,6 +281,11 @@ def test_the_assistant_does_not_hear_itself(loss_db: float, delay_ms: float) -> 
     """AVA 467 (a clean FreePBX 17: replies cut after one or two seconds)"""
     far = voice(21, 5.0)
     assert telephone(far, np.zeros_like(far), loss_db, delay_ms).told[1:] == []
+
+
+def test_a_room_behind_the_assistant_does_not_come_back_as_a_caller() -> None:
+    far, people = voice(24, 5.0), voice(25, 7.0) * 0.5
+    assert telephone(far, np.zeros_like(far), 8, 100, people).told[1:] == []
 
 
 @pytest.mark.parametrize("loss_db", [6, 20])
