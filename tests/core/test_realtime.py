@@ -305,6 +305,16 @@ def test_words_that_the_vendor_has_no_order_for_are_asked_of_the_model() -> None
     assert "One moment please." in order.instructions
 
 
+def test_words_that_are_never_begun_cost_the_caller_nothing_but_the_words() -> None:
+    tape = Tape()
+    tape.at(0.0, e.Answered())
+    tape.at(1.0, e.Instructed("say", "One moment please."))
+    tape.at(1.0 + BEGIN_S + 0.1, s.Complained("response_cancel_not_active", ""))
+    tape.at(20.0)
+    assert tape.noted("words_unsaid")
+    assert not tape.of(s.Renew) and not tape.of(c.HandOver)
+
+
 def test_what_comes_to_be_known_without_a_session_is_told_to_the_next_one() -> None:
     tape = Tape()
     tape.at(0.0, e.Answered())

@@ -6,7 +6,7 @@ from sovereign_pbx.core.events import Tick
 from sovereign_pbx.core.exchange import Parting
 from sovereign_pbx.core.moves.ending import CHECK_IN
 from sovereign_pbx.core.realtime.memory import Live, Phase
-from sovereign_pbx.core.realtime.signals import Respond
+from sovereign_pbx.core.realtime.signals import Recite, Respond, StopResponse
 from sovereign_pbx.core.values import SpeechKind
 
 
@@ -72,7 +72,17 @@ def leave_now(live: Live, _: Tick) -> None:
 
 
 def silent_model(live: Live, _: Tick) -> None:
-    """An answer is owed and none comes, or it has stopped in the middle: a session like that is a dead one."""
+    """An answer is owed and none comes, or it has stopped in the middle: a session like that is a dead one.
+
+    Exact words that are not begun may only be an order that the vendor does not carry out (contract §7): whether it
+    lives is asked first, and the call goes on without them.
+    """
+    if isinstance(live.expected, Recite) and not live.owed:
+        live.note("words_unsaid")
+        live.expect_nothing()
+        live.probed_since = live.now
+        live.out.append(StopResponse(""))
+        return
     live.note("model_silent", begun=live.answer is not None)
     live.alarms.clear(Alarm.FILLER)
     if live.phase is Phase.TALKING:
