@@ -144,6 +144,13 @@ def test_a_beep_before_anybody_has_spoken_is_no_mailbox() -> None:
     assert stage.run(8).spoken() == [GREETING]
 
 
+def test_a_beep_behind_a_short_hello_is_the_persons_own() -> None:
+    stage = calls()
+    silent = stage.says(0.8, "Hello?")
+    beep(stage, silent + 0.1, known_after=0.06)
+    assert stage.run(8).spoken() == [GREETING]
+
+
 def test_a_beep_in_a_conversation_means_nothing() -> None:
     stage = calls()
     stage.says(0.8, "Hello?")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.digits import LONGEST, Digits, key_of
+from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.plan import Collector, Plan, SilencePlan
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import ToolCall
@@ -133,6 +134,16 @@ def test_a_caller_who_hangs_up_leaves_a_typed_result() -> None:
     assert results(stage) == [{"outcome": "hung_up", "digits": "12"}]
 
 
+def test_an_entry_after_a_prompt_that_failed_is_still_answered() -> None:
+    stage = conversation()
+    stage.run(4.0)
+    (prompt,) = [speak.segment for _, speak in stage.log if isinstance(speak, c.Speak)]
+    stage.at(4.1, e.SpeechFailed(prompt, ProviderError("voice", "tts", "dropped")))
+    pressed(stage, 9, "123456")
+    stage.run(15)
+    assert stage.spoken()[-1] == "Thank you."
+
+
 def test_hold_stops_the_callers_time() -> None:
     stage = conversation()
     stage.at(6, e.HoldChanged(True))
@@ -208,6 +219,7 @@ def test_a_key_pressed_over_the_models_own_words_is_for_the_tool_that_follows() 
     stage.run(20)
     assert stage.conversation.keyed("card") == "123456"
     assert all("123456" not in message.content for message in stage.conversation.history)
+    assert [speak.text for time, speak in stage.log if isinstance(speak, c.Speak) and time > 5.0] == ["Thank you."]
 
 
 def test_the_finish_key_behind_a_full_entry_means_nothing() -> None:

@@ -165,6 +165,12 @@ def test_a_note_that_fades_is_no_beep() -> None:
     assert line(note, note, note) == []
 
 
+def test_a_short_tone_in_the_middle_of_sound_is_no_beep() -> None:
+    sound = np.random.default_rng(7).normal(0, 0.07, 4000)
+    assert line(sound, tone(700, 0.12)) == []
+    assert kinds(line(sound, tone(0, 0.1), tone(700, 0.12))) == ["beep"]
+
+
 def test_notes_in_a_row_are_no_beeps_until_they_end() -> None:
     melody = [tone(hertz, 0.25) for hertz in (660, 740, 880, 740)] * 3
     assert len(line(*melody)) <= 1
