@@ -146,6 +146,7 @@ def test_no_character_is_lost_added_or_moved(text: str, size: int) -> None:
         ("Cela coûte 1 250,00 € en tout, je crois.", "Cela coûte 1 250,00 € en tout,"),
         # audio tags
         ("[excited, fast] Yes of course, I can.", "[excited, fast] Yes of course,"),
+        ("[a little more excited, fast] Yes of course, I can.", "[a little more excited, fast] Yes of course,"),
         ("[laughs] Yes, yes, I can.", "[laughs] Yes, yes, I can."),
     ],
 )

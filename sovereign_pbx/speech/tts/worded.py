@@ -28,7 +28,7 @@ from sovereign_pbx.speech.tts import Audio, Voice, VoiceSession
 MODES: Final = ("auto", "full", "addresses", "off")
 _SEVERAL: Final = ("multi", "auto", "")  # languages, of which each sentence may be in another
 _USUAL: Final = "en"
-_LONG: Final = 1500  # characters; a longer text is put into words by a thread (about 5 us a character)
+_LONG: Final = 400  # characters; a longer text is put into words by a thread (up to 5 us a character)
 
 
 class Wording:
