@@ -114,20 +114,24 @@ def _in_tag(buffer: str, at: int) -> bool:
 
 
 def _first_clause_end(buffer: str) -> int | None:
-    for match in _COMMA.finditer(buffer):
-        first = TAG.sub("", buffer[: match.end()])
+    said = TAG.sub(_blank, buffer)  # tags are no words, and take no time
+    for match in _COMMA.finditer(said):
+        first = said[: match.end()]
         long_enough = len(first.split()) >= COMMA_WORDS and estimate_ms(first) >= FIRST_MS
-        if long_enough and not _in_tag(buffer, match.end()):
+        if long_enough and not _in_tag(said, match.end()):
             return match.end()
-    words = list(re.finditer(r"\S+(?=\s+\S+\s)", buffer))  # the next word must be whole: "to" may become "today"
+    words = list(re.finditer(r"\S+(?=\s+\S+\s)", said))  # the next word must be whole: "to" may become "today"
     for match in words[FIRST_WORDS - 1 :]:
         # never inside a dictated number, nor where a full stop may yet turn out to be an abbreviation's
-        following = buffer[match.end() :].split(maxsplit=1)[0]
-        ends_open = match.group()[-1].isdigit() or match.group()[-1] == "."
-        ends_open = ends_open or _in_tag(buffer, match.end())
+        following = said[match.end() :].split(maxsplit=1)[0]
+        ends_open = match.group()[-1].isdigit() or match.group()[-1] == "." or _in_tag(said, match.end())
         if not ends_open and following.lower() in _PHRASE_STARTS and match.group().lower() not in _NOT_LAST:
             return match.end()
     return None
+
+
+def _blank(tag: re.Match[str]) -> str:
+    return " " * len(tag.group())
 
 
 def _too_long(buffer: str) -> int | None:
