@@ -310,6 +310,19 @@ def changed(name: str, **fields: Any) -> Workflow:
     return found
 
 
+def test_the_assistants_collectors_of_keys_are_there_at_every_node_that_talks() -> None:
+    found, _ = read(definition())
+    assert found is not None
+    digits = {"collectors": [{"name": "pin", "description": "The PIN."}], "send": True}
+    ground = Assistant.parse({**GROUND, "digits": digits}, where="it")
+    talking = [each for each in graph_of(found, ground).nodes.values() if isinstance(each, TalkNode)]
+    assert talking
+    for each in talking:
+        assert [collector.name for collector in each.standing.collectors] == ["pin"]
+        assert each.standing.tone_tools == ("send_digits",)
+    assert {"pin", "send_digits"} <= {tool.name for tool in assistant_at(ground, found, "intake").tools}
+
+
 def test_the_graph_holds_what_the_conversation_needs() -> None:
     graph = graph_of(workflow(), ground())
     intake, look_up = graph.nodes["intake"], graph.nodes["look_up"]
