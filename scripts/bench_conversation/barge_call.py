@@ -206,7 +206,8 @@ class Call:
             case c.Pause():
                 playout.pause()
             case c.Resume():
-                playout.resume(command.words)
+                going_on = playout.resume(command.words)
+                self._events += [(self._now, e.PlayoutStarted(*going_on))] if going_on is not None else []
             case c.Flush():
                 cut = playout.flush()
                 self._events += [(self._now, e.PlayoutFlushed(segment, played_ms)) for segment, played_ms in cut]

@@ -199,7 +199,9 @@ class Shell:
 
     def _resume(self, command: c.Resume) -> None:
         if self.line is not None:
-            self.line.playout.resume(command.words)
+            going_on = self.line.playout.resume(command.words)
+            if going_on is not None:
+                self.feed(PlayoutStarted(*going_on))
 
     def _think(self, command: c.Think) -> None:
         if not command.speculative:

@@ -185,9 +185,10 @@ class SpeechFailed:
 
 @dataclass(frozen=True, slots=True)
 class PlayoutStarted:
-    """The segment's first sample went out on the link."""
+    """The segment's first sample went out on the link; or, after `Resume`, it goes on from `played_ms`."""
 
     segment: int
+    played_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,11 @@ class Ledger:
                 self._open[other.number] = self._open.pop(other.number)
         return segment
 
-    def start(self, segment: Segment, now: float) -> None:
-        if segment.started_at is None:
-            segment.started_at = now
+    def start(self, segment: Segment, now: float, played_ms: float = 0.0) -> None:
+        """Sound begins, or goes on where `played_ms` of it have been heard."""
+        if segment.started_at is None or played_ms:
+            segment.started_at = now - played_ms / 1000
+            segment.paused_s = 0.0
 
     def finish(self, segment: Segment) -> None:
         """The whole segment went out."""

@@ -165,7 +165,7 @@ class Playout:
         if self.paused:
             return
         self.paused = True
-        held = self._held
+        held = next((found for found in self._segments.values() if found.started), None)
         if held is not None:
             reach, second = int(REACH_MS * self.rate / 1000), self.rate
             coming = samples_of(bytes(held.pcm[held.at : held.at + reach * SAMPLE_BYTES]))
@@ -173,26 +173,25 @@ class Playout:
         if not self._rest:
             self._cut()
 
-    def resume(self, words: Sequence[Word] = ()) -> None:
+    def resume(self, words: Sequence[Word] = ()) -> tuple[int, float] | None:
         """Go on with the word that `pause` held in, from its beginning; where it held if that is not known.
 
-        `words`: what the voice told of the times in the segment that was held.
+        `words`: what the voice told of the times in the segment that was held. Returns that segment, and how much of
+        it (in milliseconds) has been played from here on; None where nothing had begun.
         """
         if not self.paused:
-            return
+            return None
         self.paused = False
-        held = self._held
-        if held is not None and not self._rest:
+        number, held = next(((number, each) for number, each in self._segments.items() if each.started), (0, None))
+        finishing, self._rest = self._rest > 0, 0
+        if held is None:
+            return None
+        if not finishing:
             self._soft_start = True
             played_ms = pcm_ms(held.played, self.rate)
-            self._again += held.back(
-                round((played_ms - going_on_ms(words, played_ms)) * self.rate / 1000) * SAMPLE_BYTES
-            )
-        self._rest = 0
-
-    @property
-    def _held(self) -> _Segment | None:
-        return next((found for found in self._segments.values() if found.started), None)
+            back_ms = played_ms - going_on_ms(words, played_ms)
+            self._again += held.back(round(back_ms * self.rate / 1000) * SAMPLE_BYTES)
+        return number, pcm_ms(held.played, self.rate)
 
     def _cut(self) -> None:
         """Sound stops here; lead it to zero from the next frame on."""

@@ -40,7 +40,7 @@ class Listener:
                 self._stage._hold_position()  # the line is cut here
             if (playing := self._stage.line.playing) is not None:
                 self._note(playing, self._stage.line.played * 1000)
-        if isinstance(event, e.PlayoutStarted):
+        if isinstance(event, e.PlayoutStarted) and event.segment not in self.order:  # else it goes on after a pause
             self.order.append(event.segment)
         if isinstance(event, e.PlayoutFinished):
             self._note(event.segment, math.inf)

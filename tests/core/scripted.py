@@ -284,8 +284,17 @@ class Stage:
         self.line.paused = False
         self.line.played = going_on_ms(words, self.line.played * 1000) / 1000
         if self.line.playing is not None:
+            self._plan(self.now, self._going_on(self.line.playing, self.line.played * 1000))
+        if self.line.playing is not None:
             self._schedule_end(self.line.playing)
         self._play()
+
+    def _going_on(self, segment: int, played_ms: float) -> Callable[[], None]:
+        def tell() -> None:
+            if self.line.playing == segment and not self.line.paused:
+                self.feed(e.PlayoutStarted(segment, played_ms))
+
+        return tell
 
     def _pause(self) -> None:
         assert not self.line.paused

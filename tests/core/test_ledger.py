@@ -71,6 +71,17 @@ def test_the_word_that_playout_was_held_in_is_played_again_and_counts_once() -> 
     assert ledger.position_ms(segment, 11.5) == pytest.approx(1000)
 
 
+def test_the_link_knows_better_where_playout_goes_on() -> None:
+    ledger = Ledger()
+    segment = playing(ledger)
+    ledger.pause(10.75)
+    ledger.resume(11.0)
+    ledger.start(segment, 11.0, 1040.0)  # it had finished the syllable, and with it the word
+    assert ledger.position_ms(segment, 11.1) == pytest.approx(1140)
+    ledger.start(segment, 11.2)
+    assert ledger.position_ms(segment, 11.2) == pytest.approx(1240)
+
+
 def test_held_between_two_words_nothing_is_played_again() -> None:
     ledger = Ledger()
     segment = playing(ledger)

@@ -226,7 +226,7 @@ def held_after(frames: int, pcm: bytes) -> Playout:
 
 def test_held_in_a_word_speech_goes_on_with_that_word_from_its_beginning() -> None:
     playout = held_after(7, ramp(0, 1600))
-    playout.resume(WORDS)
+    assert playout.resume(WORDS) == (1, 80.0)
     attack = int(RATE * ATTACK_MS / 1000)
     again = samples(drain(playout))[: 1600 - 640]
     assert (again[attack:] == samples([ramp(0, 1600)])[640 + attack :]).all()
@@ -292,6 +292,13 @@ def test_a_long_segment_can_still_go_back_after_its_played_part_was_given_up() -
     playout = held_after(700, ramp(0, 8000 * 20))
     playout.resume((Word("long", 13.5, 14.5),))
     assert playout.flush() == [(1, 13500.0)]
+
+
+def test_where_nothing_had_begun_nothing_goes_on() -> None:
+    playout = one_segment(tone(160))
+    playout.pause()
+    assert playout.resume(WORDS) is None
+    assert playout.resume(WORDS) is None
 
 
 def test_pausing_before_speech_began_leaves_its_beginning_untouched() -> None:

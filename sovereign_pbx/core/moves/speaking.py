@@ -29,7 +29,7 @@ def note_synthesised(talk: Talk, event: SpeechDone) -> State:
 def note_started(talk: Talk, event: PlayoutStarted) -> State:
     segment = talk.ledger.find(event.segment)
     if segment is not None:
-        talk.ledger.start(segment, talk.now)
+        talk.ledger.start(segment, talk.now, event.played_ms)
         if segment.kind != "filler":
             talk.alarms.clear(Alarm.FILLER)
         if _stops_the_watch(talk, segment) and talk.turn:
