@@ -83,12 +83,13 @@ def lead(curves: Curves) -> str:
 
 
 def _against(policy: str, points: Sequence[Point], ours: Sequence[Point]) -> str:
-    pairs = [(each, cut_offs_at(ours, each.p50)) for each in points]
-    compared = [(each, mine) for each, mine in pairs if mine is not None]
-    better = sum(mine < each.cut_offs for each, mine in compared)
+    """At every wait that either curve has a point at and the other one reaches."""
+    waits = sorted({each.p50 for each in (*points, *ours)})
+    pairs = [(cut_offs_at(ours, wait), cut_offs_at(points, wait)) for wait in waits]
+    compared = [(mine, theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
+    better = sum(mine < theirs for mine, theirs in compared)
     return (
-        f"* *{policy}*: at the median waits that both reach, ours has fewer false cut-offs at {better} of "
-        f"{len(compared)} settings."
+        f"* *{policy}*: ours has fewer false cut-offs at {better} of the {len(compared)} median waits that both reach."
     )
 
 
