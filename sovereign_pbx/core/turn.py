@@ -245,7 +245,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
     S.OVERLAP: {
         **_HELD_BACK,
         e.SpeechStarted: nothing("he is speaking already"),
-        e.SpeechStopped: does("overlap_ends", S.DOUBT, *REST),
+        e.SpeechStopped: does("overlap_ends", S.DOUBT, *REST, S.MAILBOX),
         e.NothingHeard: nothing("it answers the speech before; this one goes on"),
         Alarm.PAUSE: does("pause_due", S.OVERLAP),
         Alarm.CONFIRM: does("interruption_confirmed", S.LISTENING),
