@@ -17,7 +17,8 @@ THINKING until its first sample is out, SPEAKING while there is sound. When noth
 A caller who speaks while the assistant owes or speaks is taken in two steps, because a cough must not cost an
 answer and an answer must not talk over a caller. Step one (OVERLAP): playout is held, nothing is lost. Step two:
 his words confirm it, the reply is dropped, and if none of it had been heard what he said before and now is one
-turn. Where he falls silent without words (DOUBT) the assistant goes on where it stopped.
+turn. Where he falls silent without words (DOUBT), or only showed that he listens (`interjection.py`), the assistant
+goes on where it stopped.
 
 Before all that lies, where it is asked for, CONSENT: the caller is neither listened to nor recorded until he presses
 the key. Whoever is called may be a mailbox: the first words are searched, and it is heard out (MAILBOX) before the
