@@ -152,14 +152,20 @@ def decide(talk: Talk) -> State:
         turn.timeline.enter("stt", talk.now)
     if ear.settled:
         return commit(talk) if ear.text else nothing_understood(talk)
+    if shown_all(talk):
+        return commit(talk)
     ask_for_final(talk)
     if not talk.alarms.is_set(Alarm.FINAL):
-        # what it has finalised is all, unless words are spoken that it has not shown yet
-        pending = ear.interim or not ear.streams or not ear.text
-        wait = talk.plan.stt_final_timeout
-        talk.alarm(Alarm.FINAL, wait if pending else min(wait, SHOWN_WITHIN_S))
+        talk.alarm(Alarm.FINAL, talk.plan.stt_final_timeout)
         talk.cover_wait()
     return State.TRANSCRIBING
+
+
+def shown_all(talk: Talk) -> bool:
+    """Whether what the recogniser has finalised is all: it would have shown by now that there are more words."""
+    ear = talk.ear
+    silence = 0.0 if ear.ended_at is None else talk.now - ear.ended_at
+    return bool(ear.text) and ear.streams and not ear.interim and silence >= SHOWN_WITHIN_S
 
 
 def commit(talk: Talk) -> State:

@@ -60,8 +60,9 @@ def learn_cut_off(talk: Talk) -> None:
 def evidence(talk: Talk) -> Evidence:
     """What is known of the silence that is going on."""
     ear = talk.ear
+    before = talk.turn.said if talk.turn is not None else []  # taken for all, and taken back
     return Evidence(
-        text=ear.text,
+        text=" ".join([*before, ear.text]),
         settled=not ear.interim,
         scores=ear.scores,
         over=ear.over,

@@ -200,3 +200,23 @@ def test_a_final_text_that_never_comes_is_named() -> None:
     stage = asked("How can I help you?", delays=Delays(final=None))
     waits(stage, "what time do you open?")
     assert decided(stage)[0]["because"] == "final_overdue"
+
+
+def test_no_further_text_is_waited_for_when_the_voice_detector_falls_silent_long_after_the_words() -> None:
+    """Music behind the caller: the recogniser has finalised all of it before the detector hears a silence."""
+    stage = asked("How can I help you?")
+    begin = stage.now + 0.5
+    end = stage.says(begin, "what time do you open tomorrow?", vad=False)
+    stage.at(begin + 0.08, e.SpeechStarted(begin))
+    stage.at(end + 0.7, e.SpeechStopped(end + 0.5))
+    stage.run(end + 6)
+    assert turns(stage)[0][0] == pytest.approx(end + 0.5 + 0.4)
+
+
+def test_what_is_added_after_a_cut_off_is_judged_with_what_went_before() -> None:
+    stage = asked("How can I help you?")
+    end = stage.says(stage.now + 0.5, "I would like to have the green bicycle over there", score=0.95)
+    again = stage.says(end + 0.6, "with lights", score=0.95)
+    stage.run(again + 6)
+    assert decided(stage)[-1]["shape"] == "plain"
+    assert turns(stage)[-1][0] - again < 0.6
