@@ -43,7 +43,7 @@ _LONGEST_TAG: Final = 60
 
 # Every abbreviation that we know to put into words, and some that are said as they are written.
 _LANGUAGES: Final = (nl.LEXICON, en.LEXICON, de.LEXICON, fr.LEXICON)
-_OTHERS: Final = "sr jr inc ltd mx st nl bv ca env apt pp ext ing ex"
+_OTHERS: Final = "sr jr inc ltd mx st nl bv ca env apt pp ext ing ex fr hr"
 _ABBREVIATIONS: Final = frozenset(
     word.rstrip(".").lower() for each in _LANGUAGES for word in each.abbreviations if word.endswith(".")
 ) | frozenset(_OTHERS.split())

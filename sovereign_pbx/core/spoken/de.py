@@ -17,7 +17,7 @@ _SCALES: Final = (
 _STEMS: Final = {1: "erst", 3: "dritt", 7: "siebt", 8: "acht"}
 _MONTHS: Final = listed("Januar Februar März April Mai Juni Juli August September Oktober November Dezember")
 # What comes before a date decides its ending: "am zwanzigsten", "der zwanzigste", "zwanzigster".
-_WEAK: Final = frozenset(listed("am vom zum im beim ab bis seit den dem des einem zur nach"))
+_WEAK: Final = frozenset(listed("am vom zum im beim ab bis seit den dem des einem zur nach und oder"))
 _ARTICLES: Final = frozenset(listed("der die das"))
 
 
@@ -173,7 +173,6 @@ LEXICON: Final = Lexicon(
         "exkl.": "exklusive",
         "zzgl.": "zuzüglich",
         "Hr.": "Herr",
-        "Fr.": "Frau",
         "Dr.": "Doktor",
         "Prof.": "Professor",
         "Nr.": "Nummer",
@@ -193,5 +192,15 @@ LEXICON: Final = Lexicon(
     },
     keep_stop=frozenset(("usw.", "u.s.w.", "etc.", "o.ä.")),  # nouns have capitals: only what ends most lists
     before_figures=frozenset(("Nr.", "S.")),
-    symbols={"&": "und", "+": "plus", "=": "gleich", "~": "etwa", "±": "plus minus", "×": "mal", "≈": "etwa"},
+    symbols={
+        "&": "und",
+        "+": "plus",
+        "=": "gleich",
+        "~": "etwa",
+        "±": "plus minus",
+        "×": "mal",
+        "≈": "etwa",
+        "#": "Nummer",
+        "§": "Paragraf",
+    },
 )

@@ -189,7 +189,17 @@ LEXICON: Final = Lexicon(
     },
     keep_stop=frozenset(("etc.", "a.m.", "p.m.", "Inc.", "Ltd.", "Jr.", "Sr.", "Ave.", "Rd.", "Blvd.")),
     before_figures=frozenset(("no.", "No.", "nr.")),
-    symbols={"&": "and", "+": "plus", "=": "equals", "~": "about", "±": "plus or minus", "×": "times", "≈": "about"},
+    symbols={
+        "&": "and",
+        "+": "plus",
+        "=": "equals",
+        "~": "about",
+        "±": "plus or minus",
+        "×": "times",
+        "≈": "about",
+        "#": "number",
+        "§": "section",
+    },
 )
 
 

@@ -9,6 +9,7 @@ from sovereign_pbx.core.spoken.lexicon import MOST, Lexicon, Noun
 # "kamer 12 345" is two numbers in three of our four languages.
 FIGURE: Final = r"(?:\d{1,3}(?:[.,'’\u00a0\u202f]\d{3}){1,5}(?:[.,]\d{1,9})?|\d{1,18}(?:[.,]\d{1,9})?)(?![\d])"
 _LONG: Final = 9  # figures without grouping: from here on it is a code, and read digit by digit
+_CODE: Final = 5  # so many are an order, a customer, a postal code, unless they are round; amounts are grouped
 _GROUPS: Final = re.compile(r"['’\u00a0\u202f ]")
 
 
@@ -60,7 +61,7 @@ def plain(written: str, lexicon: Lexicon) -> str:
         return lexicon.spell(written)
     figure = parse(written, lexicon)
     if not figure.fraction and written.isdecimal():
-        if len(written) >= _LONG:
+        if len(written) >= _LONG or (len(written) >= _CODE and not written.endswith("00")):
             return lexicon.spell(written)
         if len(written) == 4 and 1100 <= int(written) < 2100:
             return lexicon.year(int(written))

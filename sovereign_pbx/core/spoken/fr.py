@@ -177,6 +177,16 @@ LEXICON: Final = Lexicon(
     },
     keep_stop=frozenset(("etc.", "max.", "min.", "incl.")),
     before_figures=frozenset(("n°", "N°")),
-    symbols={"&": "et", "+": "plus", "=": "égale", "~": "environ", "±": "plus ou moins", "×": "fois", "≈": "environ"},
+    symbols={
+        "&": "et",
+        "+": "plus",
+        "=": "égale",
+        "~": "environ",
+        "±": "plus ou moins",
+        "×": "fois",
+        "≈": "environ",
+        "#": "numéro",
+        "§": "paragraphe",
+    },
     pairs=True,
 )

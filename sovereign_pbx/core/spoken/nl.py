@@ -133,7 +133,7 @@ LEXICON: Final = Lexicon(
         "st.": Noun("stuk", "stuks"),
     },
     ordinal_marks=r"(?:ste|de|e)",
-    oclock=r"(?:uur|u\.?)",
+    oclock=r"(?:uur|u)",
     abbreviations={
         "bijv.": "bijvoorbeeld",
         "bv.": "bijvoorbeeld",
@@ -155,6 +155,7 @@ LEXICON: Final = Lexicon(
         "i.p.v.": "in plaats van",
         "d.w.z.": "dat wil zeggen",
         "t.a.v.": "ter attentie van",
+        "t.n.v.": "ten name van",
         "a.u.b.": "alstublieft",
         "s.v.p.": "alstublieft",
         "z.s.m.": "zo snel mogelijk",
@@ -184,5 +185,15 @@ LEXICON: Final = Lexicon(
     },
     keep_stop=frozenset(("etc.", "enz.", "e.d.", "a.u.b.", "s.v.p.", "z.s.m.", "p.p.")),
     before_figures=frozenset(("nr.", "nrs.", "blz.")),
-    symbols={"&": "en", "+": "plus", "=": "is", "~": "ongeveer", "±": "ongeveer", "×": "keer", "≈": "ongeveer"},
+    symbols={
+        "&": "en",
+        "+": "plus",
+        "=": "is",
+        "~": "ongeveer",
+        "±": "ongeveer",
+        "×": "keer",
+        "≈": "ongeveer",
+        "#": "nummer",
+        "§": "paragraaf",
+    },
 )

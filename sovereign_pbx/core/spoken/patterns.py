@@ -94,8 +94,16 @@ def _times(lexicon: Lexicon) -> Iterator[tuple[str, str]]:
     if lexicon.code == "en":
         half = r"(?:[ap]\.m\.|[ap]m(?!\w)|[AP]M(?!\w))"
         yield "hour", rf"{_START}(?P<h3>1[0-2]|0?[1-9])(?:[:.](?P<min3>[0-5]\d))? ?(?P<half>{half})"
-    if lexicon.code == "fr":
-        yield "heure", rf"{_START}(?P<h4>{hour}) ?h(?P<min4>[0-5]\d)(?!\w)"
+    letter = {"fr": "h", "nl": "u"}.get(lexicon.code, "")
+    of_day = rf"{hour}(?::[0-5]\d{f'|{letter}(?:[0-5]{chr(92)}d)?' if letter else ''})"
+    dash = "(?: ?[-–—] ?)"
+    behind = rf"(?:{_SPACE}{lexicon.oclock})"
+    yield (
+        "span",
+        rf"{_START}(?:{of_day}{dash}{of_day}{behind}?|{hour}\.[0-5]\d{dash}{hour}\.[0-5]\d{behind})(?![\w:]|[.,]\d)",
+    )
+    if letter:
+        yield "heure", rf"{_START}(?P<h4>{hour}) ?{letter}(?P<min4>[0-5]\d)(?!\w)"
     yield "clock", rf"{_START}(?P<h>{hour})(?:[:.](?P<min>[0-5]\d))?{_SPACE}{lexicon.oclock}(?!\w)"
     yield "time", rf"{_START}(?P<h2>{hour}):(?P<min2>[0-5]\d)(?![\w:]|[.,]\d)"
 
@@ -108,7 +116,7 @@ def _amounts(lexicon: Lexicon) -> Iterator[tuple[str, str]]:
     scale = rf"(?: (?P<{{}}>{_either(lexicon.scales)})(?: d[e'])?(?!\w))?"
     yield (
         "price",
-        rf"{_START}{_MINUS}(?P<cur>{signs}){_SPACE}(?P<amount>{number})(?:,--?|,–)?{scale.format('scale')}(?!\w)",
+        rf"{_START}{_MINUS}(?P<cur>{signs}){_SPACE}(?P<amount>{number})(?:,--?|,–)?{scale.format('scale')}{_ALONE}",
     )
     yield (
         "paid",
@@ -127,12 +135,14 @@ def _amounts(lexicon: Lexicon) -> Iterator[tuple[str, str]]:
     yield "dotted", rf"{_START}\d{{1,4}}(?:\.\d{{1,4}}){{2,8}}(?!\w)"
     if lexicon.ordinal_marks:
         yield "nth", rf"{_START}(?P<rank>\d{{1,6}}){lexicon.ordinal_marks}(?!\w)"
-    yield "number", rf"{_START}{_MINUS}(?P<amount4>{number})(?!\w)"
+    if lexicon.code == "nl":
+        yield "postcode", r"(?<!\w)(?P<place>[1-9]\d{3}) ?(?P<street>[A-Z]{2})(?!\w)"
+    yield "number", rf"{_START}{_MINUS}(?P<amount4>{number}){_ALONE}"
 
 
 def _words(lexicon: Lexicon) -> Iterator[tuple[str, str]]:
     forms = {form for word in lexicon.abbreviations for form in (word, word[0].upper() + word[1:])}
     counting = {form for word in lexicon.before_figures for form in (word, word[0].upper() + word[1:])} & forms
     yield "abbr", rf"(?<![\w.])(?:(?:{_either(forms - counting)})(?!\w|\.\w)|(?:{_either(counting)})(?= ?\d))"
-    yield "sign", rf"(?<=\s)(?:{_either(lexicon.symbols)})(?=\s)|(?<=[^\W\d_])&(?=[^\W\d_])|(?<!\S)[+~±](?=\d)"
+    yield "sign", rf"(?<=\s)(?:{_either(lexicon.symbols)})(?=\s)|(?<=[^\W\d_])&(?=[^\W\d_])|(?<![^\s(])[+~±#§](?= ?\d)"
     yield "slash", r"(?<=[^\W\d_])/(?=[^\W\d_])"

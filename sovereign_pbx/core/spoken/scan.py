@@ -18,6 +18,9 @@ _LAST_WORD: Final = re.compile(r"([^\W\d_]{1,12})\s$")
 _TEXT_ENDS: Final = re.compile(r"[\"'”’»)\]]{0,3}\s*$")
 _NEW_SENTENCE: Final = re.compile(r"[\"'”’»)\]]{0,3}\s+[A-ZÀ-ÖØ-Þ]")
 _FIGURE: Final = re.compile(r"\d")
+_DIGITS: Final = re.compile(r"\d+")
+_DASH: Final = re.compile(r"[-–—]")
+_NOUN: Final = re.compile(r" [A-ZÄÖÜ]")
 _WITHOUT_FIGURES: Final = frozenset(("email", "url", "abbr", "sign", "slash"))
 
 
@@ -113,6 +116,12 @@ def _clock(match: Match, lexicon: Lexicon) -> str:
     return lexicon.clock(int(match["h"]), int(match["min"] or 0))
 
 
+def _span(match: Match, lexicon: Lexicon) -> str:
+    """From one time of day to another."""
+    ends = [_DIGITS.findall(end) for end in _DASH.split(match.group())]
+    return f" {lexicon.until} ".join(lexicon.clock(int(end[0]), int(end[1]) if len(end) > 1 else 0) for end in ends)
+
+
 def _heure(match: Match, lexicon: Lexicon) -> str:
     return lexicon.clock(int(match["h4"]), int(match["min4"]))
 
@@ -179,7 +188,16 @@ def _nth(match: Match, lexicon: Lexicon) -> str | None:
     return f"{article} {words}{'n' if weak else ''}"
 
 
+def _postcode(match: Match, lexicon: Lexicon) -> str:
+    """1234 AB: two numbers, two letters."""
+    first, second = match["place"][:2], match["place"][2:]
+    said = lexicon.spell(second) if second.startswith("0") else lexicon.cardinal(int(second))
+    return f"{lexicon.cardinal(int(first))} {said} {' '.join(match['street'])}"
+
+
 def _number(match: Match, lexicon: Lexicon) -> str:
+    if lexicon.code == "de" and match.group() == "1" and _NOUN.match(match.string, match.end()):
+        return "ein"  # "eins" counts nothing; the gender of what follows is not known
     return _signed(figures.plain(match["amount4"], lexicon), match, lexicon)
 
 
@@ -225,6 +243,8 @@ _READERS: Final[dict[str, Reader]] = {
     "short": _short,
     "hour": _hour,
     "heure": _heure,
+    "span": _span,
+    "postcode": _postcode,
     "clock": _clock,
     "time": _time,
     "price": _price,
