@@ -29,12 +29,17 @@ ASKS: Final = (
     # carriers, Google Voice ("Please state your name after the tone and we will try to connect you"), secretaries
     "state your name",
     "your name and the reason",
+    "being screened",
+    "identify yourself",
+    "may i ask who is calling",
+    "may i ask who s calling",
     "who is calling and why",
     "who s calling and why",
     "who may i say is calling",
     "who shall i say is calling",
     "tell me why you are calling",
     "what is this regarding",
+    "what s this regarding",
     "what is this call about",
     # Dutch: the same services, and reception desks
     "uw naam en de reden",

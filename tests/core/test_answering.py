@@ -66,6 +66,8 @@ def test_every_refusal_is_one_after_screening_only(phrase: str) -> None:
         (IOS, "screening"),
         (GOOGLE, "screening"),
         ("Please state your name after the tone and Google Voice will try to connect you.", "screening"),
+        ("This call is being screened. What is the reason for your call?", "screening"),
+        ("May I ask who’s calling?", "screening"),
         ("Goedemiddag, wie kan ik zeggen dat er belt?", "screening"),
         ("Wen darf ich melden?", "screening"),
         ("C'est de la part de qui ?", "screening"),
