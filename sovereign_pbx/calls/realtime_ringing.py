@@ -14,7 +14,7 @@ import structlog
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of
 from sovereign_pbx.assistants.realtime import is_realtime
-from sovereign_pbx.calls.ringing import Prepared, prepare, prepare_words
+from sovereign_pbx.calls.ringing import Prepared, all_or_nothing, prepare, prepare_words
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.toolbox import Borrowed, borrow, specs
 from sovereign_pbx.core.errors import ProviderError
@@ -66,9 +66,10 @@ async def prepare_talk(assistant: Assistant, plan: Plan, services: Services, *, 
 async def prepare_realtime(assistant: Assistant, plan: Plan, services: Services, *, rate: int) -> LivePrepared:
     """Open the session and have it greet. Raises ProviderError, ConfigError or Refused."""
     maker = services.providers.realtime(assistant.llm_config)
-    words = await _words(assistant, plan, services, rate=rate)
+    words, borrowed = await all_or_nothing(
+        _words(assistant, plan, services, rate=rate), borrow(assistant.tools, services.directory, services.mcp)
+    )
     try:
-        borrowed = await borrow(assistant.tools, services.directory, services.mcp)
         setup = _setup(assistant, plan, borrowed)
         with services.tracer.step("realtime.open", provider=maker.name):
             session = await maker.open(setup, rate=rate)

@@ -77,7 +77,7 @@ class LiveShell:
             c.Speak: self._speak,
             c.Flush: self._flush,
             c.Pause: lambda _: self._on_line().playout.pause(),
-            c.Resume: lambda command: self._on_line().playout.resume(command.words),
+            c.Resume: self._resume,
             c.UseTool: self._use_tool,
             c.Record: lambda _: agreed(),
             c.Remember: lambda command: record.message(command.message),
@@ -222,6 +222,11 @@ class LiveShell:
 
     def _order(self, command: s.Order) -> None:
         self.session.tell(command)
+
+    def _resume(self, command: c.Resume) -> None:
+        going_on = self._on_line().playout.resume(command.words)
+        if going_on is not None:
+            self.feed(e.PlayoutStarted(*going_on))
 
     def _play(self, command: s.Play) -> None:
         playout = self._on_line().playout

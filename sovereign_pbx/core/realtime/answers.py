@@ -227,7 +227,7 @@ def playing(live: Live, event: PlayoutStarted) -> None:
     segment = live.ledger.find(event.segment)
     if segment is None:
         return
-    live.ledger.start(segment, live.now)
+    live.ledger.start(segment, live.now, event.played_ms)
     turn = live.turn
     if turn is not None and segment in turn.segments and segment.kind != "filler":
         live.owed = False
