@@ -38,6 +38,10 @@ def _doubtful(assistant: Assistant) -> Iterator[tuple[Path, str, str]]:
     if taken:
         what = f"{', '.join(taken)}: a realtime model takes turns by itself"
         yield ("speech_config", "turn_taking"), what, "see llm_config.turn_detection"
+    keys = [tool.name for tool in assistant.tools if tool.collector is not None or tool.kind == "tones"]
+    if keys:
+        what = f"{', '.join(keys)}: not offered to a realtime model, which gets the caller's keys as text"
+        yield ("digits",), what, "use a model for text where keys are collected or tones sent"
     if assistant.asks_consent and not assistant.tts_config.get("provider"):
         what = "is asked by the realtime model, which may put it in other words"
         yield ("recording_consent",), what, "name a voice in tts_config, which says it exactly"

@@ -21,6 +21,9 @@ provider = "xai_realtime"
 [assistants.live.speech_config]
 turn_taking = { endpointing_min_delay = 0.3, interruption_min_duration = 0.4 }
 
+[assistants.live.digits]
+collectors = [{ name = "ask_pin", description = "Ask for the PIN." }]
+
 [recording]
 enabled = true
 """
@@ -40,6 +43,7 @@ def test_each_setting_that_a_realtime_model_does_not_know_is_named(tmp_path: Pat
         "voicemail_detection: is not done with a realtime model",
         "turn_taking: endpointing_min_delay: a realtime model takes turns by itself",
         "recording_consent: is asked by the realtime model",
+        "digits: ask_pin: not offered to a realtime model",
     ):
         assert any(words in line for line in found), (words, found)
 
