@@ -148,6 +148,7 @@ class LiveTalk:
             spawn=call.see_out,
             tracer=services.tracer,
             exchange=lambda: self.conversation.exchange,
+            keyed=self.conversation.keyed,
         )
 
     async def _render(self) -> None:

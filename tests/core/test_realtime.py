@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
 from sovereign_pbx.core.errors import ProviderError
-from sovereign_pbx.core.plan import Consent, Plan, SilencePlan, Transfer
+from sovereign_pbx.core.plan import Collector, Consent, Plan, SilencePlan, Transfer
 from sovereign_pbx.core.realtime import signals as s
 from sovereign_pbx.core.realtime.conversation import RealtimeConversation
 from sovereign_pbx.core.realtime.memory import BEGIN_S, GAP_S, PROBE_S, Phase
@@ -358,6 +358,16 @@ def test_nothing_is_heard_by_the_model_before_the_caller_agreed() -> None:
     tape.at(1.0, e.DigitPressed("1"))
     assert [each.caller for each in tape.of(s.Hear)] == [False, True]
     assert tape.of(c.Record) and tape.of(s.Recite) == [s.Recite("Hello.")]
+
+
+def test_masked_keys_are_told_to_nobody_but_the_tool_that_they_are_for() -> None:
+    tape = Tape(keys=Collector(name="card", least=1, most=16, mask=True))
+    tape.at(0.0, e.Answered())
+    for key in "4711#":
+        tape.at(1.0, e.DigitPressed(key))
+    assert "4711" not in str(tape.log)
+    assert tape.said[-1][1].startswith("DTMF: ••••")
+    assert tape.talk.keyed("card") == "4711"
 
 
 def test_hold_is_silence_to_the_model_and_stops_the_clock() -> None:

@@ -117,6 +117,10 @@ class RealtimeConversation:
         """The exchange that is under way, by the time at which it began; None between two of them."""
         return self._live.turn.started_at if self._live.turn is not None else None
 
+    def keyed(self, name: str) -> str:
+        """The last complete entry of the masked collector `name`, "" where there is none. For a tool's request only."""
+        return self._live.digits.kept(name)
+
     @property
     def plan(self) -> Plan:
         return self._live.plan
