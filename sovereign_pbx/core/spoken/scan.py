@@ -17,6 +17,7 @@ _MOST_PHONE: Final = 15  # figures (E.164)
 _LAST_WORD: Final = re.compile(r"([^\W\d_]{1,12})\s$")
 _TEXT_ENDS: Final = re.compile(r"[\"'”’»)\]]{0,3}\s*$")
 _NEW_SENTENCE: Final = re.compile(r"[\"'”’»)\]]{0,3}\s+[A-ZÀ-ÖØ-Þ]")
+_NOT_WITHIN_A_WORD: Final = r"(?:(?![^\W\d_])|(?<![^\W\d_]))"  # where no rule begins: most of a text is passed quickly
 _FIGURE: Final = re.compile(r"\d")
 _DIGITS: Final = re.compile(r"\d+")
 _DASH: Final = re.compile(r"[-–—]")
@@ -46,7 +47,8 @@ def _pattern(lexicon: Lexicon, full: bool, figures_in_it: bool) -> re.Pattern[st
     """The rules as one pattern; those for figures only where there are any, which most sentences have not."""
     wanted = (rule for rule in rules(lexicon, full=full) if figures_in_it or rule[0] in _WITHOUT_FIGURES)
     # the group that closes last names the match: each rule's own group encloses all others of it
-    return re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in wanted))
+    alternatives = "|".join(f"(?P<{name}>{pattern})" for name, pattern in wanted)
+    return re.compile(f"{_NOT_WITHIN_A_WORD}(?:{alternatives})")
 
 
 # addresses
