@@ -71,7 +71,9 @@ def test_a_model_answers_over_a_pool_whose_connections_were_closed_meanwhile() -
 
     async def main() -> None:
         async with ScriptedOpenAI(["Hello."], first_token_ms=1) as server:
-            chat = build_llm({"provider": "openai"}, {"openai": {"api_key": "test-key", "base_url": server.base_url}})
+            chat = build_llm(
+                {"provider": "openai", "first_s": 30}, {"openai": {"api_key": "test-key", "base_url": server.base_url}}
+            )
             for _ in range(3):
                 events = [event async for event in chat.reply([Message("user", "Hi")])]
                 assert events[0] == TextDelta("Hello.")

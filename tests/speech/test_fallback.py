@@ -301,6 +301,23 @@ def test_a_sentence_of_which_only_the_end_was_not_told_is_over() -> None:
     run_clean(main())
 
 
+def test_a_connection_that_failed_is_closed_when_the_last_sentence_on_it_has_ended() -> None:
+    async def main() -> None:
+        first, second = Part("first", spoken(SENTENCE, 3, timed=True), None), Part("second", SOUND)
+        session = await FallbackVoice(choices(first, second), dry_s=-0.85).open(rate=8000, language="en")
+        broken, going_on = session.speak(SENTENCE), session.speak(SENTENCE)
+        assert await anext(going_on)  # two sentences at once, as in every call
+        assert [chunk async for chunk in broken][-1] == Audio(SOUND.pcm, again=len("of every make and age."))
+        await asyncio.sleep(0)
+        assert not first.closed
+        await going_on.aclose()  # type: ignore[attr-defined] # a generator
+        await asyncio.sleep(0)
+        assert first.closed
+        await session.close()
+
+    run_clean(main())
+
+
 def test_a_voice_that_was_never_heard_is_not_tried_twice() -> None:
     async def main() -> None:
         only = Part("only", failure("only"))

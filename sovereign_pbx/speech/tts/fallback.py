@@ -5,6 +5,8 @@ new connection. What was heard is not said again (`going_on.py`).
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from sovereign_pbx.core.audio import SAMPLE_BYTES
@@ -67,6 +69,15 @@ class _Sentence:
         return Audio(b"", self.words)
 
 
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A session of one voice. One that was left is closed when the last sentence on it has ended, however it ends."""
+
+    session: VoiceSession
+    users: int = 0
+    left: bool = False
+
+
 class FallbackVoiceSession:
     """One call's voices. A caller hears one voice as long as it works: after a change it stays changed."""
 
@@ -76,7 +87,7 @@ class FallbackVoiceSession:
         self._language = language
         self._switch_s = switch_s
         self._dry_s = dry_s
-        self._sessions: dict[str, VoiceSession] = {}
+        self._sessions: dict[str, _Open] = {}
         self._current: Choice[Voice] | None = None
         self._opening = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -125,7 +136,6 @@ class FallbackVoiceSession:
                 if spare is None or not _replaceable(choice, spare, fault, begun=bool(sentence.ms)):
                     raise
                 note_switch("tts", choice.implementation, fault, spare.implementation)
-                self._leave(choice)
             if sentence.ms:
                 if (known := sentence.break_off(self._pace)) is not None:
                     yield known
@@ -133,8 +143,8 @@ class FallbackVoiceSession:
                     return  # only its end was not told
 
     async def close(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        for known in self._sessions.values():
+            await known.session.close()
         await asyncio.gather(*self._leaving)
 
     async def _say(
@@ -146,10 +156,13 @@ class FallbackVoiceSession:
         begun = False
         try:
             async with asyncio.timeout(first_s):
-                session = await self._session(choice)
+                known = await self._session(choice)
         except TimeoutError as exc:
             raise ProviderError(name, "tts", "stalled", "no connection within the time for a change") from exc
-        async with closing(hurried(session.speak(sentence.left), first_s, name, "tts")) as chunks:
+        async with (
+            self._in_use(choice, known),
+            closing(hurried(known.session.speak(sentence.left), first_s, name, "tts")) as chunks,
+        ):
             while (chunk := await self._next(chunks, sentence, name, bounded=spare is not None and begun)) is not None:
                 if not begun:
                     begun = True
@@ -178,23 +191,33 @@ class FallbackVoiceSession:
     def _pace(self) -> float:
         return self._taken_ms / self._estimated_ms if self._estimated_ms else 1.0
 
-    def _leave(self, choice: Choice[Voice]) -> None:
-        """Its connection is of no use any more; whoever speaks over it notices, and goes on as well. Nobody waits for
-        a farewell."""
-        session = self._sessions.pop(choice.key, None)
-        if session is not None:
-            task = asyncio.create_task(session.close(), name="voice-left")
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+    @asynccontextmanager
+    async def _in_use(self, choice: Choice[Voice], known: _Open) -> AsyncIterator[None]:
+        """One that fails is left: the next sentence gets a connection of its own. Nobody waits for a farewell."""
+        known.users += 1
+        try:
+            yield
+        except ProviderError:
+            known.left = True
+            if self._sessions.get(choice.key) is known:
+                del self._sessions[choice.key]
+            raise
+        finally:
+            known.users -= 1
+            if known.left and not known.users:
+                task = asyncio.create_task(known.session.close(), name="voice-left")
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
 
     def _order(self) -> list[Choice[Voice]]:
         order = self._voices.in_order()
         return sorted(order, key=lambda choice: choice is not self._current)
 
-    async def _session(self, choice: Choice[Voice]) -> VoiceSession:
+    async def _session(self, choice: Choice[Voice]) -> _Open:
         async with self._opening:
             if choice.key not in self._sessions:
-                self._sessions[choice.key] = await choice.implementation.open(rate=self._rate, language=self._language)
+                session = await choice.implementation.open(rate=self._rate, language=self._language)
+                self._sessions[choice.key] = _Open(session)
             return self._sessions[choice.key]
 
 
