@@ -20,7 +20,7 @@ Kind = Literal["question", "word", "pause", "oh"]
 
 PAUSE_S: Final = 0.7
 BEGIN_S: Final = 4.0  # the greeting is over
-STEP_S: Final = 4.8  # what is said, its answer, and a breath
+STEP_S: Final = 6.0  # what is said, its answer even where it comes late, and a breath
 PAUSED_STEP_S: Final = 7.0  # the same of a sentence with a pause
 OH_S: Final = 2.5  # into the last answer
 LISTEN_S: Final = 4.0  # to how the assistant takes that
