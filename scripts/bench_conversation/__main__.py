@@ -4,7 +4,7 @@
                                             once the models' scores are in the cache)
     --turns --split train --only ours --list    each turn that was cut or slow, with the policy's own reasons
     --write                                 put the numbers and the picture into docs/
-    --quick                                 a tenth of everything, to see that it works
+    --quick                                 a tenth of it, and without the latency, to see that it works
 
 With none of `--turns`, `--only`, `--list`: when turns end, then what interrupts (`barge`) and how long answers take
 (`latency`), in programs of their own. The test half is for the page.
@@ -67,8 +67,9 @@ def _report_recordings(write: bool, line: ProgressLine) -> None:
 
 def _others(arguments: argparse.Namespace) -> int:
     """The other parts, each a program of its own; 0 when all went well."""
-    share = ["--share", str(arguments.share)]
-    parts = {"barge": share, "latency": ["--calls", "1"] if arguments.share < 1 else []}
+    parts = {"barge": ["--share", str(arguments.share)]}
+    if arguments.share == 1:  # it plays calls in real time and has no smaller measure
+        parts["latency"] = []
     failed = 0
     for part, options in parts.items():
         command = [sys.executable, "-m", f"scripts.bench_conversation.{part}", *options]
