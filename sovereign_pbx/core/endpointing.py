@@ -71,7 +71,7 @@ SCORE_EARLY_S: Final = 0.3
 
 # From these odds on the shortest delay is enough; at and below the others the longest is waited.
 _SURE: Final = 1.6
-_LOST: Final = -1.0
+_LOST: Final = -0.7
 
 _BY_SHAPE: Final[dict[Shape, float]] = {
     "unknown": -0.4,
@@ -79,14 +79,14 @@ _BY_SHAPE: Final[dict[Shape, float]] = {
     "opening": -0.8,
     "open": -2.2,
     "loose": -1.8,
-    "slight": -1.6,
-    "digits": -1.5,
+    "slight": -1.5,
+    "digits": -1.3,
     "spelling": -0.9,
     "complete": 2.0,
     "answer": 2.2,
     "greeting": 1.8,
     "question": 1.8,
-    "closed": 1.0,
+    "closed": 1.2,
     "plain": 0.3,
 }
 _INTERIM: Final = 0.6  # unfinished words may still change: what share of their weight for an end they have
@@ -107,7 +107,7 @@ _MANY_WORDS: Final = 9
 _BRIEF: Final[dict[Kind, float]] = {"yes_no": 1.0, "fact": 0.7, "open": 0.3}
 _BRIEF_WORDS: Final = 3
 _UNHEARD: Final = 0.5  # what length tells where nobody has heard how it ended
-_SOUND: Final = 0.28
+_SOUND: Final = 0.25
 _SHORT_WORDS: Final = 3
 # The longer the silence, the surer of an end the turn model is, whatever was said: what it adds by itself.
 _SILENCE_PER_S: Final = 2.5

@@ -21,7 +21,7 @@ def wait(text: str, score: float | None = None, *, language: str = "en", **known
 
 
 def test_a_sure_turn_model_ends_the_turn_after_the_shortest_delay() -> None:
-    assert wait("I want to book a table", 0.95) == 0.4
+    assert wait("I want to book a table", 0.98) == 0.4
 
 
 def test_an_unfinished_sound_is_waited_for() -> None:
