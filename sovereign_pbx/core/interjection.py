@@ -27,7 +27,7 @@ _STRETCHED = re.compile(r"(\w)\1{2,}")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s|$)")
 _HUM = re.compile(
     r"(?:m+(?:-?h+m+)*|m+-?h+u+m*|h+[mu]+m*|u+h+(?:-?h+u+h+)*|u+m+|[aäe]+h+m*|e+r+m*|o+h+|h+u+h+|a+h+a+|t+j+a+"
-    r"|(?:ha|he|hi|ho)(?:-?(?:ha|he|hi|ho))+h?|ha+h*|[b-df-hj-np-tv-xz]+|ah|oh|ooh|eh|euh|heu|hein|hè|zo)"
+    r"|(?:ha|he|hi|ho)(?:-?(?:ha|he|hi|ho))+h?|ha+h*|b+r*h+|p+f+t*|br+|pst|tsk|ah|oh|ooh|eh|euh|heu|hein|hè|zo)"
 )
 
 

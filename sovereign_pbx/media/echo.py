@@ -42,6 +42,7 @@ CANCELLED: Final = 0.15  # of the power received: what is left by the canceller 
 LEARNING_FRAMES: Final = 50  # cleaned, until the canceller knows the path well
 ECHO_FREE_TICKS: Final = 50  # a second of our speech that nothing came back of
 LOUD_POWER: Final = float((32768 * 10 ** (-35 / 20)) ** 2)
+FAINT_POWER: Final = float((32768 * 10 ** (-46 / 20)) ** 2)
 CALM_POWER: Final = float((32768 * 10 ** (-50 / 20)) ** 2)
 QUIET_POWER: Final = float((32768 * 10 ** (-60 / 20)) ** 2)  # softer input has nothing worth cleaning
 # Evens out speech, whose power lies below 1 kHz; without it every vowel agrees with every other.
@@ -138,11 +139,14 @@ class EchoGuard:
         if self._canceller is None:
             return fit.left < (CERTAIN if self._calm >= ECHO_FREE_TICKS else LIKELY_ECHO)
         if self._canceller.frames < LEARNING_FRAMES:
-            return fit.left < LIKELY_ECHO
+            return fit.left < (ECHO if share > 0.5 else LIKELY_ECHO)
         ours = self._fit(left).left  # what is left has to be explained by what we play, too
         if share > 0.5:  # the path has changed
             return fit.left < CERTAIN and ours < LIKELY_ECHO
-        return share < CANCELLED or fit.left < CERTAIN or ours < ECHO
+        if share < CANCELLED or ours < ECHO:
+            return True
+        faint = float(left @ left) < FAINT_POWER * left.size
+        return fit.left < CERTAIN and (faint or ours < LIKELY_ECHO)
 
     def _fit(self, received: Signal) -> "Fit":
         """The path that explains most of `received` by what was sent."""
@@ -174,7 +178,7 @@ class Canceller:
     _MARGIN: Final = 10.0  # times the leak learnt: what is above is the caller
     _LEAK: Final = 0.15  # before anything is learnt
     _LEAST_LEAK: Final = 0.004
-    _MOST_LEAK: Final = 0.3
+    _MOST_LEAK: Final = 0.2
     _REST: Final = np.float32(0.03)  # of what is left: a hole would be heard as a click by the models
 
     def __init__(self, frame: int, lag: int, path: Signal) -> None:
@@ -229,7 +233,8 @@ class Canceller:
         if rest > self._MARGIN * self._leak * self._echo:
             return left
         if self._echo:
-            self._leak = max(self._LEAST_LEAK, 0.97 * self._leak + 0.03 * min(1.0, rest / self._echo))
+            seen = min(2 * self._leak, rest / self._echo)  # a soft caller must not raise his own threshold
+            self._leak = min(self._MOST_LEAK, max(self._LEAST_LEAK, 0.97 * self._leak + 0.03 * seen))
         return left * self._REST
 
 

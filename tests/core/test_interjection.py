@@ -40,6 +40,16 @@ def test_anything_else_is_something_to_say(text: str) -> None:
     assert kind(text, "en") == "other"
 
 
+@pytest.mark.parametrize("text", ["M G C P", "N.B.S.", "PM", "TV"])
+def test_letters_are_words(text: str) -> None:
+    assert kind(text, "en") == "other"
+
+
+@pytest.mark.parametrize("text", ["BHHHHHHH", "Ha ha!", "pfff", "brrr"])
+def test_noises_of_the_mouth_are_none(text: str) -> None:
+    assert kind(text, "en") == "backchannel"
+
+
 @pytest.mark.parametrize("text", ["", "...", "[laughter]", "(coughs)", "*music*", "[BLANK_AUDIO]"])
 def test_what_recognisers_write_for_sounds_is_no_word(text: str) -> None:
     assert kind(text, "en") == "sound"
