@@ -76,7 +76,7 @@ def test_ten_minutes_take_less_than_a_second_and_are_the_same_twice() -> None:
 
 
 def test_ten_minutes_hold_everything_that_happens_on_a_telephone() -> None:
-    stage = call(7)
+    stage = call(2)
     assert stage.conversation.state is State.ENDED
     notes = set(stage.notes())
     assert {"interrupted", "false_interruption", "silence_prompt", "filler", "turn_decided"} <= notes

@@ -230,7 +230,7 @@ def test_end_call_without_any_words_hangs_up_at_once() -> None:
 
 def test_the_goodbye_is_not_interrupted_and_what_the_caller_says_over_it_is_on_record() -> None:
     stage = called(Scripted(["Thank you for calling us, goodbye.", ToolCall("t", "end_call", "{}")]))
-    stage.says(3.2, "bye")
+    stage.says(3.7, "bye")
     stage.run(20)
     assert not stage.commands(c.Flush)
     assert stage.log[-1][1] == c.HangUp("assistant_hangup")
