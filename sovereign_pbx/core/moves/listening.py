@@ -1,4 +1,17 @@
-"""Moves while the caller has the floor: he speaks, he falls silent, his words come in."""
+"""Moves while the caller has the floor: he speaks, he falls silent, his words come in.
+
+Every way in which a turn can end has a name among the notes, also where the voice detector (VAD) and the recogniser
+disagree:
+
+turn_decided           the turn is over; why, see `weighing`
+turn_cut_off           he went on at once: it had not been over
+words_without_speech   words of which the VAD heard nothing are a turn like any other
+speech_without_end     the VAD hears no end, but no more words came: those that did are the turn
+speech_without_words   the VAD hears speech, the recogniser not a word: no turn
+nothing_heard          speech is over and no words came of it
+late_final             the final text of words that a turn went ahead with
+words_over_the_end     words over the assistant's last ones are the next turn
+"""
 
 from typing import Final as Constant
 
