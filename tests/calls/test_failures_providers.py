@@ -254,8 +254,7 @@ async def test_another_model_takes_over(stage: Stage) -> None:
 async def is_gone_on(stage: Stage) -> None:
     """The sentence is heard and remembered to its end, and nobody apologises.
 
-    The ear of these scenes knows sentences that are heard in one piece; what came of this one the report tells, which
-    holds what was played.
+    What was played the report tells; the ear of these scenes may take a piece of a sentence for another's.
     """
     person = stage.people[-1]
     clock = asyncio.get_running_loop().time
@@ -270,8 +269,8 @@ async def is_gone_on(stage: Stage) -> None:
 @scene(
     "7",
     "The voice drops the connection in mid-sentence, then works",
-    bounded="the rest of the sentence on a new connection, at once (the tests' ear knows whole sentences only)",
-    wait_s=5.0,  # the quiet at the end counts, behind a sentence that the ear takes for cut
+    bounded="the rest of the sentence on a new connection, at once",
+    wait_s=5.0,  # the quiet at the end counts, should the ear take the sentence for cut
 )
 async def test_a_voice_that_drops_in_mid_sentence_goes_on(stage: Stage) -> None:
     await stage.rehearse()
@@ -288,8 +287,8 @@ async def test_a_voice_that_drops_in_mid_sentence_goes_on(stage: Stage) -> None:
 @scene(
     "7",
     "The voice stalls in mid-sentence, then works",
-    bounded="1 s behind the last sound, then the rest on a new connection (the tests' ear knows whole sentences only)",
-    wait_s=5.0,  # the quiet at the end counts, behind a sentence that the ear takes for cut
+    bounded="1 s behind the last sound, then the rest on a new connection",
+    wait_s=5.0,  # the quiet at the end counts, should the ear take the sentence for cut
 )
 async def test_a_voice_that_stalls_in_mid_sentence_goes_on(stage: Stage) -> None:
     await stage.rehearse()
@@ -324,6 +323,7 @@ async def test_a_voice_that_is_gone_gives_the_caller_back(stage: Stage) -> None:
     "7",
     "The voice takes the answer and makes no sound, twice",
     bounded="the filler, before the words that wait; `tts_config.first_s` 2.5 s, then the cached apology",
+    phrases=[PLAIN.more_fillers[0]],
 )
 async def test_a_voice_without_sound_gives_the_caller_back(stage: Stage) -> None:
     await stage.rehearse()
