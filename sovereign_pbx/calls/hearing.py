@@ -70,7 +70,7 @@ class Hearing:
 
 def _event(event: SttEvent) -> Event:
     if not isinstance(event, Heard):
-        return UtteranceEnded()
+        return UtteranceEnded(event.judged)
     text = event.text.strip()
     if event.final:
         return Final(text) if text else NothingHeard()

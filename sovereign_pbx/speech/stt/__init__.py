@@ -19,7 +19,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceOver:
-    """The recogniser's own end of utterance (Deepgram `speech_final`/UtteranceEnd, Flux EndOfTurn)."""
+    """The recogniser's own end of utterance: because it heard a silence (Deepgram `speech_final`/UtteranceEnd), or
+    `judged` by what was said (Flux EndOfTurn)."""
+
+    judged: bool = False
 
 
 SttEvent = Heard | UtteranceOver

@@ -73,7 +73,7 @@ class FluxDialect:
         words = words_of(turn.words)
         if turn.event == "EndOfTurn":
             self._in_turn = False
-            events = (Heard(turn.transcript, True, words), UtteranceOver())
+            events = (Heard(turn.transcript, True, words), UtteranceOver(judged=True))
             return Reading(events, alive=True, settled_s=turn.audio_window_end)
         if not turn.transcript:
             return Reading(alive=True)
