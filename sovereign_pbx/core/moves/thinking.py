@@ -249,7 +249,4 @@ def note_result(talk: Talk, event: ToolFinished) -> State:
     return talk.state
 
 
-MOVES = {
-    move.__name__: move
-    for move in (reply_text, reply_tool, reply_done, reply_failed, tool_finished, note_result)
-}
+MOVES = {move.__name__: move for move in (reply_text, reply_tool, reply_done, reply_failed, tool_finished, note_result)}
