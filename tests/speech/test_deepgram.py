@@ -152,9 +152,9 @@ def test_a_key_that_is_refused_is_denied_at_once() -> None:
 def test_a_parameter_the_vendor_does_not_take_is_denied_with_the_vendors_words() -> None:
     async def main() -> None:
         async with ScriptedDeepgram() as server:
-            engine = nova(server, model="nova-2")
-            with pytest.raises(ProviderError, match="keyterm needs nova-3") as caught:
-                await engine.open(rate=8000, language="en", keyterms=["SIP"])
+            engine = nova(server, model="enhanced")
+            with pytest.raises(ProviderError, match="no such model for this endpoint") as caught:
+                await engine.open(rate=8000, language="en")
             assert caught.value.kind == "denied"
             await engine.aclose()
 
