@@ -10,6 +10,7 @@ and speaking; a call with the language model is measured beside it.
 import asyncio
 import re
 import tempfile
+import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -19,13 +20,17 @@ from typing import Any, Final
 
 import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 
+from scripts.bench_conversation.recordings import Recording
 from sovereign_pbx.commands.demo.stage import Ports, asterisk_for, running_daemon
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.values import TurnRecord
+from sovereign_pbx.speech.tts.pico import Pico
 from sovereign_pbx.store import reading as stored
 from sovereign_pbx.store import schema
 from sovereign_pbx.testing.asterisk_tree import asterisk_tree
+from sovereign_pbx.testing.debian_packages import Progress, quiet
 from sovereign_pbx.testing.heard import Heard
 from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.sip_call import SipCall
@@ -44,6 +49,23 @@ ENGINES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "es": ("base", {"provider": "pico", "language": "es"}),
     "de": ("base", {"provider": "pico", "language": "de"}),
     "nl": ("base", {"provider": "pico", "voice_id": "de-DE"}),
+}
+
+
+# What a synthetic caller says, where there are no free recordings of people with their words.
+SYNTHETIC: Final[dict[str, tuple[str, ...]]] = {
+    "de": (
+        "Guten Tag, wann haben Sie am Montag geöffnet?",
+        "Ich möchte gern einen Termin für nächste Woche.",
+        "Wo finde ich Ihre Praxis in der Stadt?",
+        "Können Sie mich mit der Buchhaltung verbinden?",
+        "Meine Rechnung ist noch nicht angekommen.",
+        "Wie lange dauert die Lieferung nach Hamburg?",
+        "Das ist leider nicht das, was ich bestellt habe.",
+        "Bitte rufen Sie mich morgen früh zurück.",
+        "Haben Sie auch am Wochenende geöffnet?",
+        "Vielen Dank für Ihre Hilfe und auf Wiederhören.",
+    )
 }
 
 
@@ -79,6 +101,39 @@ class Outcome:
     def word_errors(self) -> float:
         """Errors by word, over the whole call: turns that were split or joined cost nothing by themselves."""
         return word_error_rate(" ".join(self.said), self.understood)
+
+
+async def sentences(language: str, recorded: Sequence[Recording], count: int) -> list[Sentence]:
+    """`count` whole sentences of people in `language`, or of a synthetic voice where there are none of people."""
+    found = [one for one in recorded if one.kind == "speech" and one.language == language and _fit(one)]
+    if not found:
+        return await _synthetic(language, count)
+    chosen = sorted(found, key=lambda one: zlib.crc32(f"{one.voice}/{one.name}".encode()))[:count]
+    return [Sentence(one.text, _quiet_edges(one.audio), one.voice) for one in chosen]
+
+
+def _fit(one: Recording) -> bool:
+    """A sentence of words only: how a number is written says nothing about what was understood."""
+    seconds = one.audio.size / PHONE_RATE
+    plain = not any(character.isdigit() for character in one.text)
+    return one.whole and plain and 1.2 <= seconds <= 6.0 and len(_words(one.text)) >= 4
+
+
+def _quiet_edges(audio: NDArray[np.int16]) -> bytes:
+    edge = np.zeros(PHONE_RATE // 10, np.int16)
+    return np.concatenate([edge, audio, edge]).astype("<i2").tobytes()
+
+
+async def _synthetic(language: str, count: int) -> list[Sentence]:
+    maker = Pico.from_config({"language": language}, {})
+    voice = await maker.open(rate=PHONE_RATE, language=language)
+    try:
+        return [
+            Sentence(text, b"".join([audio.pcm async for audio in voice.speak(text)]), "synthetic (Pico)")
+            for text in SYNTHETIC[language][:count]
+        ]
+    finally:
+        await voice.close()
 
 
 def word_error_rate(said: str, understood: str) -> float:
@@ -202,6 +257,33 @@ def _read_record(database: Path, outcome: Outcome) -> None:
     finally:
         connection.close()
     outcome.understood = " ".join(message.content for message in messages if message.role == "user")
+
+
+async def measured(recorded: Sequence[Recording], *, count: int = 10, progress: Progress = quiet) -> list[Outcome]:
+    """A call in every language, then one with the language model in English."""
+    outcomes = []
+    for language in ENGINES:
+        progress(f"embedded stack: a call in {language}", len(outcomes) / (len(ENGINES) + 1))
+        outcomes.append(await call(language, await sentences(language, recorded, count)))
+    progress("embedded stack: a call with the language model", len(outcomes) / (len(ENGINES) + 1))
+    outcomes.append(await call("en", await sentences("en", recorded, count), model="local"))
+    return outcomes
+
+
+HEAD: Final = (
+    "language",
+    "caller",
+    "answers",
+    "sentences",
+    "word errors",
+    "wait at the ear, p50 ms",
+    "p95 ms",
+    "deciding",
+    "last words",
+    "model",
+    "voice",
+    "unanswered",
+)
 
 
 def row(outcome: Outcome) -> list[str]:
