@@ -6,8 +6,9 @@
     --write                                 put the numbers and the picture into docs/
     --quick                                 a tenth of it, and without the latency, to see that it works
 
-With none of `--turns`, `--only`, `--list`: when turns end, then what interrupts (`barge`) and how long answers take
-(`latency`), in programs of their own. The test half is for the page.
+With none of `--turns`, `--only`, `--list`: when turns end, then, in programs of their own, what interrupts (`barge`),
+how long answers take (`latency`) and what the engines of this machine make of callers (`embedded`). The test half is
+for the page.
 """
 
 import argparse
@@ -68,8 +69,8 @@ def _report_recordings(write: bool, line: ProgressLine) -> None:
 def _others(arguments: argparse.Namespace) -> int:
     """The other parts, each a program of its own; 0 when all went well."""
     parts = {"barge": ["--share", str(arguments.share)]}
-    if arguments.share == 1:  # it plays calls in real time and has no smaller measure
-        parts["latency"] = []
+    if arguments.share == 1:  # they play calls in real time and have no smaller measure
+        parts |= {"latency": [], "embedded": []}
     failed = 0
     for part, options in parts.items():
         command = [sys.executable, "-m", f"scripts.bench_conversation.{part}", *options]

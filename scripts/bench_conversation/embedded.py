@@ -7,8 +7,10 @@ the turns of the record. The receptionist answers without a language model, so t
 and speaking; a call with the language model is measured beside it.
 """
 
+import argparse
 import asyncio
 import re
+import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -22,10 +24,14 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from scripts.bench_conversation import page, recordings
 from scripts.bench_conversation.recordings import Recording
+from scripts.bench_conversation.tables import markdown
 from sovereign_pbx.commands.demo.stage import Ports, asterisk_for, running_daemon
 from sovereign_pbx.core.audio import PHONE_RATE
+from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.core.values import TurnRecord
+from sovereign_pbx.speech import models
 from sovereign_pbx.speech.tts.pico import Pico
 from sovereign_pbx.store import reading as stored
 from sovereign_pbx.store import schema
@@ -33,6 +39,7 @@ from sovereign_pbx.testing.asterisk_tree import asterisk_tree
 from sovereign_pbx.testing.debian_packages import Progress, quiet
 from sovereign_pbx.testing.heard import Heard
 from sovereign_pbx.testing.port_block import reserve_ports
+from sovereign_pbx.testing.progress_line import ProgressLine
 from sovereign_pbx.testing.sip_call import SipCall
 from sovereign_pbx.testing.sip_caller import SipPhone
 
@@ -305,3 +312,30 @@ def row(outcome: Outcome) -> list[str]:
         *(part(name) for name in ("endpointing_ms", "stt_ms", "llm_ms", "tts_ms")),
         str(outcome.unanswered),
     ]
+
+
+def main() -> int:
+    """`python -m scripts.bench_conversation.embedded [--write]`: six calls, about eight minutes on two quiet cores."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/conversation.md")
+    parser.add_argument("--count", type=int, default=10, help="sentences a call")
+    arguments = parser.parse_args()
+    line = ProgressLine("bench-conversation")
+    try:
+        models.fetch(["tests", "demo"])
+        recorded = recordings.load(line)
+        outcomes = asyncio.run(measured(recorded, count=arguments.count, progress=line))
+    except SovereignError as exc:
+        line.end()
+        print(f"bench-conversation: {exc}", file=sys.stderr)
+        return 2
+    line.end()
+    table = markdown(HEAD, [row(outcome) for outcome in outcomes])
+    print(table)
+    if arguments.write:
+        page.write("embedded", table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
