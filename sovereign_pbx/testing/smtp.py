@@ -103,12 +103,19 @@ class ScriptedSmtp:
     async def close(self) -> None:
         """End what is still going on (a stream's own task must not be cancelled: Python 3.11 logs that as an error)."""
         self.over.set()
+        while any(_is_accepting(task) for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
         for _ in range(_STEPS_TO_A_SESSION):
             await asyncio.sleep(0)
         while self._sessions:
             for writer in self._sessions.values():
                 writer.transport.abort()
             await asyncio.gather(*self._sessions, return_exceptions=True)
+
+
+def _is_accepting(task: "asyncio.Task[object]") -> bool:
+    """Whether asyncio is about to make a transport of a connection that it has accepted: nobody else closes it."""
+    return "_accept_connection2" in getattr(task.get_coro(), "__qualname__", "")
 
 
 @asynccontextmanager
