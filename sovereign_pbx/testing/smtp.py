@@ -103,7 +103,7 @@ class ScriptedSmtp:
     async def close(self) -> None:
         """End what is still going on (a stream's own task must not be cancelled: Python 3.11 logs that as an error)."""
         self.over.set()
-        while any(_is_accepting(task) for task in asyncio.all_tasks()):
+        while any(_is_accepting(task) for task in asyncio.all_tasks()):  # noqa: ASYNC110 - asyncio's own, without an event
             await asyncio.sleep(0)
         for _ in range(_STEPS_TO_A_SESSION):
             await asyncio.sleep(0)
