@@ -66,11 +66,12 @@ def test_without_a_plan_silence_is_nobodys_business() -> None:
     assert called(Plan()).run(600).log == []
 
 
-def test_a_prompt_can_be_answered_over() -> None:
+@pytest.mark.parametrize("words", ["I am here", "yes yes", "yes"])
+def test_a_prompt_can_be_answered_over_with_whatever_shows_that_he_is_there(words: str) -> None:
     stage = called(Plan(silence=SCRIPTED))
-    stage.says(3.4, "I am here")
+    stage.says(3.4, words)
     stage.run(8)
-    assert stage.transcript()[1:] == ["user: I am here", "assistant: Of course."]
+    assert stage.transcript()[1:] == [f"user: {words}", "assistant: Of course."]
 
 
 # the length of the call

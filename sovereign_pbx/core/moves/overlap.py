@@ -113,7 +113,7 @@ def weigh_words(talk: Talk) -> State:
         return _dismiss(talk, "own_words")
     if kind == "command":
         return _take(talk, "order")
-    answers = interjection.answers(heard, ahead)
+    answers = _prompted(talk) or interjection.answers(heard, ahead)
     if kind == "backchannel" and answers:
         return _take(talk, "answer")
     if kind in ("backchannel", "sound"):
@@ -124,6 +124,11 @@ def weigh_words(talk: Talk) -> State:
         talk.note("words_too_few", words=ear.new_words)
         return go_on(talk)
     return talk.state
+
+
+def _prompted(talk: Talk) -> bool:
+    """He is being asked whether he is there, or to say it again: whatever he says is what was asked for."""
+    return any(segment.kind == "prompt" for segment in talk.ledger.queue)
 
 
 def _take(talk: Talk, why: str) -> State:
