@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import structlog
 
+from sovereign_pbx.calls.minutes import Minutes
+from sovereign_pbx.calls.pump import Pump
 from sovereign_pbx.calls.record import CallRecord
 from sovereign_pbx.calls.speaking import Spawn, Speaking
 from sovereign_pbx.calls.tools import Tools
@@ -64,11 +66,8 @@ class LiveShell:
         self._hears = False
         self._recent: deque[bytes] = deque(maxlen=int(REPLAY_S / FRAME_S))
         self._loop = asyncio.get_running_loop()
-        self._events: deque[s.Event] = deque()
-        self._busy = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
-        self._perform: dict[type, Callable[[Any], None]] = {
+        minutes = Minutes(record, tracer)
+        perform: dict[type, Callable[[Any], None]] = {
             **dict.fromkeys(_ORDERS, self._order),
             s.Play: self._play,
             s.EndSound: lambda command: self._on_line().playout.finish(command.segment),
@@ -80,12 +79,13 @@ class LiveShell:
             c.Resume: self._resume,
             c.UseTool: self._use_tool,
             c.Record: lambda _: agreed(),
-            c.Remember: lambda command: record.message(command.message),
-            c.CloseTurn: self._close_turn,
+            c.Remember: minutes.message,
+            c.CloseTurn: minutes.turn,
             c.HangUp: leave,
             c.HandOver: leave,
-            c.Note: self._note,
+            c.Note: minutes.note,
         }
+        self._pump: Pump[s.Event] = Pump(conversation, perform)
 
     @property
     def heard_s(self) -> dict[str, float]:
@@ -96,46 +96,20 @@ class LiveShell:
     # --- events in
 
     def feed(self, event: s.Event) -> None:
-        """Hand an event to the conversation and do what it says. What a command causes at once waits its turn."""
-        self._events.append(event)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._events:
-                for command in self.conversation.feed(self._events.popleft(), self._loop.time()):
-                    self._perform[type(command)](command)
-        finally:
-            self._busy = False
-        self._set_timer()
+        """Hand an event to the conversation and do what it says."""
+        self._pump.feed(event)
 
     def stop(self) -> None:
         """No more ticks."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _set_timer(self) -> None:
-        deadline = self.conversation.deadline
-        if self._timer is not None:
-            if self._timer_at == deadline:
-                return
-            self.stop()
-        if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._tick)
-            self._timer_at = deadline
-
-    def _tick(self) -> None:
-        self._timer = None
-        self.feed(e.Tick())
+        self._pump.stop()
 
     # --- the session's signals
 
     def listen(self) -> None:
         """Take what the session tells, from the beginning."""
-        self._spawn(self._pump(self.session), "realtime")
+        self._spawn(self._follow(self.session), "realtime")
 
-    async def _pump(self, session: RealtimeSession) -> None:
+    async def _follow(self, session: RealtimeSession) -> None:
         try:
             async for signal in session:
                 if session is not self.session:
@@ -252,15 +226,6 @@ class LiveShell:
     def _use_tool(self, command: c.UseTool) -> None:
         if self.tools is not None:
             self.tools.use(command.call)
-
-    def _close_turn(self, command: c.CloseTurn) -> None:
-        self._record.turn(command.turn)
-        self._tracer.emit("turn", turn=command.turn)
-
-    def _note(self, command: c.Note) -> None:
-        self._record.event(command.name, command.values)
-        self._tracer.emit("note", note=command)
-        log.info(command.name, **command.values)
 
 
 def _late(session: RealtimeSession) -> ProviderError:

@@ -5,14 +5,12 @@ back as an event.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
-import structlog
-
 from sovereign_pbx.calls.hearing import Hearing
+from sovereign_pbx.calls.minutes import Minutes
+from sovereign_pbx.calls.pump import Pump
 from sovereign_pbx.calls.record import CallRecord
 from sovereign_pbx.calls.speaking import Spawn, Speaking
 from sovereign_pbx.calls.thinking import Thinking
@@ -29,7 +27,6 @@ from sovereign_pbx.core.events import (
     PlayoutStarted,
     SpeechStarted,
     SpeechStopped,
-    Tick,
     ToneHeard,
     TurnScored,
 )
@@ -37,8 +34,6 @@ from sovereign_pbx.media.beep import BeepDetector
 from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.turn import TurnModel
-
-log = structlog.get_logger(__name__)
 
 _LONGEST_TURN_S = 8.0  # what the turn model looks at (models.md §2)
 
@@ -76,13 +71,10 @@ class Shell:
         self._listening = conversation.plan.consent is None  # nobody is listened to before he has agreed
         self._lost = lost
         self._loop = asyncio.get_running_loop()
-        self._events: deque[Event] = deque()
-        self._busy = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
         self._scoring: asyncio.Task[None] | None = None
         self._tones: BeepDetector | None = None  # while somebody waits for a beep
-        self._perform: dict[type, Callable[[Any], None]] = {
+        minutes = Minutes(record, tracer)
+        perform: dict[type, Callable[[Any], None]] = {
             c.Speak: self._speak,
             c.Flush: self._flush,
             c.Pause: self._pause,
@@ -96,52 +88,25 @@ class Shell:
             c.UseTool: self._use_tool,
             c.Enter: lambda command: enter(command.node),
             c.Record: self._begin_recording,
-            c.Remember: lambda command: self._record.message(command.message),
-            c.CloseTurn: self._close_turn,
+            c.Remember: minutes.message,
+            c.CloseTurn: minutes.turn,
             c.HangUp: self._leave,
             c.HandOver: self._leave,
             c.SendDigits: lambda command: self._send_digits(command.digits, command.call_id),
             c.WatchTones: self._watch_tones,
-            c.Note: self._note,
+            c.Note: minutes.note,
         }
+        self._pump: Pump[Event] = Pump(conversation, perform)
 
     # --- events in
 
     def feed(self, event: Event) -> None:
-        """Hand an event to the conversation and do what it says. What a command causes at once waits its turn."""
-        self._events.append(event)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._events:
-                for command in self.conversation.feed(self._events.popleft(), self._loop.time()):
-                    self._perform[type(command)](command)
-        finally:
-            self._busy = False
-        self._set_timer()
+        """Hand an event to the conversation and do what it says."""
+        self._pump.feed(event)
 
     def stop(self) -> None:
         """No more ticks."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _set_timer(self) -> None:
-        deadline = self.conversation.deadline
-        if self._timer is not None:
-            if self._timer_at == deadline:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            # uvloop gives a plain Handle, which does not know its time, for a deadline that has passed already.
-            self._timer = self._loop.call_at(deadline, self._tick)
-            self._timer_at = deadline
-
-    def _tick(self) -> None:
-        self._timer = None
-        self.feed(Tick())
+        self._pump.stop()
 
     # --- the line's listener
 
@@ -257,16 +222,3 @@ class Shell:
             probability = await model.score(line.recent(_LONGEST_TURN_S))
         if probability is not None:  # None: the pool was full, the policy goes on without it
             self.feed(TurnScored(probability, at))
-
-    def _close_turn(self, command: c.CloseTurn) -> None:
-        turn = command.turn
-        self._record.turn(turn)
-        self._tracer.emit("turn", turn=turn)
-        parts = {} if turn.timing is None else {"total_ms": turn.timing.total_ms, **asdict(turn.timing)}
-        spent = {name: round(ms) for name, ms in parts.items() if ms >= 0.5}  # the words are the call record's
-        log.info("turn", number=turn.number, interrupted=turn.interrupted, **spent)
-
-    def _note(self, command: c.Note) -> None:
-        self._record.event(command.name, command.values)
-        self._tracer.emit("note", note=command)
-        log.info(command.name, **command.values)
