@@ -16,7 +16,7 @@ from sovereign_pbx.speech.llm.fallback import FallbackChat
 from sovereign_pbx.speech.standing import Choice, Choices, Standings
 from sovereign_pbx.testing import virtual_time
 from sovereign_pbx.testing.providers import ScriptedOpenAI
-from tests.speech.running import run_clean
+from tests.speech.running import eventually, run_clean
 
 HEDGE = Hedge(after_s=0.5, most_share=1.0)
 
@@ -195,7 +195,7 @@ def test_it_is_off_unless_asked_for_and_reads_its_settings() -> None:
                 await chat.warm([])
                 assert text([event async for event in chat.reply([Message("user", "Hi")])]) == answer
                 await chat.aclose()
-            assert first.cancelled == 1
+            await eventually(lambda: first.cancelled == 1, "the first server saw its client go")
 
     run_clean(main())
 
