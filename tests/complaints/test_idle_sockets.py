@@ -20,7 +20,7 @@ HOLD_S = 600.0
 
 
 def test_a_recogniser_hears_the_first_words_after_ten_minutes_of_nothing() -> None:
-    """Deepgram NET-0001: ten seconds without audio or keep-alive."""
+    """pipecat 1818, 471; livekit 2281. Deepgram NET-0001: ten seconds without audio or keep-alive."""
 
     async def main() -> None:
         async with ScriptedDeepgram(["I am back."], final_ms=100) as server:
@@ -50,7 +50,7 @@ def test_a_recogniser_without_a_word_for_it_is_kept_by_silence() -> None:
 
 
 def test_a_voice_speaks_after_ten_minutes_of_nothing() -> None:
-    """ElevenLabs closes a socket after its inactivity time, 180 s at most."""
+    """pipecat 1113. ElevenLabs closes a socket after its inactivity time, 180 s at most."""
 
     async def main() -> None:
         async with ScriptedElevenLabs(first_audio_ms=50) as server:
