@@ -30,6 +30,7 @@ from sovereign_pbx.testing.sip_call import CallFailed
 
 _REPORT_S = 60.0
 _RATE = 8000
+_UNHURRIED_S = 60.0  # nobody waits on a line for the caller's own voice, and a cold disk takes its time
 
 
 async def perform(*, small: bool, out: Path | None, no_asterisk: bool) -> int:
@@ -84,7 +85,7 @@ def _prepare(console: Console, small: bool, no_asterisk: bool) -> Path | None:
 
 async def _voices() -> dict[str, bytes]:
     """The caller's lines, spoken by another voice than the assistant's."""
-    maker = Pico.from_config({"voice_id": "en-GB"}, {})
+    maker = Pico(voice="en-GB", render_s=_UNHURRIED_S)
     session = await maker.open(rate=_RATE, language="en")
     try:
         return {line.text: b"".join([audio.pcm async for audio in session.speak(line.text)]) for line in scene.LINES}
