@@ -25,7 +25,8 @@ SHOP: dict[str, Any] = {
     "dialling": {"allow": ["+3120*"]},
     "phrases": LINES,
 }
-ASK = "This call is recorded. Press 1 to agree."
+# without a figure: the scripted voice is sent the spoken form, and is recognised by what it was sent
+ASK = "This call is recorded. Press one to agree."
 CONSENT: dict[str, Any] = {
     "assistants": {"reception": assistant(recording_consent={"enabled": True, "message": ASK})},
     "recording": {"enabled": True},
