@@ -137,12 +137,13 @@ class Line:
 
     def tell_speech(self, event: VadEvent) -> None:
         """Pass a verdict of the VAD on, unless the speech is our own."""
-        if event.kind == "started" and self._guard_echo.refuses():
-            if self.vad is not None:
-                self.vad.deny()
-            return
-        told = self.listener.speech_started if event.kind == "started" else self.listener.speech_stopped
-        self._guard(told, event.at)
+        self._guard(self._tell_started if event.kind == "started" else self.listener.speech_stopped, event.at)
+
+    def _tell_started(self, at: float) -> None:
+        if not self._guard_echo.refuses():
+            self.listener.speech_started(at)
+        elif self.vad is not None:
+            self.vad.deny()
 
     def _take(self) -> None:
         frame = self.link.take()

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import structlog
 
@@ -147,6 +148,23 @@ def test_a_listener_that_raises_ends_its_own_line_and_no_other(event: str) -> No
     assert bad_diary.told[-1] == ("line_ended", "LinkBroken")
     assert bad_link.ended is not None
     assert len(good_link.sent) == 20 and len(good_diary.frames) == 20
+    assert [entry["event"] for entry in logs] == ["line_failed"]
+
+
+def test_a_verdict_on_an_echo_that_fails_ends_its_own_line_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bad, bad_link, _ = bench.line()
+    good, good_link, _ = bench.line()
+
+    def singular() -> bool:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(bad._guard_echo, "refuses", singular)
+    with structlog.testing.capture_logs() as logs:
+        bench.run(20, lambda: bad_link.incoming.append(LOUD))
+    assert bench.clock.lines == (good,)
+    assert isinstance(bad.over, LinkBroken)
+    assert len(good_link.sent) == 20
     assert [entry["event"] for entry in logs] == ["line_failed"]
 
 
