@@ -1,13 +1,13 @@
 """The talking part of a call with a model that hears and speaks itself; to the call the same as `Talk`."""
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from sovereign_pbx.calls.backdrop import furnish
 from sovereign_pbx.calls.departure import Departure
+from sovereign_pbx.calls.on_line import OnLine
 from sovereign_pbx.calls.realtime_ringing import LivePrepared
 from sovereign_pbx.calls.realtime_shell import LiveShell
 from sovereign_pbx.calls.session import Services
@@ -15,14 +15,13 @@ from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.usage import live_usage
 from sovereign_pbx.core.errors import Refused, SovereignError
-from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
+from sovereign_pbx.core.events import Answered, Instructed
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.realtime.conversation import RealtimeConversation
 from sovereign_pbx.core.realtime.memory import Phase
-from sovereign_pbx.core.values import EndReason, Message
+from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.media.recorder import Recorder
 from sovereign_pbx.speech.phrases import Phrase
 
 if TYPE_CHECKING:
@@ -33,15 +32,17 @@ log = structlog.get_logger(__name__)
 NO_SESSION: Final = "the realtime model is being connected anew and no other voice is configured; try again in a moment"
 
 
-class LiveTalk:
-    """One conversation on one link."""
+class LiveTalk(OnLine):
+    """A conversation with a model that hears and speaks itself."""
+
+    conversation: RealtimeConversation
+    shell: LiveShell
 
     def __init__(self, call: "Call", plan: Plan, prepared: LivePrepared, services: Services, link: MediaLink) -> None:
-        self._call = call
-        self._services = services
+        super().__init__(call, services)
         self._prepared = prepared
         self._plan = plan
-        self._recorder = self._make_recorder(link) if plan.consent is None else None
+        self._recorder = self._record(link) if plan.consent is None else None
         self.conversation = RealtimeConversation(plan, voice=prepared.words is not None)
         departure = Departure(call)
         self.shell = LiveShell(
@@ -58,11 +59,6 @@ class LiveTalk:
         self.line = Line(link, self.shell, recorder=self._recorder)
         self._equip(link)
 
-    @property
-    def history(self) -> Sequence[Message]:
-        """What was said and heard, the system's instructions left out."""
-        return [message for message in self.conversation.history if message.role != "system"]
-
     def start(self) -> None:
         """Frames flow from the next tick on; the greeting is made already."""
         if self._prepared.words is not None:
@@ -72,43 +68,18 @@ class LiveTalk:
         self.shell.listen()
         self._services.clock.add(self.line)
 
-    def hung_up(self, cause: int | None) -> None:
-        """The caller's channel is gone."""
-        self._call.books.record.event("channel.gone", {"cause": cause})
-        self.shell.feed(HungUp("user_hangup", cause))
-
     def instruct(self, order: Instructed) -> None:
         """An order from outside. Raises Refused: `call_not_active` when the last words are being said already, and
         `realtime_unavailable` for words that nobody could say at the moment."""
-        bare_end = order.kind == "end" and not order.text.strip()
-        if self.conversation.phase in (Phase.LEAVING, Phase.ENDED) and not bare_end:
-            raise Refused("call_not_active", "the call is ending already")
-        if order.kind == "say" and not self.conversation.can_speak:
+        ending = self.conversation.phase in (Phase.LEAVING, Phase.ENDED)
+        if order.kind == "say" and not ending and not self.conversation.can_speak:
             raise Refused("realtime_unavailable", NO_SESSION)
-        values = {"kind": order.kind, "text": order.text, "then": order.then, "destination": order.destination}
-        self._call.books.record.event("instructed", {key: value for key, value in values.items() if value})
-        self.shell.feed(order)
-
-    def hold(self, held: bool) -> None:
-        """The far end put the call on hold, or took it back."""
-        self.line.held = held
-        self.shell.feed(HoldChanged(held))
-
-    def close(self) -> None:
-        """Let go of the line: the PBX goes on with its dialplan."""
-        self._services.clock.remove(self.line)
-        self.line.close()
+        self._obey(order, ending=ending)
 
     async def finish(self, reason: EndReason) -> tuple[dict[str, Any], str | None]:
         """Close the conversation's books and the recording; (statistics, path of the recording)."""
-        self.shell.feed(HungUp(reason))
-        self.shell.stop()
-        self.close()
+        recording = await self._end(reason)
         self._prepared.session = self.shell.session
-        recording = None
-        if self._recorder is not None:
-            saved = await self._recorder.close()
-            recording = str(saved.path) if not saved.error else None
         return {"line": self.line.statistics(), "usage": self._usage()}, recording
 
     def _usage(self) -> dict[str, Any]:
@@ -170,11 +141,3 @@ class LiveTalk:
             return None
         known = words.phrases.get(text)
         return known or self._services.phrases.get(words.maker, text, rate=words.rate, language=words.language)
-
-    def _agreed(self) -> None:
-        self._recorder = self._make_recorder(self.line.link)
-        self.line.recorder = self._recorder
-
-    def _make_recorder(self, link: MediaLink) -> Recorder | None:
-        folder = self._services.recordings
-        return None if folder is None else Recorder(folder / f"{self._call.id}.wav", link.rate)

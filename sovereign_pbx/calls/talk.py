@@ -1,10 +1,7 @@
 """The talking part of a call: line, shell and conversation put together, and taken apart again."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,20 +10,21 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.backdrop import furnish
 from sovereign_pbx.calls.departure import Departure
 from sovereign_pbx.calls.hearing import Hearing
+from sovereign_pbx.calls.on_line import OnLine
 from sovereign_pbx.calls.ringing import Prepared, open_stt, render_rest
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.shell import Shell
 from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.thinking import Thinking
+from sovereign_pbx.calls.tones import play_digits
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.usage import talk_usage
 from sovereign_pbx.calls.workflow import Conducted, Scenery
 from sovereign_pbx.core.conversation import Conversation
-from sovereign_pbx.core.errors import Refused, SovereignError
-from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed, ToolFinished
+from sovereign_pbx.core.events import Answered, Instructed
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.values import EndReason, Message
+from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.media.recorder import Recorder
@@ -38,11 +36,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_TONES_S = 30.0  # 32 pauses of half a second, and as many tones
 
+class Talk(OnLine):
+    """A conversation whose ears, model and voice are separate."""
 
-class Talk:
-    """One conversation on one link."""
+    conversation: Conversation
+    shell: Shell
 
     def __init__(
         self,
@@ -53,13 +52,12 @@ class Talk:
         link: MediaLink,
         run: Conducted | None = None,
     ) -> None:
-        self._call = call
+        super().__init__(call, services)
         plan = _affordable(plan, services.speculation_per_call)
-        self._services = services
         self._prepared = prepared
         self._plan = plan
         self._run = run  # of a workflow
-        self._recorder = self._make_recorder(link) if plan.consent is None else None
+        self._recorder = self._record(link) if plan.consent is None else None
         self.conversation = Conversation(plan)
         departure = Departure(call)
         self.shell = Shell(
@@ -77,11 +75,6 @@ class Talk:
         self.line = Line(link, self.shell, recorder=self._recorder)
         self._equip(link)
 
-    @property
-    def history(self) -> Sequence[Message]:
-        """What was said and heard, the system's instructions left out."""
-        return [message for message in self.conversation.history if message.role != "system"]
-
     def start(self) -> None:
         """Frames flow from the next tick on; the greeting is queued before it."""
         if self.shell.hearing is not None:
@@ -93,41 +86,14 @@ class Talk:
             self.shell.feed(Instructed("end", self._call.refusal))
         self._services.clock.add(self.line)
 
-    def hung_up(self, cause: int | None) -> None:
-        """The caller's channel is gone."""
-        self._call.books.record.event("channel.gone", {"cause": cause})
-        self.shell.feed(HungUp("user_hangup", cause))
-
     def instruct(self, order: Instructed) -> None:
         """An order from outside. Raises Refused `call_not_active` when the last words are being said already."""
-        bare_end = order.kind == "end" and not order.text.strip()
-        if self.conversation.state in (State.LEAVING, State.ENDED) and not bare_end:
-            raise Refused("call_not_active", "the call is ending already")
-        values = {"kind": order.kind, "text": order.text, "then": order.then, "destination": order.destination}
-        self._call.books.record.event("instructed", {key: value for key, value in values.items() if value})
-        self.shell.feed(order)
-
-    def hold(self, held: bool) -> None:
-        """The far end put the call on hold, or took it back."""
-        self.line.held = held
-        self.shell.feed(HoldChanged(held))
-
-    def close(self) -> None:
-        """Let go of the line: the PBX goes on with its dialplan."""
-        self._services.clock.remove(self.line)
-        self.line.close()
+        self._obey(order, ending=self.conversation.state in (State.LEAVING, State.ENDED))
 
     async def finish(self, reason: EndReason) -> tuple[dict[str, Any], str | None]:
         """Close the conversation's books and the recording; (statistics, path of the recording)."""
-        self.shell.feed(HungUp(reason))
-        self.shell.stop()
-        self.close()
-        recording = None
-        if self._recorder is not None:
-            saved = await self._recorder.close()
-            recording = str(saved.path) if not saved.error else None
-        statistics = {"line": self.line.statistics(), "usage": self._usage()}
-        return statistics, recording
+        recording = await self._end(reason)
+        return {"line": self.line.statistics(), "usage": self._usage()}, recording
 
     def _usage(self) -> dict[str, Any]:
         shell = self.shell
@@ -215,10 +181,6 @@ class Talk:
         if self._scenery is not None:
             self._scenery.enter(node)
 
-    def _agreed(self) -> None:
-        self._recorder = self._make_recorder(self.line.link)
-        self.line.recorder = self._recorder
-
     async def _reopen_stt(self) -> SttStream:
         assistant = self._assistant
         assert assistant is not None and self._prepared.stt is not None
@@ -226,26 +188,15 @@ class Talk:
         self._prepared.stt = await open_stt(assistant, self._services, rate=self.line.link.rate)
         return self._prepared.stt
 
-    def _make_recorder(self, link: MediaLink) -> Recorder | None:
-        """None where calls are not recorded, or this one only says why it is refused. Consent comes first."""
-        folder: Path | None = self._services.recordings
-        if folder is None or self._prepared.stt is None:
-            return None
-        return Recorder(folder / f"{self._call.id}.wav", link.rate)
+    def _record(self, link: MediaLink) -> Recorder | None:
+        """None also where this call only says why it is refused."""
+        return super()._record(link) if self._prepared.stt is not None else None
 
     def _send_digits(self, digits: str, call_id: str) -> None:
         self._call.spawn(self._play_digits(digits, call_id), "digits")
 
-    async def _play_digits(self, digits: str, call_id: str) -> None:
-        """Answers the tool when the last tone is out. The tones may be somebody's secret: they are in no log."""
-        try:
-            async with asyncio.timeout(_TONES_S):
-                await self._services.pbx.send_digits(self._call.id, digits)
-        except (SovereignError, TimeoutError) as exc:
-            log.warning("digits.not_sent", why=str(exc) or type(exc).__name__, count=len(digits))
-            self.shell.feed(ToolFinished(call_id, f"Not sent: {exc or 'the PBX did not answer in time'}", failed=True))
-        else:
-            self.shell.feed(ToolFinished(call_id, "Sent."))
+    async def _play_digits(self, digits: str, tool_id: str) -> None:
+        self.shell.feed(await play_digits(self._services.pbx, self._call.id, digits, tool_id))
 
 
 def _affordable(plan: Plan, in_vain: int) -> Plan:

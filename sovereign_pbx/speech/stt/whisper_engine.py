@@ -23,6 +23,7 @@ import structlog
 from sovereign_pbx.core.errors import ConfigError, ProviderError
 from sovereign_pbx.media.resample import resample
 from sovereign_pbx.speech import models
+from sovereign_pbx.speech.read_ahead import read_ahead
 from sovereign_pbx.speech.stt.whisper_judge import Draft, believed, doubtful
 
 log = structlog.get_logger(__name__)
@@ -155,6 +156,7 @@ class Engine:
             raise ConfigError(
                 f"{folder} is not a CTranslate2 Whisper model (model.bin, tokenizer.json)", key="stt_config.model"
             )
+        read_ahead("ctranslate2", "av", "tokenizers", "onnxruntime")  # what faster-whisper imports
         try:
             from faster_whisper import WhisperModel
         except ImportError as exc:
