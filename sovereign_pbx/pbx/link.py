@@ -46,6 +46,23 @@ class NextStep:
     step: Literal["hangup", "dial", "talk", "fallback"]
     destination: str = ""
     trunk: str = ""  # what the PBX calls the trunk to dial on; "": the administrator's own context decides
+    ring_s: float = 30.0
+    caller_id: str = ""  # the number shown to the person called; "": the caller's own
+    diverted_from: str = ""  # the number that the caller had dialled, for the Diversion header (RFC 5806); "": none
+    music: str = ""  # the class of music on hold for the caller who waits; "": he hears it ring
+    briefing: bool = False  # whoever answers hears a briefing before, and takes the caller or does not
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """How a `dial` step ended. `why` is a sentence for people, `cause` the Q.850 number if known.
+
+    answered: they talked, and the person called has hung up. declined: after the briefing, or by a rejection (603).
+    """
+
+    outcome: Literal["answered", "declined", "busy", "no_answer", "failed"]
+    why: str = ""
+    cause: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +107,22 @@ class Desk(Protocol):
     def connected(self, call_id: str, link: MediaLink) -> None:
         """The media of an answered call is up. Frames must flow from the next tick on."""
 
-    async def next_step(self, call_id: str) -> NextStep:
-        """The conversation ended and the caller is still there (or the id is unknown: `fallback`)."""
+    async def next_step(self, call_id: str, dialled: Dialled | None = None) -> NextStep:
+        """The conversation ended, or a `dial` step did (`dialled`), and the caller is still there (or the id is
+        unknown: `fallback`)."""
+
+    def put_through(self, call_id: str) -> None:
+        """Whom a `dial` step called has answered, and taken the caller: they talk. Idempotent."""
+
+    async def briefing(self, call_id: str) -> bool:
+        """Whom a `dial` step with a briefing called has answered, and the caller waits. True: bring the media of the
+        person called (`briefing_connected`); False: there is nothing to be said, put them through."""
+
+    def briefing_connected(self, call_id: str, link: MediaLink) -> None:
+        """The media of the person called is up: the briefing begins."""
+
+    async def briefed(self, call_id: str) -> bool:
+        """The briefing's media has ended, by whomever. True: put them through; False: not taken."""
 
     def digit(self, call_id: str, digit: str) -> None:
         """A digit, reported once however many ways it came."""
