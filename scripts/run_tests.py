@@ -1,6 +1,8 @@
-"""`make test`: fetch what the tests need, run the unit tests on every other Python found, then everything on this one.
+"""`make test`: fetch what the tests need, then run all on this Python and the unit tests on every other one found.
 
-Arguments go to the last run's pytest. The whole run comes last, so that what one reads at the end is its summary.
+Two runs go on side by side: the scenes, which last as long as calls do and wait most of that time, and, with less claim
+to the processor, all the rest. The summary of this Python's tests comes last. With arguments there is one run, of this
+Python's pytest, which gets them.
 """
 
 import os
@@ -12,12 +14,16 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot")
-UNIT = ("-m", "not pbx and not speech and not long")
+UNIT = "not pbx and not speech and not long"
+SCENES = "pbx or long"
+REST = "not pbx and not long"
+YIELDING = ["nice", "-n", "10"]  # a scene is heard by the millisecond: what can wait gives way to it
 
 
 def main() -> int:
@@ -25,16 +31,65 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     fetch("the private Asterisk", [sys.executable, "scripts/fetch-asterisk"])
     fetch("the speech models", [sys.executable, "-m", "sovereign_pbx", "models", "fetch", "--for", "tests"])
+    if sys.argv[1:]:
+        return subprocess.run([sys.executable, "-m", "pytest", "-q", *sys.argv[1:]], cwd=ROOT, check=False).returncode
+    here = "{}.{}".format(*sys.version_info[:2])
     others = list(other_pythons())
-    ready = {name for name, python in others if environment(name, python)}
-    with ThreadPoolExecutor() as side_by_side:  # they wait more than they work
-        well = set(side_by_side.map(unit_tests, sorted(ready)))
-    failed = [name for name, _ in others if name not in well]
+    environments = {name: ROOT / f".venv-{name}/bin/python" for name, python in others if environment(name, python)}
+    missing = [f"Python {name}: no environment" for name, _ in others if name not in environments]
+    with ThreadPoolExecutor() as side_by_side:
+        rest = side_by_side.submit(one_by_one, here, environments)
+        scenes = run(f"Python {here}, scenes", [sys.executable], SCENES)
+        runs = [*rest.result(), scenes]
+    failed = missing + [one.name for one in runs if one.code]
     if failed:
-        print(f"test: the unit tests failed on Python {', '.join(failed)} (above); so will this run", file=sys.stderr)
-    print(f"Python {sys.version.split()[0]}: everything", flush=True)
-    whole = subprocess.run([sys.executable, "-m", "pytest", "-q", *sys.argv[1:]], cwd=ROOT, check=False)
-    return whole.returncode or (1 if failed else 0)
+        print(f"test: failed: {', '.join(failed)}", file=sys.stderr)
+    for one in sorted(runs, key=lambda one: (one.code != 0, one.name.startswith(f"Python {here}"))):
+        one.show()
+    return 1 if failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One pytest that has ended."""
+
+    name: str
+    code: int
+    output: str
+
+    @property
+    def last(self) -> str:
+        return (self.output.strip().splitlines() or ["no output"])[-1]
+
+    def show(self) -> None:
+        """All of a run that failed; of one that went well the end, with what was skipped or played again."""
+        lines = self.output.splitlines()
+        told = [line for line in lines if line.startswith(("SKIPPED", "played again"))]
+        print(f"== {self.name}", *(lines if self.code else [*told, self.last]), sep="\n", flush=True)
+
+
+def one_by_one(here: str, environments: dict[str, Path]) -> list[Run]:
+    """The other half of this Python's tests, then the unit tests on the others."""
+    runs = [run(f"Python {here}, all but scenes", [*YIELDING, sys.executable], REST)]
+    for name, python in sorted(environments.items()):
+        runs.append(run(f"Python {name}, unit tests", [*YIELDING, str(python)], UNIT, "-p", "no:cacheprovider"))
+    return runs
+
+
+def run(name: str, python: list[str], marks: str, *options: str) -> Run:
+    """Run pytest, telling how far it has come."""
+    began = time.monotonic()
+    command = [*python, "-m", "pytest", "-q", *options, "-m", marks]
+    lines = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pytest:
+        assert pytest.stdout is not None
+        for line in pytest.stdout:
+            lines.append(line)
+            if done := re.search(r"\[ *(\d+)%\]$", line):
+                print(f"{name}: {done[1]} % [{time.monotonic() - began:.0f} s]", flush=True)
+    ended = Run(name, pytest.returncode, "".join(lines))
+    print(f"{name}: {ended.last}", flush=True)
+    return ended
 
 
 def fetch(what: str, command: list[str]) -> None:
@@ -51,19 +106,6 @@ def environment(name: str, python: str) -> bool:
         print(f"test: no environment for Python {name} (above)", file=sys.stderr)
         return False
     return True
-
-
-def unit_tests(name: str) -> str:
-    """The tests without marks (no PBX, no models, no whole calls) on another interpreter. Its output is shown only when
-    it fails; the name comes back if all went well."""
-    began = time.monotonic()
-    tests = [str(ROOT / f".venv-{name}" / "bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNIT]
-    done = subprocess.run(tests, cwd=ROOT, capture_output=True, text=True, check=False)
-    last = (done.stdout.strip().splitlines() or ["no output"])[-1]
-    print(f"Python {name}: {last} [{time.monotonic() - began:.0f} s]", flush=True)
-    if done.returncode:
-        print(done.stdout + done.stderr, flush=True)
-    return name if done.returncode == 0 else ""
 
 
 def other_pythons() -> Iterator[tuple[str, str]]:

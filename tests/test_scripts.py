@@ -153,3 +153,25 @@ def test_of_pyenvs_interpreters_the_newest_is_asked_first(tmp_path: Path, monkey
         (tmp_path / "versions" / name).mkdir(parents=True)
     asked = [Path(path).parts[-3] for path in run_tests.candidates("3.12")]
     assert asked == ["3.12.10", "3.12.9", "3.12.1"]
+
+
+def test_a_run_that_failed_is_shown_whole_and_one_that_went_well_by_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = long\naddopts = -ra\n")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "def test_right(): pass\n"
+        "@pytest.mark.skip(reason='no root')\ndef test_left(): pass\n"
+        "@pytest.mark.long\ndef test_wrong(): assert 1 == 2\n"
+    )
+    well = run_tests.run("units", [sys.executable], "not long", "-p", "no:cacheprovider")
+    wrong = run_tests.run("scenes", [sys.executable], "long", "-p", "no:cacheprovider")
+    assert (well.code, wrong.code) == (0, 1)
+    assert "units: 100 %" in capsys.readouterr().out
+    well.show()
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "== units" and shown[1].startswith("SKIPPED") and shown[2].startswith("1 passed, 1 skipped")
+    wrong.show()
+    assert "assert 1 == 2" in capsys.readouterr().out
