@@ -16,7 +16,7 @@ from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.values import AnsweredBy, EndReason
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.pbx.link import Decision, NextStep, NotAnswered, Offer
+from sovereign_pbx.pbx.link import Decision, Dialled, NextStep, NotAnswered, Offer
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ class CallDesk:
             return
         call.connect(link)
 
-    async def next_step(self, call_id: str) -> NextStep:
+    async def next_step(self, call_id: str, dialled: Dialled | None = None) -> NextStep:
         call = self._calls.get(call_id)
         if call is not None:
             if not call.connected:  # its dialplan went on without ever bringing the caller's voice
@@ -106,6 +106,18 @@ class CallDesk:
             return call.take_next_step()
         # A step is taken once: who comes back from a transfer was not answered, and must not be dialled again.
         return self._ended.pop(call_id, NextStep("fallback"))
+
+    def put_through(self, call_id: str) -> None:
+        """Of a call that ended when its caller was handed over."""
+
+    async def briefing(self, call_id: str) -> bool:
+        return False
+
+    def briefing_connected(self, call_id: str, link: MediaLink) -> None:
+        link.close()
+
+    async def briefed(self, call_id: str) -> bool:
+        return True
 
     def digit(self, call_id: str, digit: str) -> None:
         call = self._calls.get(call_id)

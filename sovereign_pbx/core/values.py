@@ -57,6 +57,29 @@ EndReason = Literal[
 ]
 """Ends of a call (contract §5.4: the vendor's set is open; `user_hangup` and `max_duration` are its own words)."""
 
+TransferMode = Literal["blind", "attended"]
+"""attended: whoever answers hears a briefing first, and takes the caller or does not."""
+
+TransferOutcome = Literal["accepted", "declined", "busy", "no_answer", "failed", "caller_gone"]
+"""How putting a caller through ended. accepted: the two talk. caller_gone: he hung up before anybody took him."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferTerms:
+    """How somebody is put through. `ring_s` None: as configured for all.
+
+    `summary` is for the colleague's ears, of whoever wants the transfer; `briefing` says what else the colleague is to
+    be told, in the administrator's words.
+    """
+
+    mode: TransferMode = "blind"
+    ring_s: float | None = None
+    summary: str = ""
+    briefing: str = ""
+
+
+BLIND = TransferTerms()
+
 
 @dataclass(frozen=True, slots=True)
 class TurnTiming:
