@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from _pytest.runner import runtestprotocol
 
 from sovereign_pbx.testing.asterisk_tree import asterisk_tree
 from sovereign_pbx.testing.progress_line import ProgressLine
 from tests.calls.house import house
 from tests.leaks import no_descriptor_left, no_task_left, watch_for_blocking
+from tests.stalls import StallWatch, now
 
 _LONG = {"tests.calls.test_kill", "tests.calls.test_soak"}
 _KEPT = "tests.calls.test_call"  # the whole daemon, on every Python
+WATCH = pytest.StashKey[StallWatch]()
+_STALLED = pytest.StashKey[list[tuple[str, float, str]]]()  # test, seconds, and what it failed of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,6 +28,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         plays = any(thing is house for thing in vars(module.obj).values())
         if plays or module.obj.__name__ in _LONG or module.obj.__name__.startswith("tests.moving."):
             item.add_marker("long")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    watch = session.config.stash[WATCH] = StallWatch()
+    watch.open()
+    session.config.stash[_STALLED] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    session.config.stash[WATCH].close()
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run a test; once more if it failed while the machine stood still, which is told at the end."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    since, disk_s = now()
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    stalled_s = item.config.stash[WATCH].longest(since, now()[0], disk_s) if _failed(reports) else 0.0
+    if stalled_s:
+        item.config.stash[_STALLED].append((item.nodeid, stalled_s, str(_failed(reports)[0].longrepr)))
+        item._initrequest()  # type: ignore[attr-defined]  # pytest-rerunfailures does the same: there is no public way
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _failed(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    return [report for report in reports if report.failed]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, stalled_s, reason in config.stash[_STALLED]:
+        last = (reason.strip().splitlines() or [""])[-1][:200]
+        terminalreporter.write_line(f"played again: {name}: the machine stood still for {stalled_s:.1f} s: {last}")
 
 
 @pytest.fixture(scope="session")
