@@ -115,6 +115,24 @@ PHRASES = Table(
         example="Sorry, I didn't catch that. Could you say it again?",
     ),
     Key(
+        "briefing_question",
+        PHRASE,
+        "Attended transfers: asks a colleague whether he takes the caller, by voice or key (always 1 and 2).",
+        example="Press 1 or say yes to take the call. Press 2 or say no to decline it.",
+    ),
+    Key(
+        "briefing_keys",
+        PHRASE,
+        "The same where no recogniser can be had: by keys alone.",
+        example="Press 1 to take the call, or 2 to decline it.",
+    ),
+    Key(
+        "briefing_again",
+        PHRASE,
+        "Said to a colleague who has not answered that, before it is asked once more.",
+        example="Sorry, I have no answer from you yet.",
+    ),
+    Key(
         "introduction",
         PHRASE,
         "Outbound: said to a service that asks who calls and why; without it the business's name and the greeting.",

@@ -17,6 +17,12 @@ BUILT_IN: Final = {
         unwell="Sorry, ik kan u op dit moment niet helpen. Ik verbind u door.",
         unheard="Sorry, dat heb ik niet verstaan. Kunt u het nog een keer zeggen?",
         consent="Dit gesprek wordt opgenomen. Druk op 1 als u daarmee akkoord gaat.",
+        briefing_call="Ik heb een beller voor u: {caller}.",
+        briefing_last="Het laatste wat de beller zei, was: {said}",
+        briefing_question="Druk op 1 of zeg ja om het gesprek aan te nemen. Druk op 2 of zeg nee om het te weigeren.",
+        briefing_keys="Druk op 1 om het gesprek aan te nemen, of op 2 om het te weigeren.",
+        briefing_again="Sorry, ik heb nog geen antwoord van u.",
+        briefing_unknown="iemand zonder zichtbaar nummer",
     ),
     "de": Phrases(
         filler="Einen Moment, bitte.",
@@ -29,6 +35,15 @@ BUILT_IN: Final = {
         unwell="Es tut mir leid, ich kann Ihnen gerade nicht helfen. Ich verbinde Sie weiter.",
         unheard="Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte noch einmal sagen?",
         consent="Dieses Gespräch wird aufgezeichnet. Drücken Sie die 1, wenn Sie damit einverstanden sind.",
+        briefing_call="Ich habe einen Anruf für Sie: {caller}.",
+        briefing_last="Zuletzt wurde gesagt: {said}",
+        briefing_question=(
+            "Drücken Sie die 1 oder sagen Sie Ja, um das Gespräch anzunehmen. "
+            "Drücken Sie die 2 oder sagen Sie Nein, um es abzulehnen."
+        ),
+        briefing_keys="Drücken Sie die 1, um das Gespräch anzunehmen, oder die 2, um es abzulehnen.",
+        briefing_again="Entschuldigung, ich habe noch keine Antwort von Ihnen.",
+        briefing_unknown="jemand mit unterdrückter Nummer",
     ),
     "fr": Phrases(
         filler="Un instant, s'il vous plaît.",
@@ -41,6 +56,14 @@ BUILT_IN: Final = {
         unwell="Je suis désolé, je ne peux pas vous aider pour le moment. Je vous mets en relation.",
         unheard="Excusez-moi, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
         consent="Cet appel est enregistré. Appuyez sur la touche 1 si vous êtes d'accord.",
+        briefing_call="J'ai un appel pour vous : {caller}.",
+        briefing_last="La dernière chose qui a été dite : {said}",
+        briefing_question=(
+            "Appuyez sur 1 ou dites oui pour prendre l'appel. Appuyez sur 2 ou dites non pour le refuser."
+        ),
+        briefing_keys="Appuyez sur 1 pour prendre l'appel, ou sur 2 pour le refuser.",
+        briefing_again="Excusez-moi, je n'ai pas encore de réponse de votre part.",
+        briefing_unknown="un numéro masqué",
     ),
 }
 

@@ -26,7 +26,7 @@ Direction = Literal["inbound", "outbound", "web"]
 
 _USUAL = Plan()
 _ON_THIS_MACHINE = ("local", "receptionist")
-_SPOKEN = ("filler", "apology", "unwell", "unheard")
+_SPOKEN = ("filler", "apology", "unwell", "unheard", "briefing_question", "briefing_keys", "briefing_again")
 _SPOKEN_IN_TURN = ("more_fillers", "still_waiting")
 
 

@@ -3,10 +3,11 @@
 Seconds everywhere. Defaults are the contract's (§4.5, §15) where it has one; otherwise the reason is given.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sovereign_pbx.core.values import AnsweredBy, Message
+from sovereign_pbx.core.values import BLIND, AnsweredBy, Message, TransferTerms
 
 if TYPE_CHECKING:
     from sovereign_pbx.core.workflow import Graph
@@ -58,6 +59,13 @@ class Phrases:
     goodbye: str = ""
     unheard: str = "Sorry, I didn't catch that. Could you say it again?"
     consent: str = "This call is recorded. Press 1 if you agree."
+    transfer_failed: str = "I'm sorry, I couldn't get through. How else can I help you?"
+    briefing_call: str = "I have a caller for you: {caller}."  # to a colleague who is to take a call; see core/briefing
+    briefing_last: str = "The last thing the caller said was: {said}"
+    briefing_question: str = "Press 1 or say yes to take the call. Press 2 or say no to decline it."
+    briefing_keys: str = "Press 1 to take the call, or 2 to decline it."
+    briefing_again: str = "Sorry, I have no answer from you yet."
+    briefing_unknown: str = "somebody who withholds the number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,12 @@ class Transfer:
 
     destination: str
     message: str = ""
+    terms: TransferTerms = BLIND
+
+
+def anywhere(destination: str) -> str:
+    """The refusal of a transfer where no rules are given: none."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +171,8 @@ class Plan:
     end_call_tools: tuple[str, ...] = ("end_call",)  # names by which the model ends the call
     transfer_tools: tuple[str, ...] = ("transfer_call",)  # names by which it transfers, and only to `transfers`
     transfers: tuple[Transfer, ...] = ()
+    refusal: Callable[[str], str] = anywhere  # why nobody may be put through to a destination; "": he may
+    max_transfers: int = 5  # attempts in one call
     tool_messages: tuple[ToolMessage, ...] = ()
     keys: Collector = Collector(between=2.0)  # those that no tool has asked for
     collectors: tuple[Collector, ...] = ()  # tools by which the model asks for keys
