@@ -247,7 +247,8 @@ def test_nobody_is_given_up_when_asterisk_refuses_the_roll_call() -> None:
 def test_channels_of_ours_that_we_do_not_know_are_reported() -> None:
     async def scenario(rig: Rig) -> None:
         port = rig.pbx.audiosocket_address[1]
-        rig.server.answers["CoreShowChannels"] = channels("1.1", "1.2", data=f"uuid,127.0.0.1:{port}")
+        data = f"5f6e2b1c-0000-4000-8000-000000000001,127.0.0.1:{port}"
+        rig.server.answers["CoreShowChannels"] = channels("1.1", "1.2", data=data)
         rig.server.drop()
         await until(lambda: rig.pbx.health()["unknown_channels"] == 2)
 

@@ -12,12 +12,14 @@ from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinis
 from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
 from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocketServer
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
+from sovereign_pbx.pbx.asterisk.audit import Audit
 from sovereign_pbx.pbx.asterisk.channels import Channels
 from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
 from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
+from sovereign_pbx.pbx.asterisk.roll_call import Ours
 from sovereign_pbx.pbx.link import Desk, DialOrder
 
 log = structlog.get_logger(__name__)
@@ -28,6 +30,8 @@ TONE_GAP_S: Final = 0.1
 PAUSE_S: Final = 0.5
 PAUSES: Final = "w,"
 MAX_DIGITS: Final = 64
+
+NO_AMI: Final = "there is no manager interface: set [asterisk.ami] secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class AsteriskSettings:
     AudioSocket where it differs. `max_calls` bounds the calls known at once, `agi_max_connections` questions at once.
     Without `ami` calls that come work, but none can be placed, and hold, tones sent, hang-up with a cause and the
     roll-call of channels are missing. `context`: the first part of the dialplan's contexts, for calls placed.
+    `audit_s`: how often the roll is called between logins, 0 for never. `instance`: what this installation's channels
+    are known by, also to a later daemon of the same installation; "" where there is none.
     """
 
     agi_host: str = "127.0.0.1"
@@ -57,6 +63,8 @@ class AsteriskSettings:
     audiosocket_port: int = 9092
     ami: AmiSettings | None = None
     context: str = "sovereign"
+    instance: str = ""
+    audit_s: float = 30.0
     permit: Sequence[str] = ()
     audiosocket_permit: Sequence[str] | None = None
     max_calls: int = 500
@@ -81,6 +89,7 @@ class AsteriskPbx:
         self._started = False
         self.ami: Ami | None = None
         self._originator: Originator | None = None
+        self._audit: Audit | None = None
         if (ami := settings.ami) is not None:
             self.ami = Ami(ami.host, ami.port, ami.username, ami.secret, timing=ami.timing)
 
@@ -183,8 +192,25 @@ class AsteriskPbx:
             "agi": self._agi.statistics(),
             "audiosocket": self._audiosocket.statistics(),
             "ami": self._ami_health(),
-            "unknown_channels": self._channels.unknown if self.ami is not None else 0,
+            "unknown_channels": self._audit.unknown if self._audit is not None else 0,
         }
+
+    def call_ids(self) -> frozenset[str]:
+        """The calls that this PBX knows of, from the first question of the dialplan until their channel is gone."""
+        return frozenset(line.call_id for line in self._lines) if self._started else frozenset()
+
+    async def audit(self) -> dict[str, Any]:
+        """Every call as it is known here, and where Asterisk says otherwise; changes nothing. `asked` is false where
+        Asterisk can't be asked, `why` says why."""
+        if self._audit is None or not self._started:
+            found: dict[str, Any] = {"asked": False, "why": NO_AMI, "differences": [], "mended": 0}
+        else:
+            found = await self._audit.report()
+        lines = [
+            {"call_id": line.call_id, "channel": line.channel, "pbx_id": line.pbx_id, "phase": line.phase}
+            for line in (self._lines if self._started else ())
+        ]
+        return {"lines": lines, **found}
 
     # Private
 
@@ -227,11 +253,15 @@ class AsteriskPbx:
         )
 
     def _watch(self, ami: Ami, desk: Desk) -> None:
-        self._channels = Channels(ami, self._lines, desk, lambda: self.audiosocket_address[1])
-        self._originator = Originator(ami, self._lines, desk, self._settings.context)
+        settings = self._settings
+        began = f"sovereign-{settings.instance}-" if settings.instance else ""
+        self._channels = Channels(self._lines, desk)
+        self._originator = Originator(ami, self._lines, desk, settings.context, began or "sovereign-")
+        ours = Ours(address=lambda: self.audiosocket_address, knows_token=self._audiosocket.knows, began=began)
+        self._audit = Audit(ami, self._lines, ours, every_s=settings.audit_s)
         for listener in (self._originator.event, self._channels.event):
             ami.on_event(listener)
-        for work in (self._channels.reconcile, self._originator.reconcile):
+        for work in (self._audit.watch, self._originator.reconcile):
             ami.on_login(work)
 
     def _audio_came(self, token: str, link: AudioSocketLink) -> None:

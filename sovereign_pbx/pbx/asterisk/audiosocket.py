@@ -124,6 +124,10 @@ class AudioSocketServer:
         timer = asyncio.get_running_loop().call_later(within_s, self._expire, key)
         self._expected[key] = (rate, timer)
 
+    def knows(self, call_id: str) -> bool:
+        """Whether this UUID's audio is expected, or connected still."""
+        return call_id in self._expected or any(one.call_id == call_id for one in self._connections)
+
     def forget(self, call_id: str) -> None:
         """The call will not come after all."""
         expected = self._expected.pop(call_id, None)
@@ -186,6 +190,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, server: AudioSocketServer) -> None:
         self.link: AudioSocketLink | None = None
+        self.call_id = ""
         self._server = server
         self._hello = b""
         self._peer: object = None
@@ -242,6 +247,7 @@ class _Connection(asyncio.Protocol):
             self._refuse("unknown_id")
             return
         self._disarm()
+        self.call_id = call_id
         self._hello = b""
         self.link = AudioSocketLink(
             self._transport,

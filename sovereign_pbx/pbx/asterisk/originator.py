@@ -39,20 +39,22 @@ _HELP: Final = {
 
 
 class Originator:
-    """Places calls. `context` is the first part of the dialplan's contexts, as it was printed."""
+    """Places calls. `context` is the first part of the dialplan's contexts, as it was printed; with `began` begin the
+    ids of the channels, by which a later daemon knows them for its own."""
 
-    def __init__(self, ami: Ami, lines: Lines, desk: Desk, context: str) -> None:
+    def __init__(self, ami: Ami, lines: Lines, desk: Desk, context: str, began: str = "sovereign-") -> None:
         self._ami = ami
         self._lines = lines
         self._desk = desk
         self._context = context
+        self._began = began
         self._attempts: dict[str, Attempt] = {}  # by Uniqueid of our channel
         self._by_action: dict[str, Attempt] = {}
 
     async def originate(self, order: DialOrder) -> None:
         """Give the order. See `Pbx.originate`."""
         fields, variables = self._fields(order), self._variables(order)
-        line = self._lines.open(order.call_id, "", f"sovereign-{uuid4()}")
+        line = self._lines.open(order.call_id, "", f"{self._began}{uuid4()}")
         if line is None:
             raise Refused("too_many_calls", "there are as many calls as there may be")
         self._lines.retoken(line, str(uuid4()))  # the call's id is told to others; this is the key to its audio
