@@ -23,13 +23,12 @@ from sovereign_pbx.speech.sockets import address, fault_of_status, one_line
 from sovereign_pbx.speech.tts import Audio, VoiceSession
 from sovereign_pbx.speech.tts.elevenlabs import Deadlines
 from sovereign_pbx.speech.tts.listing import Account, ListedVoice
+from sovereign_pbx.speech.tts.voice_request import LIST_S, VoiceRequest
 
 BASE_URL: Final = "https://api.inworld.ai"
 MODEL: Final = "inworld-tts-1.5-mini"  # the fastest to its first sound
 MOST_CHARACTERS: Final = 2000
 MOST_LINE_BYTES: Final = 4 << 20  # a line is a chunk of sound; some are longer than aiohttp's own 64 KB a line
-LIST_S: Final = 5.0
-MOST_LIST_BYTES: Final = 8 << 20
 SLOWEST, FASTEST = 0.5, 1.5
 _WAV_HEADER: Final = 44
 _DELIVERIES: Final = ("", "STABLE", "BALANCED", "CREATIVE")
@@ -263,40 +262,8 @@ def _words(spoken: _Alignment) -> tuple[Word, ...]:
 
 
 async def voices(account: Account, *, within_s: float = LIST_S) -> list[ListedVoice]:
-    """Every voice that the key may use (`GET /voices/v1/voices`); without a key none. Raises ProviderError."""
-    settings = Settings(account, "[providers.inworld]")
-    key = settings.text("api_key")
-    if not key:
-        return []
-    url = address(settings.text("base_url", BASE_URL), "[providers.inworld]", websocket=False) + "/voices/v1/voices"
-    try:
-        async with asyncio.timeout(within_s), aiohttp.ClientSession() as session:
-            raw = await _fetched(session, url, key)
-    except TimeoutError as exc:
-        raise fault("stalled", f"no list within {within_s:g} s") from exc
-    except (OSError, aiohttp.ClientError) as exc:
-        raise fault("refused", type(exc).__name__) from exc
-    return await asyncio.to_thread(_listed, raw)
-
-
-async def _fetched(session: aiohttp.ClientSession, url: str, key: str) -> bytes:
-    async with session.get(url, headers={"Authorization": f"Basic {key}"}, allow_redirects=False) as response:
-        if response.status != 200:
-            raise fault(fault_of_status(response.status), f"HTTP {response.status}")
-        raw = b""
-        async for chunk in response.content.iter_chunked(1 << 16):
-            raw += chunk
-            if len(raw) > MOST_LIST_BYTES:
-                raise fault("garbled", f"the list is longer than {MOST_LIST_BYTES} bytes")
-        return raw
-
-
-def _listed(raw: bytes) -> list[ListedVoice]:
-    try:
-        found = [_voice(one) for one in msgspec.json.decode(raw)["voices"]]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as exc:
-        raise fault("garbled", "the answer is no list of voices") from exc
-    return [voice for voice in found if voice is not None]
+    """Every voice that the key may use; without a key none. Raises ProviderError within `within_s`, or ConfigError."""
+    return await _REQUEST.voices(account, within_s)
 
 
 def _voice(told: Any) -> ListedVoice | None:
@@ -316,3 +283,12 @@ def _voice(told: Any) -> ListedVoice | None:
 
 def fault(kind: ProviderFault, detail: str) -> ProviderError:
     return ProviderError("inworld", "tts", kind, detail)
+
+
+_REQUEST: Final = VoiceRequest(
+    provider="inworld",
+    base_url=BASE_URL,
+    path="/voices/v1/voices",
+    headers=lambda key: {"Authorization": f"Basic {key}"},
+    read=_voice,
+)
