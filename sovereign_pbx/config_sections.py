@@ -3,6 +3,7 @@
 The example file, the reference in docs and the JSON Schema are all drawn from here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +11,7 @@ from sovereign_pbx.assistants.dialling import PATTERN, DialRules
 from sovereign_pbx.assistants.model import EVENTS
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Real, Text, Url, Whole
-from sovereign_pbx.assistants.table import Key, ListOf, Table, section, setting
+from sovereign_pbx.assistants.table import Key, ListOf, MapOf, Table, section, setting
 
 HOST = Text(1, 253, pattern=r"[A-Za-z0-9._:%\[\]-]+", what="a host name or address")
 PORT = Whole(1, 65535)
@@ -19,6 +20,13 @@ NETWORKS = ListOf(Text(1, 64, pattern=r"[0-9A-Fa-f.:/]+", what="an address or a 
 DESTINATION_PATTERN = Text(
     1, 128, pattern=PATTERN, what='a number, or the beginning of one followed by "*", or sip:*@host'
 )
+
+
+class _Counts(MapOf):
+    """Names, and a whole number for each."""
+
+    def words(self) -> str:
+        return f"a table of names, each with {self.value.words()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +137,11 @@ class Asterisk:
         (), NETWORKS, "Addresses that may connect to FastAGI and AudioSocket; empty: any that reach the ports."
     )
     max_connections: int = setting(512, Whole(1, 65535), "Connections of each kind at once; more are closed.")
+    audit_seconds: float = setting(
+        30.0,
+        Real(0, 3600),
+        "How often Asterisk's channels, the calls here and the call records are compared; 0: after a login only.",
+    )
     ami: Ami = field(default_factory=Ami, metadata=section(Ami))
     agi: Agi = field(default_factory=Agi, metadata=section(Agi))
     audiosocket: AudioSocket = field(default_factory=AudioSocket, metadata=section(AudioSocket))
@@ -138,8 +151,52 @@ class Asterisk:
 class Limits:
     """What the machine takes on."""
 
-    max_calls: int = setting(100, Whole(1, 10000), "Calls at once; further ones go to the dialplan's fallback.")
+    max_calls: int = setting(100, Whole(1, 10000), "Calls at once; what further callers get is over_limit.")
+    max_calls_per_number: int = setting(
+        0, Whole(0, 10000), "The same for each number that is dialled; 0: no limit of its own."
+    )
     max_calls_per_assistant: int = setting(0, Whole(0, 10000), "The same for each assistant; 0: no limit of its own.")
+    max_calls_per_trunk: int = setting(
+        0,
+        Whole(0, 10000),
+        "The same for each trunk of [trunks], calls that come in on it included; 0: no limit of its own.",
+    )
+    per_provider: Mapping[str, int] = setting(
+        {},
+        _Counts(Whole(1, 10000)),
+        'The same for a provider, or for one model of it written "provider/model": what a model on this machine can'
+        " serve at once, or what an account with a vendor allows.",
+        example={"ollama": 4, "openai/gpt-5.4": 50},
+    )
+    over_limit: Literal["fallback", "busy", "reject", "message"] = setting(
+        "fallback",
+        Choice(("fallback", "busy", "reject", "message")),
+        "What a caller gets for whom there is no room: the dialplan's fallback, a busy tone (486), a rejection (503),"
+        " or over_limit_message.",
+    )
+    over_limit_message: str = setting(
+        "All our lines are busy at the moment. Please call again later.",
+        Text(1, 1000),
+        "What such a caller is told where over_limit is message, in the voice of the number's assistant.",
+    )
+    after_message: Literal["hangup", "fallback"] = setting(
+        "hangup", Choice(("hangup", "fallback")), "What comes after that message."
+    )
+    max_messages: int = setting(
+        10, Whole(0, 1000), "Callers who hear it at once, beside max_calls; further ones go to the dialplan's fallback."
+    )
+    max_lag_ms: float = setting(
+        100.0,
+        Real(0, 10000),
+        "When the sound of calls comes later than this, 5 % of it for several seconds, new calls are refused until it"
+        " is on time again; 0: never.",
+    )
+    max_memory_mb: int = setting(
+        0, Whole(0, 10_000_000), "New calls are refused while the daemon holds more memory than this; 0: no limit."
+    )
+    min_free_memory_mb: int = setting(
+        0, Whole(0, 10_000_000), "The same while the machine has less than this to give; 0: no limit."
+    )
     max_call_seconds: int = setting(
         7200, Whole(10, 86400), "Longest call of an assistant that sets no max_duration_seconds."
     )
@@ -247,6 +304,12 @@ class Campaigns:
         "Calls of campaigns at once; below [dialling] max_at_once the rest stays for outbound calls of other kinds.",
     )
     max_per_minute: int = setting(30, Whole(1, 10000), "Calls of campaigns begun within any 60 seconds.")
+    timezone_of_number: bool = setting(
+        True,
+        Flag(),
+        "Call a lead that has no time zone of its own within the window in each one that its number may be in; off: in"
+        " the campaign's.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """The daemon: every part made once, started in order, stopped in reverse. Composition and nothing else."""
 
 import asyncio
+import hashlib
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +19,20 @@ from sovereign_pbx.api.server import serve
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
+from sovereign_pbx.calls.admission import Admission, Limits
 from sovereign_pbx.calls.archive import Archive
+from sovereign_pbx.calls.audit import NO_END, Audit
 from sovereign_pbx.calls.campaign_desk import DeskDialler
 from sovereign_pbx.calls.campaign_floor import Floor
+from sovereign_pbx.calls.campaign_hours import Hours
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns
-from sovereign_pbx.calls.desk import CallDesk, Limits
+from sovereign_pbx.calls.desk import CallDesk
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.left_behind import LeftBehind
 from sovereign_pbx.calls.mcp import McpServers
+from sovereign_pbx.calls.number_zones import no_zones, zones_of
 from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.recording_links import RecordingLinks
@@ -82,6 +87,7 @@ class Daemon:
             config.providers, config.given, ObjectFiles(config.state_dir), hide=config.redactor.add
         )
         self.recording_links: RecordingLinks
+        self.audit: Audit
         self.campaigns: Campaigns
         self.desk: CallDesk
         self._stopping = asyncio.Event()
@@ -138,15 +144,12 @@ class Daemon:
         clock = await stack.enter_async_context(running(detector, self._broke))
         self.recording_links = await after_the_call.recording_links(config)
         services = await self._services(stack, store, clock, deliverer)
-        limits = Limits(
-            config.limits.max_calls,
-            config.limits.max_calls_per_assistant,
-            config.asterisk.agi.decide_timeout_seconds,
-        )
-        desk = self.desk = CallDesk(services, limits, outbound_limits(config))
-        left = LeftBehind(self.estate.directory, config.account, await store.kept_secrets())
-        await recover(store, left.target_of, self.estate.directory, config.recordings, services.reporting)
-        self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules)
+        admission = Admission(call_limits(config), self.estate.directory)
+        desk = self.desk = CallDesk(services, admission, outbound_limits(config))
+        await self._close_left(store, services)
+        self.audit = Audit(desk, self.pbx, store, lambda ids: self._close_left(store, services, ids))
+        tell_zones = zones_of if config.campaigns.timezone_of_number else no_zones
+        self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules, tell_zones)
         deliverer.start()
         stack.push_async_callback(deliverer.close)
         if config.webhook.keep_days:
@@ -175,6 +178,8 @@ class Daemon:
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
         stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
+        auditing = self.audit.run(config.asterisk.audit_seconds)
+        await stack.enter_async_context(in_background(auditing, "audit"))
         loading = keep_loaded(self.estate, services.providers)  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
         return desk
@@ -189,6 +194,8 @@ class Daemon:
                 directory=self.estate.directory,
                 dialler=DeskDialler(desk, self.estate.directory),
                 call_row=store.call,
+                events=store.events,
+                hours=Hours(self.campaigns.zones),
                 total=TotalPace(section.max_at_once, section.max_per_minute, seconds),
                 ring_s=self.config.dialling.ring_seconds,
                 now=lambda: datetime.now(UTC),
@@ -202,6 +209,13 @@ class Daemon:
 
         await stack.enter_async_context(in_background(run(), "campaigns"))
         stack.push_async_callback(runner.finish, _SETTLE_S)
+
+    async def _close_left(self, store: SqliteStore, services: Services, ids: Collection[str] | None = None) -> int:
+        """End in the books what an earlier daemon left open; of this one's own calls, those that are named."""
+        config, directory = self.config, self.estate.directory
+        left = LeftBehind(directory, config.account, await store.kept_secrets())
+        told = {} if ids is None else {"why": NO_END}
+        return await recover(store, left.target_of, directory, config.recordings, services.reporting, only=ids, **told)
 
     async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:
         """With a session of its own: dead receivers must not keep `assistant-request` waiting for a look-up."""
@@ -269,6 +283,7 @@ class Daemon:
             probe_mcp=services.mcp.probe,
             probe=probe,
             desk=desk,
+            audit=self.audit,
             archive=Archive(store, recordings=config.recordings, recording_url=reporting.recording_url),
             is_good_link=lambda call_id, expires, signature: self.recording_links.check(
                 call_id, expires, signature, time.time()
@@ -289,6 +304,23 @@ class Daemon:
         if self.config.mcp_servers:
             await servers.preload()  # not behind the first calls: parts of the import hold the interpreter for 70 ms
         return servers
+
+
+def call_limits(config: Config) -> Limits:
+    """`[limits]`, as far as it is about how many calls are taken."""
+    section = config.limits
+    return Limits(
+        max_calls=section.max_calls,
+        max_calls_per_number=section.max_calls_per_number,
+        max_calls_per_assistant=section.max_calls_per_assistant,
+        max_calls_per_trunk=section.max_calls_per_trunk,
+        per_provider=section.per_provider,
+        over_limit=section.over_limit,
+        message=section.over_limit_message,
+        after_message=section.after_message,
+        max_messages=section.max_messages,
+        decide_s=config.asterisk.agi.decide_timeout_seconds,
+    )
 
 
 def outbound_limits(config: Config) -> OutboundLimits:
@@ -319,6 +351,8 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         audiosocket_port=section.audiosocket.port,
         ami=ami if section.ami.secret else None,
         context=config.dialling.context,
+        instance=instance_of(config),
+        audit_s=section.audit_seconds,
         permit=section.permit,
         max_calls=section.max_connections,
         decide_timeout_s=section.agi.decide_timeout_seconds + 1.0,  # for a desk that hangs; the desk itself keeps time
@@ -328,6 +362,14 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         handshake_timeout_s=section.audiosocket.handshake_timeout_seconds,
         idle_timeout_s=section.audiosocket.idle_timeout_seconds,
     )
+
+
+def instance_of(config: Config) -> str:
+    """What channels placed by this installation are known by, after a restart too: another daemon on the same PBX, even
+    one with the same configuration on another machine, has another one."""
+    agi = config.asterisk.agi
+    told = "\n".join((socket.gethostname(), str(config.state_dir), f"{agi.host}:{agi.port}"))
+    return "i" + hashlib.sha256(told.encode()).hexdigest()[:10]
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from sovereign_pbx.assistants.problem import Path, Report
 from sovereign_pbx.assistants.shape import NOTHING, Choice, Text, Whole, got
 from sovereign_pbx.assistants.table import Key, Table
 from sovereign_pbx.calls.campaign_leads import LEADS
+from sovereign_pbx.calls.campaign_retries import Retries
+from sovereign_pbx.calls.campaign_zone import ZONE
 from sovereign_pbx.store.campaign_rows import CampaignRow
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -48,10 +50,6 @@ class Weekdays:
     def json_schema(self) -> dict[str, Any]:
         return {"type": "array", "minItems": 1, "items": {"enum": list(WEEKDAYS)}}
 
-
-_ZONE: Final = Text(
-    1, 64, pattern=r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", what="a time zone such as Europe/Amsterdam"
-)
 
 _USUAL: Final = CampaignRow(
     id="",
@@ -93,11 +91,30 @@ _KEYS: Final = (
         required=True,
         example="17:00:00",
     ),
-    Key("timezone", _ZONE, "IANA time zone of both times.", required=True, example="Europe/Amsterdam"),
+    Key(
+        "timezone",
+        ZONE,
+        "IANA time zone of both times, for leads of whose own nothing is known.",
+        required=True,
+        example="Europe/Amsterdam",
+    ),
     Key("number_id", Text(1, 200), "Number to call from; left out: an active one with a trunk.", example="main-line"),
     Key("weekdays", Weekdays(), "Days on which calls are placed.", list(WEEKDAYS), example=["mon", "tue"]),
     Key("max_attempts", Whole(1, 10), "How often a lead that is not reached is called in all.", _USUAL.max_attempts),
     Key("retry_minutes", Whole(1, 10_080), "Minutes between two attempts.", _USUAL.retry_minutes),
+    Key(
+        "retries",
+        Retries(),
+        "Other minutes and fewer attempts after some outcomes: busy, no_answer, voicemail, screened, error.",
+        {},
+        example={"busy": {"minutes": 10, "attempts": 3}},
+    ),
+    Key(
+        "message_left",
+        Choice(("completed", "retry")),
+        "What a lead is on whose mailbox the message was left: completed, or to be called again.",
+        _USUAL.message_left,
+    ),
     Key("calls_at_once", Whole(1, 1000), "Calls of this campaign at the same time.", _USUAL.calls_at_once),
     Key(
         "calls_per_minute",
@@ -115,5 +132,5 @@ CHANGED: Final = Table(
 
 CLEARED: Final = {
     one.name: one.default for one in fields(CampaignRow) if one.name in NEW.keys and one.default is not MISSING
-}
+} | {"retries": {}}
 """What null makes of a field (PATCH)."""

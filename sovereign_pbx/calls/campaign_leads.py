@@ -5,14 +5,18 @@ Done in a thread: ten thousand leads would hold the event loop for longer than a
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sovereign_pbx.assistants.dialling import normal
 from sovereign_pbx.assistants.problem import InvalidSettings, Path, Problem, Report
 from sovereign_pbx.assistants.shape import NOTHING, Shape, Text, got
 from sovereign_pbx.assistants.table import Key, Table
+from sovereign_pbx.calls.campaign_zone import ZoneName
+from sovereign_pbx.calls.number_zones import no_zones
 from sovereign_pbx.store.campaign_rows import LeadRow
+
+ZonesOf = Callable[[str], str]
 
 MOST_LEADS: Final = 10_000
 """In one request; a campaign may have any number."""
@@ -70,6 +74,12 @@ class Variables:
 LEAD: Final = Table(
     Key("phone_number", PhoneNumber(), "Whom to call (E.164).", required=True, example="+31612345678"),
     Key("variables", Variables(), "What `{{…}}` in the prompt stands for.", example={"name": "Jan"}),
+    Key(
+        "timezone",
+        ZoneName(),
+        "IANA time zone the lead is in; left out: told by the number, else the campaign's.",
+        example="Europe/London",
+    ),
     Key("name", Text(0, 200), "Older clients: the variable `name`."),
     open=True,
 )
@@ -103,9 +113,11 @@ def read_leads(
     *,
     where: Path | None = ("leads",),
     already: Sequence[Problem] = (),
+    zones_of: ZonesOf = no_zones,
 ) -> list[LeadRow]:
     """Rows of what was given, in that order. InvalidSettings with every fault of every lead, after those that were
-    found `already`; then none is taken. `where` is the list's place; None for a lead that is the body itself."""
+    found `already`; then none is taken. `where` is the list's place; None for a lead that is the body itself.
+    `zones_of` tells a number's time zones."""
     rows: list[LeadRow] = []
     problems = list(already)
     for index, one in enumerate(given):
@@ -113,18 +125,34 @@ def read_leads(
         checked = LEAD.check(one, () if where is None else (*where, index), report)
         problems += report.errors
         if not report.errors:
-            rows.append(_row(campaign_id, checked, at))
+            rows.append(lead_row(campaign_id, checked, at, zones_of))
     if problems:
         raise InvalidSettings("not everything can be taken", problems=tuple(problems))
     return rows
 
 
-def _row(campaign_id: str, checked: Mapping[str, Any], at: str) -> LeadRow:
+def without_twins(rows: Iterable[LeadRow], there: Collection[str] = ()) -> tuple[list[LeadRow], list[str]]:
+    """One lead for each number, the first one, that is not `there` already; and the numbers of those left out."""
+    seen, kept, twins = set(there), [], []
+    for row in rows:
+        if row.phone_number in seen:
+            twins.append(row.phone_number)
+        else:
+            seen.add(row.phone_number)
+            kept.append(row)
+    return kept, twins
+
+
+def lead_row(campaign_id: str, checked: Mapping[str, Any], at: str, zones_of: ZonesOf) -> LeadRow:
+    """A new lead of what LEAD has checked."""
+    timezone = checked.get("timezone")
     older = {"name": checked["name"]} if checked.get("name") else {}
     return LeadRow(
         id=str(uuid.uuid4()),
         campaign_id=campaign_id,
         phone_number=checked["phone_number"],
         variables={**older, **checked.get("variables", {})},
+        timezone=timezone,
+        zones=timezone or zones_of(checked["phone_number"]),
         created_at=at,
     )

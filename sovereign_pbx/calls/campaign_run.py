@@ -7,9 +7,9 @@ end is waited for; what became of it is written. Each of these may be the last t
 import asyncio
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -18,16 +18,18 @@ from sovereign_pbx.calls.campaign_calls import NO_ROOM, NOT_DIALLED, CampaignCal
 from sovereign_pbx.calls.campaign_floor import Floor, heard_within, insist
 from sovereign_pbx.calls.campaign_pace import MinutePace, Place
 from sovereign_pbx.calls.campaign_prompt import assistant_for
-from sovereign_pbx.calls.campaign_window import Schedule, is_open, window
+from sovereign_pbx.calls.campaign_window import Window
 from sovereign_pbx.calls.campaigns import utc_text
 from sovereign_pbx.core.errors import ConfigError, Refused
 from sovereign_pbx.store.campaign_rows import CampaignRow, LeadRow
+from sovereign_pbx.store.failure import StoreError
 
 log = structlog.get_logger(__name__)
 
 _LOOK_S: Final = 60.0  # the clock on the wall may be set, and nobody tells
 _CLOSING: Final = timedelta(seconds=5)  # what lies between the decision and the first ring, at the window's end
 _PLACE_S: Final = 60.0
+_BLOCKED_S: Final = 2.0
 _HOLD_S: Final = (1.0, 30.0)
 
 
@@ -80,41 +82,52 @@ class CampaignRun:
         if found is None or found[0].status != "scheduled":
             return None
         row, now = found[0], floor.now()
-        schedule = await self._schedule(row)
-        if schedule is None:
+        hours = await self._hours(row, now)
+        if hours is None:
             return None
-        nearly = now + _CLOSING if is_open(schedule, now) else now
-        if not is_open(schedule, nearly):
-            return _seconds_until(window(schedule, nearly).changes_at, now)
         if len(self.calls) >= row.calls_at_once:
             return _LOOK_S
         wait_s = max(self._minute.wait_s(row.calls_per_minute), self._hold_until - floor.clock())
         if wait_s > 0:
             return wait_s
-        lead = await floor.tables.next_lead(self.id, utc_text(now))
-        return (row, lead) if lead is not None else await self._idle(now)
+        callable_now = [zones for zones, hours_there in hours.items() if _lasts(hours_there, now)]
+        lead = await floor.tables.next_lead(self.id, utc_text(now), callable_now)
+        return (row, lead) if lead is not None else await self._idle(hours, now)
 
-    async def _schedule(self, row: CampaignRow) -> Schedule | None:
+    async def _hours(self, row: CampaignRow, now: datetime) -> dict[str, Window] | None:
+        """The window of those who wait, by their zones; None: it can't be told, and the campaign is paused."""
         try:
-            zone = await self._floor.campaigns.zones.zone(row.timezone)
-        except ConfigError as exc:  # it was there when the campaign was made
+            waiting = await self._floor.tables.pending_zones(self.id)
+            found = {zones: await self._floor.hours.window(row, zones, now) for zones in waiting}
+        except ConfigError as exc:  # the zone was there when the campaign was made
             log.warning("campaign.paused", campaign=self.id, why=str(exc))
-            at = utc_text(self._floor.now())
+            at = utc_text(now)
             changes = {"status": "paused", "status_reason": str(exc), "updated_at": at}
             await self._floor.tables.change(self.id, "scheduled", changes)
             return None
-        start, end = time.fromisoformat(row.schedule_start_time), time.fromisoformat(row.schedule_end_time)
-        return Schedule(start, end, zone, frozenset(row.weekdays))
+        for zones in [one for one, there in found.items() if " " in one and not there.is_open and not there.changes_at]:
+            del found[zones]
+            log.warning("campaign.never_in_window", campaign=self.id, zones=zones or row.timezone)
+            await self._floor.tables.skip_zones(self.id, zones, "never_in_window", _never(zones), utc_text(now))
+        return found
 
-    async def _idle(self, now: datetime) -> float:
-        """Nobody to call now: perhaps for good, perhaps until another attempt is due."""
-        await self._floor.tables.complete(self.id, utc_text(now))
-        due_at = await self._floor.tables.next_due(self.id)
-        return _LOOK_S if due_at is None else _seconds_until(datetime.fromisoformat(due_at), now)
+    async def _idle(self, hours: Mapping[str, Window], now: datetime) -> float:
+        """Nobody to call now: perhaps for good, perhaps until another attempt is due, or somebody's window opens."""
+        tables = self._floor.tables
+        await tables.complete(self.id, utc_text(now))
+        due_at = await tables.next_due(self.id)
+        wait_s = min((_seconds_until(one.changes_at, now) for one in hours.values()), default=_LOOK_S)
+        if due_at is not None and (due_s := _seconds_until(datetime.fromisoformat(due_at), now)) > 0:
+            wait_s = min(wait_s, due_s)
+        return min(wait_s, _BLOCKED_S) if await tables.is_blocked(self.id) else wait_s
 
     async def _call(self, row: CampaignRow, lead: LeadRow, place: Place) -> float:
         call_id, at = str(uuid.uuid4()), utc_text(self._floor.now())
-        await self._floor.tables.claim(lead.id, call_id, at)
+        try:
+            await self._floor.tables.claim(lead.id, call_id, at)
+        except StoreError as exc:  # another campaign was faster to call this number, most likely
+            log.info("campaign.not_claimed", campaign=self.id, lead=lead.id, error=str(exc))
+            return self._hold()
         lead = replace(lead, status="calling", call_id=call_id, attempts=lead.attempts + 1, last_attempt_at=at)
         began = self._minute.begin()
         try:
@@ -185,6 +198,18 @@ class CampaignRun:
         self._hold_s = min(self._hold_s * 2, _HOLD_S[1])
         self._hold_until = self._floor.clock() + wait_s
         return wait_s
+
+
+def _lasts(there: Window, now: datetime) -> bool:
+    """Is it open, and long enough for a call to begin?"""
+    return there.is_open and (there.changes_at is None or now + _CLOSING < there.changes_at)
+
+
+def _never(zones: str) -> str:
+    return (
+        f"the window is never open in all of its time zones at once ({zones[:200]}): give the lead one, or the campaign"
+        " a longer window"
+    )
 
 
 def _seconds_until(moment: datetime | None, now: datetime) -> float:

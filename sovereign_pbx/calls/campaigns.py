@@ -7,7 +7,7 @@ being placed has been placed, and once it is answered no other is.
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -15,8 +15,9 @@ from weakref import WeakValueDictionary
 from sovereign_pbx.assistants.dialling import DialRules
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.problem import InvalidSettings, Path, Problem
-from sovereign_pbx.calls.campaign_leads import read_leads
+from sovereign_pbx.calls.campaign_leads import ZonesOf, read_leads, without_twins
 from sovereign_pbx.calls.campaign_zone import Zones
+from sovereign_pbx.calls.number_zones import no_zones
 from sovereign_pbx.core.errors import ConfigError, Refused
 from sovereign_pbx.store.campaign_rows import CampaignRow, LeadCounts, LeadRow
 from sovereign_pbx.store.campaigns import CampaignTables
@@ -43,17 +44,29 @@ class Campaign:
 
     row: CampaignRow
     counts: LeadCounts
+    duplicates: Sequence[str] = ()  # numbers that were given more than once, and taken once
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """New leads, and the numbers of those that the campaign had already."""
+
+    leads: Sequence[LeadRow]
+    duplicates: Sequence[str]
 
 
 class Campaigns:
     """The campaigns of this installation. `changed` is told the id of a campaign whose runner should look at it."""
 
-    def __init__(self, tables: CampaignTables, directory: Directory, rules: DialRules) -> None:
+    def __init__(
+        self, tables: CampaignTables, directory: Directory, rules: DialRules, zones_of: ZonesOf = no_zones
+    ) -> None:
         self.zones = Zones()
         self.changed: Callable[[str], None] = lambda campaign_id: None
         self._tables = tables
         self._directory = directory
-        self._rules = rules
+        self.rules = rules  # may be replaced at any time
+        self._zones_of = zones_of
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, campaign_id: str) -> asyncio.Lock:
@@ -84,10 +97,11 @@ class Campaigns:
         now = utc_text(datetime.now(UTC))
         campaign_id = str(uuid.uuid4())
         problems = await self._problems(fields)
-        rows = await asyncio.to_thread(read_leads, campaign_id, leads, now, already=problems)
+        rows = await asyncio.to_thread(read_leads, campaign_id, leads, now, already=problems, zones_of=self._zones_of)
+        kept, duplicates = without_twins(rows)
         row = CampaignRow(**self._kept(fields), id=campaign_id, created_at=now, updated_at=now)
-        await self._tables.create(row, rows)
-        return await self.get(campaign_id)
+        await self._tables.create(row, kept)
+        return replace(await self.get(campaign_id), duplicates=duplicates)
 
     async def change(self, campaign_id: str, fields: Fields) -> Campaign:
         """Set these fields; None clears. Raises InvalidSettings, and Refused where the status forbids it."""
@@ -126,16 +140,20 @@ class Campaigns:
         await self.get(campaign_id)
         return await self._tables.leads(campaign_id, limit, offset)
 
-    async def add(self, campaign_id: str, given: Sequence[Any], *, where: Path | None = ("leads",)) -> list[LeadRow]:
-        """All of them or, where one is wrong, none. `where`: what errors call the list; None for a single lead."""
-        rows = await asyncio.to_thread(read_leads, campaign_id, given, utc_text(datetime.now(UTC)), where=where)
+    async def add(self, campaign_id: str, given: Sequence[Any], *, where: Path | None = ("leads",)) -> Added:
+        """All of them or, where one is wrong, none; a number that the campaign has is left as it is. `where`: what
+        errors call the list; None for a single lead."""
+        at = utc_text(datetime.now(UTC))
+        rows = await asyncio.to_thread(read_leads, campaign_id, given, at, where=where, zones_of=self._zones_of)
         async with self.lock(campaign_id):
             row = (await self.get(campaign_id)).row
             if row.status in FROZEN:
                 raise Refused("campaign_frozen", f"This campaign is {row.status}: make another for these leads.")
-            await self._tables.add_leads(rows)
+            there = await self._tables.numbers_there(campaign_id, [one.phone_number for one in rows])
+            kept, duplicates = without_twins(rows, there)
+            await self._tables.add_leads(kept)
         self.changed(campaign_id)
-        return rows
+        return Added(kept, duplicates)
 
     async def remove_lead(self, campaign_id: str, lead_id: str) -> None:
         """Not while it is being called."""
@@ -183,7 +201,7 @@ class Campaigns:
         number = self._directory.number_by_id(fields["number_id"]) if fields["number_id"] else None
         if fields["number_id"] and (number is None or not number.is_active):
             raise Refused("number_not_active", "The number of this campaign is not there or not active.")
-        if not self._rules.allow:
+        if not self.rules.allow:
             raise Refused("nothing_may_be_dialled", "Nothing may be dialled: [dialling] allow is empty.")
 
 

@@ -1,6 +1,7 @@
 """What is asked of campaigns and leads, as plain functions on a connection: daemon and command line share them."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from sovereign_pbx.store.campaign_rows import (
@@ -17,6 +18,10 @@ Counted = tuple[CampaignRow, LeadCounts]
 
 _CAMPAIGN = f"SELECT {', '.join(CAMPAIGN_COLUMNS)} FROM campaigns"
 _LEAD = f"SELECT {', '.join(LEAD_COLUMNS)} FROM leads"
+_FREE = (
+    "NOT EXISTS (SELECT 1 FROM leads AS other WHERE other.status = 'calling'"
+    " AND other.phone_number = leads.phone_number AND other.phone_number <> '')"
+)
 
 
 def campaigns(connection: sqlite3.Connection) -> list[Counted]:
@@ -56,12 +61,50 @@ def lead(connection: sqlite3.Connection, campaign_id: str, lead_id: str) -> Lead
     return _one(connection, f"{_LEAD} WHERE id = ? AND campaign_id = ?", (lead_id, campaign_id))
 
 
-def next_lead(connection: sqlite3.Connection, campaign_id: str, now: str) -> LeadRow | None:
-    """Whom to call now: first who was promised another attempt by now, then the oldest who was never tried."""
-    pending = f"{_LEAD} WHERE campaign_id = ? AND status = 'pending' AND"
+def pending_zones(connection: sqlite3.Connection, campaign_id: str) -> list[str]:
+    """The different `zones` of those who wait. A jump from one to the next in the index: a few, however many wait."""
+    following = "SELECT min(zones) FROM leads WHERE campaign_id = ? AND status = 'pending'"
+    query = (
+        f"WITH RECURSIVE found (zones) AS ({following} UNION ALL"
+        f" SELECT ({following} AND leads.zones > found.zones) FROM found WHERE found.zones IS NOT NULL)"
+        " SELECT zones FROM found WHERE zones IS NOT NULL"
+    )
+    return [row[0] for row in connection.execute(query, (campaign_id, campaign_id))]
+
+
+def next_lead(connection: sqlite3.Connection, campaign_id: str, now: str, zones: Sequence[str]) -> LeadRow | None:
+    """Whom of these `zones` to call now: first who was promised another attempt by now, then the oldest who was never
+    tried; nobody whose number is being called already, whoever calls it."""
+    pending = f"{_LEAD} WHERE campaign_id = ? AND zones = ? AND status = 'pending' AND {_FREE} AND"
     again = f"{pending} due_at > '' AND due_at <= ? ORDER BY due_at, seq LIMIT 1"
-    found = _one(connection, again, (campaign_id, now))
-    return found or _one(connection, f"{pending} due_at = '' ORDER BY seq LIMIT 1", (campaign_id,))
+    found = [lead for one in zones if (lead := _one(connection, again, (campaign_id, one, now)))]
+    if found:
+        return min(found, key=lambda lead: lead.due_at)
+    first = f"SELECT seq FROM leads WHERE campaign_id = ? AND zones = ? AND status = 'pending' AND {_FREE} AND"
+    oldest = f"{first} due_at = '' ORDER BY seq LIMIT 1"
+    rows = [row[0] for one in zones if (row := connection.execute(oldest, (campaign_id, one)).fetchone())]
+    return _one(connection, f"{_LEAD} WHERE seq = ?", (min(rows),)) if rows else None
+
+
+def is_blocked(connection: sqlite3.Connection, campaign_id: str) -> bool:
+    """Does anybody wait only because his number is being called just now?"""
+    query = (
+        "SELECT 1 FROM leads AS called JOIN leads AS waits ON waits.phone_number = called.phone_number"
+        " WHERE called.status = 'calling' AND waits.campaign_id = ? AND waits.status = 'pending' LIMIT 1"
+    )
+    return connection.execute(query, (campaign_id,)).fetchone() is not None
+
+
+def numbers_there(connection: sqlite3.Connection, campaign_id: str, numbers: str) -> set[str]:
+    """Which of these numbers (a JSON list) a campaign has already."""
+    query = "SELECT value FROM json_each(?) WHERE value IN (SELECT phone_number FROM leads WHERE campaign_id = ?)"
+    return {row[0] for row in connection.execute(query, (numbers, campaign_id))}
+
+
+def ended_so(connection: sqlite3.Connection, lead_id: str, outcome: str) -> int:
+    """How many attempts at a lead ended with this outcome."""
+    query = "SELECT count(*) FROM attempts WHERE lead_id = ? AND outcome = ?"
+    return int(connection.execute(query, (lead_id, outcome)).fetchone()[0])
 
 
 def next_due(connection: sqlite3.Connection, campaign_id: str) -> str | None:

@@ -14,6 +14,9 @@ class CampaignRow:
     """A campaign. Times are of the day in `timezone`, HH:MM:SS; `weekdays` are of the window's beginning, 0 is Monday.
 
     `status`: draft | scheduled | paused | cancelled | completed. `status_reason`: why the daemon itself paused it.
+    `retries`: by the outcome of an attempt, `minutes` to the next one and how many `attempts` may end so; where it is
+    silent `retry_minutes` and `max_attempts` count. `message_left`: is a mailbox that has the message `completed`, or
+    to `retry`?
     """
 
     id: str
@@ -31,6 +34,8 @@ class CampaignRow:
     retry_minutes: int = 30
     calls_at_once: int = 1
     calls_per_minute: int = 10
+    retries: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    message_left: str = "completed"
     created_at: str
     updated_at: str
 
@@ -40,7 +45,8 @@ class LeadRow:
     """Somebody to be called. `status`: pending | calling | completed | failed | skipped.
 
     `outcome`: how the last attempt ended, in a word, `error` in a sentence where something went wrong; `call_id`: its
-    call; `due_at`: no other one before then, "" before the first.
+    call; `due_at`: no other one before then, "" before the first. `timezone`: as it was given; `zones`: all in which it
+    must be within the window, separated by spaces, "" for the campaign's.
     """
 
     id: str
@@ -54,6 +60,8 @@ class LeadRow:
     attempts: int = 0
     last_attempt_at: str | None = None
     due_at: str = ""
+    timezone: str | None = None
+    zones: str = ""
     created_at: str
 
 
@@ -85,6 +93,7 @@ def campaign_from(row: tuple[Any, ...]) -> CampaignRow:
     """From a row of CAMPAIGN_COLUMNS."""
     values = dict(zip(CAMPAIGN_COLUMNS, row, strict=True))
     values["weekdays"] = tuple(msgspec.json.decode(values["weekdays"]))
+    values["retries"] = msgspec.json.decode(values["retries"])
     return CampaignRow(**values)
 
 

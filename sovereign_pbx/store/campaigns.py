@@ -26,15 +26,20 @@ from sovereign_pbx.store.writer import Statement
 T = TypeVar("T")
 
 _CHUNK = 500
-_GIVEN = ("id", "campaign_id", "phone_number", "variables", "created_at")
+_GIVEN = ("id", "campaign_id", "phone_number", "variables", "timezone", "zones", "created_at")
 _EXTRACTED = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(_GIVEN)))
-_INSERT_LEADS = (
+# One number is one lead of a campaign. Whoever adds several at once has looked for those among themselves.
+INSERT_LEADS = (
     f"INSERT INTO leads ({', '.join(_GIVEN)}, status, attempts, due_at)"
-    f" SELECT {_EXTRACTED}, 'pending', 0, '' FROM json_each(?) ORDER BY key"
+    f" SELECT {_EXTRACTED}, 'pending', 0, '' FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM leads AS there"
+    " WHERE there.campaign_id = json_extract(value, '$[1]') AND there.phone_number = json_extract(value, '$[2]'))"
+    " ORDER BY key"
 )
 _CLAIM = (
     "UPDATE leads SET status = 'calling', call_id = ?, attempts = attempts + 1, last_attempt_at = ?, outcome = NULL,"
     " error = NULL WHERE id = ? AND status = 'pending'"
+    " AND NOT EXISTS (SELECT 1 FROM leads AS other WHERE other.status = 'calling'"
+    " AND other.phone_number = leads.phone_number)"
     " AND EXISTS (SELECT 1 FROM campaigns WHERE campaigns.id = campaign_id AND campaigns.status = 'scheduled')"
 )
 _ATTEMPT = (
@@ -109,8 +114,25 @@ class CampaignTables:
     async def lead(self, campaign_id: str, lead_id: str) -> LeadRow | None:
         return await self._read(queries.lead, campaign_id, lead_id)
 
-    async def next_lead(self, campaign_id: str, now: str) -> LeadRow | None:
-        return await self._read(queries.next_lead, campaign_id, now)
+    async def pending_zones(self, campaign_id: str) -> list[str]:
+        """The different `zones` of the leads that wait."""
+        return await self._read(queries.pending_zones, campaign_id)
+
+    async def next_lead(self, campaign_id: str, now: str, zones: Sequence[str]) -> LeadRow | None:
+        return await self._read(queries.next_lead, campaign_id, now, zones)
+
+    async def is_blocked(self, campaign_id: str) -> bool:
+        return await self._read(queries.is_blocked, campaign_id)
+
+    async def numbers_there(self, campaign_id: str, numbers: Sequence[str]) -> set[str]:
+        """Which of these numbers the campaign has already."""
+        found: set[str] = set()
+        for at in range(0, len(numbers), _CHUNK):
+            found |= await self._read(queries.numbers_there, campaign_id, to_json(list(numbers[at : at + _CHUNK])))
+        return found
+
+    async def ended_so(self, lead_id: str, outcome: str) -> int:
+        return await self._read(queries.ended_so, lead_id, outcome)
 
     async def next_due(self, campaign_id: str) -> str | None:
         return await self._read(queries.next_due, campaign_id)
@@ -190,6 +212,15 @@ class CampaignTables:
         skip = Statement(_SKIP, (outcome, error, lead.id, lead.call_id), _not_calling(lead))
         await self._done("skip_lead", lead, at, Statement(_FORGET, (lead.call_id,)), skip)
 
+    async def skip_zones(self, campaign_id: str, zones: str, outcome: str, error: str, at: str) -> None:
+        """All who wait and have these `zones` can't be called, ever."""
+        skip = Statement(
+            "UPDATE leads SET status = 'skipped', outcome = ?, error = ?, due_at = ''"
+            " WHERE campaign_id = ? AND zones = ? AND status = 'pending'",
+            (outcome, error, campaign_id, zones),
+        )
+        await self._write("skip_zones", skip, Statement(_COMPLETE, (at, campaign_id)))
+
     async def put_back(self, lead: LeadRow, at: str, pause_because: str = "") -> None:
         """The lead was not dialled after all: as if it had not been claimed. With a reason its campaign is paused."""
         forget = Statement(_FORGET, (lead.call_id,))
@@ -214,10 +245,14 @@ async def _inserted(leads: Sequence[LeadRow]) -> list[Statement]:
 
     def made() -> list[Statement]:
         chunks = (leads[at : at + _CHUNK] for at in range(0, len(leads), _CHUNK))
-        given = ([[getattr(lead, name) for name in _GIVEN] for lead in chunk] for chunk in chunks)
-        return [Statement(_INSERT_LEADS, (to_json(chunk),)) for chunk in given]
+        return [Statement(INSERT_LEADS, (as_given(chunk),)) for chunk in chunks]
 
     return await asyncio.to_thread(made)
+
+
+def as_given(leads: Sequence[LeadRow]) -> str:
+    """What INSERT_LEADS takes."""
+    return to_json([[getattr(lead, name) for name in _GIVEN] for lead in leads])
 
 
 def _not_calling(lead: LeadRow) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import weakref
 from asyncio import events
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from sovereign_pbx.assistants.directory import Directory, Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.campaign_calls import CampaignCall
 from sovereign_pbx.calls.campaign_floor import Floor
+from sovereign_pbx.calls.campaign_hours import Hours
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns, utc_text
@@ -61,6 +62,7 @@ class End:
     reason: str = "user_hangup"
     answered: bool = True
     seconds: float = 20.0
+    found: Mapping[str, Any] = field(default_factory=lambda: {"who": "person"})
 
 
 @dataclass
@@ -155,6 +157,9 @@ class World:
         row: CallRow | None = await self.read(call_reading.call, call_id)
         return row
 
+    async def events(self, call_id: str) -> list[tuple[str, str, Mapping[str, Any]]]:
+        return [("", "answered_by", dict(one.end.found)) for one in self.dialled if one.call.call_id == call_id]
+
     def put_row(self, row: CallRow) -> None:
         values = rows.call_values({name: getattr(row, name) for name in rows.CALL_COLUMNS})
         marks = ", ".join("?" * len(values))
@@ -224,6 +229,8 @@ class World:
                 directory=self.directory,
                 dialler=self,
                 call_row=self.call_row,
+                events=self.events,
+                hours=Hours(campaigns.zones),
                 total=TotalPace(at_once, per_minute, self.clock),
                 ring_s=RING_S,
                 now=self.now,

@@ -205,8 +205,8 @@ def test_a_daemon_that_is_killed_twice_in_a_campaign_rings_nobody_twice(asterisk
         assert street.rang == {number_of(index): 1 for index in range(6)}
         assert [one["attempts"] for one in found] == [1] * 6
         ends = [(one["status"], one["outcome"]) for one in found]
-        assert ends[:3] == [("completed", "error")] * 3, "they had answered"
-        assert ends[3] == ("failed", "error"), "nobody can know whether he would have answered"
+        assert ends[:3] == [("completed", "interrupted")] * 3, "they had answered"
+        assert ends[3] == ("failed", "unknown"), "nobody can know whether he would have answered"
         assert ends[4:] == [("completed", "user_hangup")] * 2
         attempts = await street.stage.read(lambda connection: campaign_queries.starts(connection, ""))
         assert len(attempts) == 6

@@ -72,10 +72,48 @@ def test_what_is_written_is_read_in_the_order_it_came(tmp_path: Path) -> None:
 def test_leads_come_all_or_not_at_all(tmp_path: Path) -> None:
     async def act(tables: CampaignTables) -> None:
         with pytest.raises(StoreError):
-            await tables.add_leads([replace(leads(1)[0], id="new"), leads(1)[0]])
+            await tables.add_leads([leads(4)[3], replace(leads(5)[4], id="lead 0")])
         assert len(await tables.leads("c")) == 3
         with pytest.raises(StoreError):
             await tables.add_leads([replace(leads(1)[0], id="new", campaign_id="none")])
+
+    with_tables(tmp_path, act)
+
+
+def test_one_number_is_one_lead_of_a_campaign(tmp_path: Path) -> None:
+    async def act(tables: CampaignTables) -> None:
+        await tables.add_leads([replace(leads(1)[0], id="again"), leads(4)[3]])
+        assert [one.id for one in await tables.leads("c")] == ["lead 0", "lead 1", "lead 2", "lead 3"]
+        assert await tables.numbers_there("c", ["+31610000003", "+31610000099"]) == {"+31610000003"}
+
+    with_tables(tmp_path, act)
+
+
+def test_a_number_that_is_being_called_is_called_by_no_other_campaign(tmp_path: Path) -> None:
+    async def act(tables: CampaignTables) -> None:
+        await tables.create(replace(CAMPAIGN, id="d"), [replace(leads(1)[0], id="same", campaign_id="d")])
+        await tables.claim("lead 0", "call", AT)
+        assert await tables.next_lead("d", AT, [""]) is None
+        assert await tables.is_blocked("d") and not await tables.is_blocked("c")
+        with pytest.raises(StoreError):
+            await tables.claim("same", "other call", AT)
+        await tables.settle(calling(leads(1)[0]), "completed", "user_hangup", AT)
+        await tables.claim("same", "other call", AT)
+
+    with_tables(tmp_path, act)
+
+
+def test_those_are_called_whose_zones_are_open(tmp_path: Path) -> None:
+    async def act(tables: CampaignTables) -> None:
+        new = [replace(lead, zones=zones) for lead, zones in zip(leads(6)[3:], ("A", "B C", "A"), strict=True)]
+        await tables.add_leads(new)
+        assert await tables.pending_zones("c") == ["", "A", "B C"]
+        for zones, expected in ((["A"], "lead 3"), (["B C", "A"], "lead 3"), (["", "A"], "lead 0"), ([], None)):
+            found = await tables.next_lead("c", AT, zones)
+            assert (found and found.id) == expected
+        await tables.skip_zones("c", "A", "never_in_window", "why", AT)
+        assert await tables.pending_zones("c") == ["", "B C"]
+        assert [one.status for one in await tables.leads("c")].count("skipped") == 2
 
     with_tables(tmp_path, act)
 
@@ -116,9 +154,9 @@ def test_another_attempt_comes_when_it_is_due_and_before_those_who_were_never_tr
         first, second, _ = await tables.leads("c")
         await tables.claim(first.id, "call", AT)
         await tables.settle(calling(first), "pending", "busy", AT, due_at=LATER)
-        assert await tables.next_lead("c", AT) == second
+        assert await tables.next_lead("c", AT, [""]) == second
         assert await tables.next_due("c") == LATER
-        again = await tables.next_lead("c", LATER)
+        again = await tables.next_lead("c", LATER, [""])
         assert again is not None
         assert (again.id, again.attempts, again.outcome) == (first.id, 1, "busy")
 

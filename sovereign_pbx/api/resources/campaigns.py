@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from sovereign_pbx.api.errors import ApiError, invalid
+from sovereign_pbx.api.errors import ApiError, conflict, invalid
 from sovereign_pbx.api.operation import Asked, Operation
 from sovereign_pbx.api.schema import (
     COUNT,
@@ -51,6 +51,8 @@ SCHEMA: Final = object_schema(
         "weekdays": {"type": "array", "items": {"enum": list(WEEKDAYS)}},
         "max_attempts": COUNT,
         "retry_minutes": COUNT,
+        "retries": OBJECT,
+        "message_left": {"enum": ["completed", "retry"]},
         "calls_at_once": COUNT,
         "calls_per_minute": COUNT,
         "total_leads": COUNT,
@@ -77,9 +79,13 @@ LEAD_SCHEMA: Final = object_schema(
         "attempts": COUNT,
         "last_attempt_at": MAYBE_TIME,
         "due_at": MAYBE_TIME,
+        "timezone": TEXT,
+        "timezones": {"type": "array", "items": STRING},
         "created_at": TIME,
     }
 )
+
+_NUMBERS: Final = {"type": "array", "items": STRING}
 
 PAGE: Final = Table(
     Key("limit", Whole(1, 10_000), "Older clients: at most so many."),
@@ -114,7 +120,8 @@ class _Resource:
     async def create(self, asked: Asked) -> Any:
         fields = _fields(NEW, asked)
         leads = fields.pop("leads", ())
-        return {"campaign": show(await _checked(self._campaigns.create(fields, leads)))}
+        made = await _checked(self._campaigns.create(fields, leads))
+        return {"campaign": show(made), **_duplicates(made.duplicates)}
 
     async def change(self, asked: Asked) -> Any:
         cleared = {name: usual for name, usual in CLEARED.items() if name in asked.given and asked.given[name] is None}
@@ -140,11 +147,14 @@ class _Resource:
     async def add(self, asked: Asked) -> Any:
         many = asked.body.get("leads")
         if many is None:
-            (lead,) = await _checked(self._campaigns.add(asked.ids["id"], [dict(asked.given)], where=None))
-            return {"lead": show_lead(lead)}
+            alone = await _checked(self._campaigns.add(asked.ids["id"], [dict(asked.given)], where=None))
+            if not alone.leads:
+                raise conflict("duplicate_lead", f"This campaign has a lead with {alone.duplicates[0]} already.")
+            return {"lead": show_lead(alone.leads[0])}
         if "phone_number" in asked.body:
             raise ApiError(400, "invalid_request", 'Send one lead, or several as "leads", not both.')
-        return await _in_parts(await _checked(self._campaigns.add(asked.ids["id"], many)), {}, status=201)
+        added = await _checked(self._campaigns.add(asked.ids["id"], many))
+        return await _in_parts(added.leads, _duplicates(added.duplicates), status=201)
 
     async def remove_lead(self, asked: Asked) -> Any:
         await self._campaigns.remove_lead(asked.ids["id"], asked.ids["leadId"])
@@ -162,7 +172,13 @@ def show(campaign: Campaign) -> dict[str, Any]:
 
 def show_lead(lead: Lead) -> dict[str, Any]:
     """A lead, as it is answered."""
-    return {name: getattr(lead, name) for name in LEAD_SCHEMA["properties"]} | {"due_at": lead.due_at or None}
+    shown = {name: getattr(lead, name, None) for name in LEAD_SCHEMA["properties"]}
+    return shown | {"due_at": lead.due_at or None, "timezones": lead.zones.split()}
+
+
+def _duplicates(numbers: Sequence[str]) -> dict[str, Any]:
+    """Told only where there are some: clients of the hosted platform don't know the word."""
+    return {"duplicates": list(numbers)} if numbers else {}
 
 
 _LEAD_STATES: Final = ("pending", "calling", "completed", "failed", "skipped")
@@ -200,6 +216,7 @@ def _encoded(leads: Sequence[Lead], more: dict[str, Any]) -> bytes:
 
 def _of_campaigns(here: _Resource) -> list[Operation]:
     one = envelope("campaign", SCHEMA)
+    made = object_schema({"campaign": SCHEMA, "duplicates": _NUMBERS}, ("duplicates",))
     return [
         _operation(
             "GET", "", "listCampaigns", "List every campaign.", here.all, answer=envelope_of_many("campaigns", SCHEMA)
@@ -213,7 +230,7 @@ def _of_campaigns(here: _Resource) -> list[Operation]:
             here.create,
             body=NEW,
             status=201,
-            answer=one,
+            answer=made,
             **_WRITE,
         ),
         _operation(
@@ -242,7 +259,10 @@ def _of_campaigns(here: _Resource) -> list[Operation]:
 
 def _of_leads(here: _Resource) -> list[Operation]:
     many = object_schema({"leads": {"type": "array", "items": LEAD_SCHEMA}, "pagination": PAGINATION}, ("pagination",))
-    added = object_schema({"lead": LEAD_SCHEMA, "leads": {"type": "array", "items": LEAD_SCHEMA}}, ("lead", "leads"))
+    added = object_schema(
+        {"lead": LEAD_SCHEMA, "leads": {"type": "array", "items": LEAD_SCHEMA}, "duplicates": _NUMBERS},
+        ("lead", "leads", "duplicates"),
+    )
     return [
         _operation(
             "GET",
