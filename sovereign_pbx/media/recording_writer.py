@@ -24,6 +24,7 @@ class RecordingInfo:
     bytes: int
     sha256: str
     error: str = ""
+    paused_s: float = 0.0  # of `duration_s`, silent because somebody asked for it
 
 
 class Savable(Protocol):

@@ -112,7 +112,7 @@ def test_a_path_that_cannot_be_written_stops_the_recording_and_not_the_call(tmp_
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_stops_the_recording_and_not_the_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sovereign_pbx.media.recorder._create", lambda path: os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr("sovereign_pbx.media.recording_file._create", lambda path: os.open("/dev/full", os.O_WRONLY))
     with structlog.testing.capture_logs() as logs:
         info = record(tmp_path / "a.wav", [(frame(1), frame(2))] * 10)
     assert info.error == "No space left on device"
