@@ -52,7 +52,7 @@ class Metrics:
         self._rendering = threading.Lock()
         self._calls = self._counter("calls", "Calls that ended, by reason.", "end_reason")
         self._call_s = self._histogram("call_seconds", "Length of answered calls.", _CALL_S)
-        self._refused = self._counter("calls_refused", "Calls sent to the dialplan's fallback for want of room.")
+        self._refused = self._counter("calls_refused", "Callers for whom there was no room.", "why")
         self._turns = self._counter("turns", "Turns of conversations.")
         self._turn_s = self._histogram(
             "turn_latency_seconds", "From the caller's last word to the first answer.", _TURN_S
@@ -74,7 +74,8 @@ class Metrics:
     # --- what happens
 
     def observe(self, trace: Trace) -> None:
-        """A step's end, or one of the events `turn` (turn=TurnRecord), `refused`, `ended` (reason=…, seconds=…)."""
+        """A step's end, or one of the events `turn` (turn=TurnRecord), `refused` (why=…), `ended` (reason=…,
+        seconds=…)."""
         if trace.phase == "event":
             self._event(trace)
         elif trace.seconds is not None:
@@ -90,8 +91,8 @@ class Metrics:
         if seconds is not None:
             self._call_s.observe(seconds)
 
-    def call_refused(self) -> None:
-        self._refused.inc()
+    def call_refused(self, why: str) -> None:
+        self._refused.labels(why).inc()
 
     def turn_closed(self, turn: TurnRecord) -> None:
         self._turns.inc()
@@ -126,7 +127,7 @@ class Metrics:
         elif trace.name == "speculation.spoken":
             self._waste.labels("characters").inc(trace.keys["characters"])
         elif trace.name == "refused":
-            self.call_refused()
+            self.call_refused(trace.keys["why"])
         elif trace.name == "ended":
             self.call_ended(trace.keys["reason"], trace.keys.get("seconds"))
 

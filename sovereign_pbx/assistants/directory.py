@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.assistants.model import IDENTIFIER, Assistant
-from sovereign_pbx.assistants.shape import Flag, Text
+from sovereign_pbx.assistants.shape import Choice, Flag, Text, Whole
 from sovereign_pbx.assistants.table import setting
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow import Workflow
@@ -52,6 +52,15 @@ class Number:
         "Workflow that conducts its calls: the name or the id of one; while that is inactive the assistant takes them.",
         aliases=("workflow_id",),
         example="intake",
+    )
+    max_calls: int = setting(
+        0, Whole(0, 10000), "Calls of this entry at once; 0: as [limits] max_calls_per_number says of each number."
+    )
+    over_limit: Literal["", "fallback", "busy", "reject", "message"] = setting(
+        "",
+        Choice(("", "fallback", "busy", "reject", "message")),
+        "What a caller of this number gets for whom there is no room; empty: as [limits] over_limit says.",
+        example="busy",
     )
 
 
@@ -136,6 +145,10 @@ class Directory:
     def trunk(self, name_or_id: str) -> Trunk | None:
         """By the name of its table, its id, or the name people see."""
         return _named(self._trunks, name_or_id)
+
+    def trunk_at(self, endpoint: str) -> Trunk | None:
+        """By what the PBX calls it."""
+        return next((trunk for trunk in self._trunks.values() if trunk.pbx_name == endpoint), None)
 
     def mcp_server(self, name_or_id: str) -> McpServer | None:
         """By the name of its table, its id, or the name people see."""

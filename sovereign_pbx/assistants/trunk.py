@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from sovereign_pbx.assistants.model import IDENTIFIER
 from sovereign_pbx.assistants.secret import NO_SECRET
-from sovereign_pbx.assistants.shape import Choice, Flag, Text
+from sovereign_pbx.assistants.shape import Choice, Flag, Text, Whole
 from sovereign_pbx.assistants.table import setting
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]")
@@ -37,6 +37,11 @@ class Trunk:
     auth_username: str = setting("", Text(0, 200), "User name there, likewise.", example="user")
     auth_password: str = setting(NO_SECRET, Text(0, 512, secret=True), "Password there; never shown again.")
     is_active: bool = setting(True, Flag(), "Off: nothing is dialled on it.")
+    max_calls: int = setting(
+        0,
+        Whole(0, 10000),
+        "Calls at once that come in or are placed on it; 0: as [limits] max_calls_per_trunk says.",
+    )
 
     @property
     def pbx_name(self) -> str:

@@ -6,7 +6,7 @@ over      the caller is gone or goes on in the dialplan (`next_step`); summary a
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.assistants.resolve import Resolution, resolve
 from sovereign_pbx.assistants.trunk import Trunk
 from sovereign_pbx.assistants.workflow_plan import conducted
+from sovereign_pbx.calls.admission import Full, Seat, decision_of
 from sovereign_pbx.calls.analysis import Subject
 from sovereign_pbx.calls.books import Books
 from sovereign_pbx.calls.left_behind import own_secret
@@ -61,9 +62,10 @@ class Call:
         self,
         offer: Offer,
         services: Services,
-        admits: Callable[[Assistant], bool],
+        seat: Seat,
         *,
         direction: Direction = "inbound",
+        turned_away: bool = False,
     ) -> None:
         self.offer = offer
         self.id = offer.call_id
@@ -73,15 +75,19 @@ class Call:
         record = CallRecord(offer.call_id, services.store, services.webhooks_due)
         self.books = Books(offer, services.account, record, services.reporting, direction)
         self.talk: Talk | LiveTalk | None = None
-        self.refusal = ""  # what a webhook wants said instead of a conversation
+        self.refusal = ""  # what a webhook wants said instead of a conversation, or that there is no room
+        self.refused_as: EndReason = "rejected"
+        self.after_refusal = NextStep("hangup")
+        self.seat = seat
         self._services = services
-        self._admits = admits
+        self._turned_away = turned_away
         self._plan = Plan()
         self._prepared: Prepared | LivePrepared | None = None
         self._run: Conducted | None = None  # of the workflow that conducts it
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         loop = asyncio.get_running_loop()
+        self.began = loop.time()
         self._decision: asyncio.Future[Decision] = loop.create_future()
         self._link: asyncio.Future[MediaLink] = loop.create_future()
         self._over = asyncio.Event()
@@ -124,6 +130,7 @@ class Call:
             self._next = step
         self.books.over()
         self._over.set()
+        self.seat.give_back()
         if self.talk is not None:
             self.talk.close()
 
@@ -231,14 +238,7 @@ class Call:
 
     async def _decide(self) -> None:
         services = self._services
-        resolution = await resolve(
-            services.directory,
-            called=self.offer.called,
-            ask=self._ask,
-            account=services.account,
-            budget_s=services.ask_timeout_s,
-        )
-        resolution = usable(resolution, self.offer.called, services)
+        resolution = self._no_room() if self._turned_away else await self._resolved()
         self.assistant, self.number = resolution.assistant, resolution.number
         self.books.resolved(resolution, own_secret(resolution.assistant, services.directory))
         log.info("call.resolved", outcome=resolution.outcome, source=resolution.source, notes=resolution.notes)
@@ -249,6 +249,40 @@ class Call:
             self.end("error", str(exc), NextStep("fallback"))
             self._settle_decision(FALLBACK)
 
+    async def _resolved(self) -> Resolution:
+        services = self._services
+        resolution = await resolve(
+            services.directory,
+            called=self.offer.called,
+            ask=self._ask,
+            account=services.account,
+            budget_s=services.ask_timeout_s,
+        )
+        return usable(resolution, self.offer.called, services)
+
+    def _no_room(self) -> Resolution:
+        """Nobody is asked: the number's assistant lends its voice to say that there is no room."""
+        limits = self.seat.admission.limits
+        self.refused_as, self.after_refusal = "busy", NextStep(limits.after_message)
+        number, assistant = self._services.directory.find(self.offer.called)
+        return Resolution(
+            outcome="rejected", assistant=assistant, number=number, source="saved", rejection=limits.message
+        )
+
+    async def _turn_away(self, full: Full, assistant: Assistant) -> None:
+        """The assistant, or what it speaks or thinks with, has as many calls as it may."""
+        admission = self.seat.admission
+        admission.count_refused(full)
+        answer = admission.answer(full, self.offer.called)
+        log.warning("call.refused", why=full.why, limit=str(full), answer=answer, assistant=assistant.name)
+        self._services.tracer.emit("refused", offer=self.offer, why=full.why)
+        if answer == "message" and self.seat.take_message():
+            refusal = self._no_room()
+            await self._prepare_refusal(assistant, refusal.rejection)
+            return
+        self.end("busy", "", NextStep("fallback"))
+        self._settle_decision(decision_of(answer))
+
     async def _prepare(self, resolution: Resolution) -> None:
         assistant = resolution.assistant
         if resolution.outcome == "rejected":
@@ -257,10 +291,8 @@ class Call:
             self.end("rejected", "", NextStep("fallback"))
             self._settle_decision(FALLBACK)
             return
-        elif not self._admits(assistant):
-            log.warning("call.refused", assistant=assistant.name, why="the assistant's limit of calls is reached")
-            self.end("busy", "", NextStep("fallback"))
-            self._settle_decision(FALLBACK)
+        elif (full := self.seat.take_assistant(assistant)) is not None:
+            await self._turn_away(full, assistant)
         else:
             limit = self._services.longest_call_s
             plan = plan_for(assistant)
@@ -288,8 +320,8 @@ class Call:
             self._prepared = await prepare_words(speaker, text, self._services, rate=PHONE_RATE)
         except (ProviderError, ConfigError) as exc:
             log.warning("call.refused_unheard", error=str(exc))
-            self.end("rejected", "", NextStep("hangup"))
-            self._settle_decision(Decision("reject", cause=21))
+            self.end(self.refused_as, "", NextStep("hangup"))
+            self._settle_decision(FALLBACK if self.refused_as == "busy" else Decision("reject", cause=21))
 
     async def _known(self) -> None:
         """Nobody is answered of whom a killed daemon would leave no trace. A disk that is slow must not keep a caller

@@ -32,8 +32,10 @@ class Departure:
     def leave(self, command: HangUp | HandOver) -> None:
         """The conversation has said its last word."""
         if isinstance(command, HangUp):
-            reason = "rejected" if self._call.refusal else command.reason
-            self._call.end(reason, command.error, NextStep("hangup"))
+            call = self._call
+            usual = (command.reason, NextStep("hangup"))
+            reason, step = (call.refused_as, call.after_refusal) if call.refusal else usual
+            call.end(reason, command.error, step)
         elif not command.destination:
             self._call.end(command.reason, command.error, NextStep("fallback"))
         else:

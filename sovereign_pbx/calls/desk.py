@@ -2,12 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.calls.admission import Admission, Full, Seat, decision_of
 from sovereign_pbx.calls.call import FALLBACK, NO_AUDIO, Call
 from sovereign_pbx.calls.outbound import REFUSE, Finished, OutboundCall, OutboundRequest
 from sovereign_pbx.calls.placing import OutboundLimits, Placing
@@ -24,46 +23,39 @@ log = structlog.get_logger(__name__)
 _REMEMBERED = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many calls are taken at once; the others go to the dialplan's fallback. 0 for an assistant: no limit.
-
-    `decide_s`: how long webhook, providers and greeting together may keep a caller ringing.
-    """
-
-    max_calls: int = 100
-    max_calls_per_assistant: int = 0
-    decide_s: float = 8.0
-
-
 class CallDesk:
     """Every call of this daemon (`pbx.link.Desk`). `run` owns their tasks."""
 
-    def __init__(self, services: Services, limits: Limits, outbound: OutboundLimits | None = None) -> None:
+    def __init__(self, services: Services, admission: Admission, outbound: OutboundLimits | None = None) -> None:
+        self.admission = admission
         self._placing = Placing(services, outbound or OutboundLimits())
         self._finished: OrderedDict[str, Finished] = OrderedDict()
         self._services = services
-        self._limits = limits
         self._calls: dict[str, Call] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended: OrderedDict[str, NextStep] = OrderedDict()
-        self._closing = False
+        self._ending = False
         self.frames_dropped = 0  # of calls that are over
 
     # --- Desk
 
     async def offered(self, offer: Offer) -> Decision:
         """Take the call, or say who should. Cancelled when the caller hangs up while it rings."""
-        if self._is_full():
-            log.warning("call.refused", calls=len(self), limit=self._limits.max_calls, closing=self._closing)
-            self._services.tracer.emit("refused", offer=offer)
-            return FALLBACK
-        call = self._take(offer)
+        seat = self.admission.offered(offer.called, offer.channel)
+        if isinstance(seat, Full):
+            turned = self._turned_away(offer, seat)
+            if not isinstance(turned, Call):
+                return turned
+            call = turned
+        else:
+            call = Call(offer, self._services, seat)
+        self._adopt(call)
+        decide_s = self.admission.limits.decide_s
         try:
-            async with asyncio.timeout(self._limits.decide_s):
+            async with asyncio.timeout(decide_s):
                 return await call.decision()
         except TimeoutError:
-            call.end("error", f"no decision within {self._limits.decide_s:g} s", NextStep("fallback"))
+            call.end("error", f"no decision within {decide_s:g} s", NextStep("fallback"))
             return FALLBACK
         except asyncio.CancelledError:
             call.gone(None)
@@ -74,11 +66,12 @@ class CallDesk:
         call = self._calls.get(call_id)
         if not isinstance(call, OutboundCall):
             return REFUSE
+        decide_s = self.admission.limits.decide_s
         try:
-            async with asyncio.timeout(self._limits.decide_s):
+            async with asyncio.timeout(decide_s):
                 return await call.picked_up(answered_by)
         except TimeoutError:
-            call.end("error", f"the assistant was not ready {self._limits.decide_s:g} s after the answer")
+            call.end("error", f"the assistant was not ready {decide_s:g} s after the answer")
             return REFUSE
         except asyncio.CancelledError:
             call.gone(None)
@@ -143,16 +136,17 @@ class CallDesk:
         `assistant_inactive`, `number_inactive`, `trunk_inactive`, `trunk_unknown`, `pbx_unavailable`, `shutting_down`,
         `already_placed`.
         """
-        if self._closing:
-            raise Refused("shutting_down", "the daemon is ending and takes no more calls")
+        if self.admission.draining:
+            raise Refused("shutting_down", "the daemon takes no more calls")
         outbound = [call for call in self._calls.values() if isinstance(call, OutboundCall) and not call.over]
         order, trunk = self._placing.order(request, len(outbound))
-        if self._is_full() or not self._has_room_for(request.assistant):
-            raise Refused("too_many_calls", "there are as many calls as [limits] allow, in all or of this assistant")
         if order.call_id in self._calls or order.call_id in self._finished:
             raise Refused("already_placed", f"the call {order.call_id} has been placed already")
+        seat = self.admission.placed(request.number, trunk, request.assistant)
+        if isinstance(seat, Full):
+            raise Refused("too_many_calls", f"there is no room for another call: {seat}")
         self._placing.count()
-        call = OutboundCall(request, order, trunk, self._services, self._admits)
+        call = OutboundCall(request, order, trunk, self._services, seat)
         self._adopt(call)
         await call.placed()
         return call.id
@@ -188,9 +182,25 @@ class CallDesk:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def present(self) -> frozenset[str]:
+        """Every call here, those too that are being summed up."""
+        return frozenset(self._calls)
+
+    @property
+    def under_way(self) -> frozenset[str]:
+        """The calls whose caller is here, as far as is known."""
+        return frozenset(call.id for call in self._calls.values() if not call.over)
+
+    def lost(self, call_id: str, why: str) -> None:
+        """End a call that the PBX has not got any more, and did not say so."""
+        call = self._calls.get(call_id)
+        if call is not None:
+            call.end("error", why)
+
     async def drain(self, at_once: asyncio.Event) -> None:
         """Take no more calls; return when the present ones have ended, or when told to wait no longer."""
-        self._closing = True
+        self._ending = self.admission.draining = True
         told = asyncio.create_task(at_once.wait(), name="drain-told")
         try:
             while self._tasks and not told.done():
@@ -203,33 +213,42 @@ class CallDesk:
         """Calls under way: one that is being summed up takes nobody's place."""
         return sum(not call.over for call in self._calls.values())
 
-    def _is_full(self) -> bool:
-        return self._closing or self.active >= self._limits.max_calls
+    @property
+    def oldest_s(self) -> float:
+        """How long the oldest call under way has lasted, since it was offered or placed."""
+        now = asyncio.get_running_loop().time()
+        return max((now - call.began for call in self._calls.values() if not call.over), default=0.0)
 
-    def _admits(self, assistant: Assistant) -> bool:
-        limit = self._limits.max_calls_per_assistant
-        return not limit or self._calls_of(assistant) <= limit  # the call that asks is among them
+    def hold_off(self, held: bool) -> None:
+        """Take no more calls, though the present ones go on as long as they like; or take them again. Raises Refused
+        `shutting_down` when the daemon is ending."""
+        if self._ending:
+            raise Refused("shutting_down", "the daemon is ending")
+        self.admission.draining = held
 
-    def _has_room_for(self, assistant: Assistant) -> bool:
-        limit = self._limits.max_calls_per_assistant
-        return not limit or self._calls_of(assistant) < limit
-
-    def _calls_of(self, assistant: Assistant) -> int:
-        present = (call.assistant for call in self._calls.values() if not call.over)
-        return sum(other is not None and other.id == assistant.id for other in present)
+    def end_all(self, reason: EndReason = "shutdown") -> None:
+        """Give every caller back to the dialplan's fallback."""
+        for call in list(self._calls.values()):
+            call.end(reason, "", NextStep("fallback"))
 
     async def close(self, reason: EndReason = "shutdown") -> None:
         """Give every caller back to the dialplan's fallback and wait for the books."""
-        self._closing = True
-        for call in list(self._calls.values()):
-            call.end(reason, "", NextStep("fallback"))
+        self._ending = self.admission.draining = True
+        self.end_all(reason)
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
 
-    def _take(self, offer: Offer) -> Call:
-        call = Call(offer, self._services, self._admits)
-        self._adopt(call)
-        return call
+    def _turned_away(self, offer: Offer, full: Full) -> Call | Decision:
+        """What becomes of a caller for whom there is no room: a call that only says so, or what the PBX is told."""
+        admission = self.admission
+        admission.count_refused(full)
+        answer = admission.answer(full, offer.called)
+        log.warning("call.refused", why=full.why, limit=str(full), answer=answer, calls=admission.active)
+        self._services.tracer.emit("refused", offer=offer, why=full.why)
+        message: Seat | None = admission.for_message() if answer == "message" else None
+        if message is None:
+            return decision_of(answer)
+        return Call(offer, self._services, message, turned_away=True)
 
     def _adopt(self, call: Call) -> None:
         self._calls[call.id] = call
@@ -239,6 +258,7 @@ class CallDesk:
         self._services.tracer.emit("offered", offer=call.offer)
 
     def _forget(self, call: Call) -> None:
+        call.seat.give_back()  # mostly done long ago, when it was over
         self._calls.pop(call.id, None)
         self._tasks.pop(call.id, None)
         self._ended[call.id] = call.take_next_step()

@@ -4,7 +4,7 @@ Nobody answers, the line is busy, the PBX can't: all of these are ends, with a r
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -14,6 +14,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import plan_for
 from sovereign_pbx.assistants.resolve import Resolution
 from sovereign_pbx.assistants.trunk import Trunk
+from sovereign_pbx.calls.admission import Seat
 from sovereign_pbx.calls.call import Call
 from sovereign_pbx.calls.left_behind import own_secret
 from sovereign_pbx.calls.realtime_ringing import prepare_talk
@@ -77,7 +78,7 @@ class OutboundCall(Call):
         order: DialOrder,
         trunk: Trunk | None,
         services: Services,
-        admits: Callable[[Assistant], bool],
+        seat: Seat,
     ) -> None:
         offer = Offer(
             call_id=order.call_id,
@@ -87,7 +88,7 @@ class OutboundCall(Call):
             channel="",
             pbx_id="",
         )
-        super().__init__(offer, services, admits, direction="outbound")
+        super().__init__(offer, services, seat, direction="outbound")
         self.assistant, self.number, self.trunk = request.assistant, request.number, trunk
         self._request = request
         self._order = order

@@ -50,12 +50,12 @@ def test_calls_are_counted_by_how_they_ended() -> None:
     tracer.watch(metrics.observe)
     tracer.emit("ended", reason="user_hangup", seconds=84.0)
     tracer.emit("ended", reason="rejected")
-    tracer.emit("refused", offer=None)
+    tracer.emit("refused", offer=None, why="calls")
     found = samples(metrics)
     assert found["sovereign_calls_total{end_reason=user_hangup}"] == 1
     assert found["sovereign_calls_total{end_reason=rejected}"] == 1
     assert (found["sovereign_call_seconds_count"], found["sovereign_call_seconds_sum"]) == (1, 84)
-    assert found["sovereign_calls_refused_total"] == 1
+    assert found["sovereign_calls_refused_total{why=calls}"] == 1
 
 
 def test_a_failed_step_counts_the_fault_of_its_provider_or_webhook() -> None:
@@ -100,8 +100,8 @@ def test_the_process_itself_is_shown() -> None:
 
 def test_two_registries_do_not_mix() -> None:
     one, other = Metrics(), Metrics()
-    one.call_refused()
-    assert samples(other)["sovereign_calls_refused_total"] == 0
+    one.call_refused("calls")
+    assert "sovereign_calls_refused_total{why=calls}" not in samples(other)
 
 
 def test_the_documented_metrics_are_the_ones_there_are() -> None:

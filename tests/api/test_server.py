@@ -42,13 +42,13 @@ def test_health_is_200_when_ok_and_when_degraded_and_503_when_down() -> None:
 
 def test_metrics_are_prometheus_text() -> None:
     metrics = Metrics()
-    metrics.call_refused()
+    metrics.call_refused("calls")
 
     async def use(session: aiohttp.ClientSession, url: str) -> None:
         async with session.get(f"{url}/metrics") as response:
             assert response.status == 200
             assert response.headers["Content-Type"].startswith("text/plain; version=")
-            assert "sovereign_calls_refused_total 1.0" in await response.text()
+            assert 'sovereign_calls_refused_total{why="calls"} 1.0' in await response.text()
 
     ask(ScriptedProbe(), use, metrics)
 
