@@ -170,6 +170,7 @@ class Config:
     numbers: tuple[Number, ...] = ()
 
     path: Path = Path()
+    checksum: str = ""  # SHA-256 of the file
     warnings: tuple[Finding, ...] = ()
     redactor: Redactor = field(default_factory=Redactor)
     resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the file with its references expanded
@@ -257,7 +258,13 @@ def _examined(source: Source, environ: Mapping[str, str]) -> Examined:
     resolved = expander.expand(ROOT, source.data)
     parts = ROOT.check(resolved, (), report)
     _warn_of_plain_secrets(expander, source, report)
-    config = Config(**_sections(parts), path=source.path.absolute(), redactor=expander.redactor, resolved=resolved)
+    config = Config(
+        **_sections(parts),
+        path=source.path.absolute(),
+        checksum=source.checksum,
+        redactor=expander.redactor,
+        resolved=resolved,
+    )
     made, made_findings = machine_owned(config.state_dir)
     given, given_findings = given_keys(config.state_dir, expander.redactor)
     config = dataclasses.replace(config, own=_own(config, source), given=given)

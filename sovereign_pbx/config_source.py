@@ -1,5 +1,6 @@
 """Reading a TOML file with the places of its keys; every way that can fail is a ConfigError with a place."""
 
+import hashlib
 import os
 import re
 import stat
@@ -31,6 +32,7 @@ class Source:
     positions: Positions
     world_readable: bool
     changed_at: str  # as `created_at` is written in the API
+    checksum: str  # SHA-256 of the file, as sha256sum(1) prints it
 
 
 def config_path(given: str | Path | None, environ: Mapping[str, str]) -> Path:
@@ -47,7 +49,14 @@ def read_source(path: Path) -> Source:
         line = raw.count(b"\n", 0, exc.start) + 1
         raise ConfigError("is not UTF-8 text", str(path), line, remedy="save the file as UTF-8") from exc
     data, positions = parse_text(text, str(path)), find_positions(text)
-    return Source(path, data, positions, bool(state.st_mode & stat.S_IROTH), _utc_text(state.st_mtime))
+    return Source(
+        path,
+        data,
+        positions,
+        bool(state.st_mode & stat.S_IROTH),
+        _utc_text(state.st_mtime),
+        hashlib.sha256(raw).hexdigest(),
+    )
 
 
 def _utc_text(seconds: float) -> str:

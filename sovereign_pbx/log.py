@@ -207,10 +207,20 @@ def setup(
     )
     root = logging.getLogger()
     root.handlers = [_Captured(processors, writer.write)]
-    # Libraries tell their own story at INFO: a line for each request. It is wanted only by whoever debugs.
-    root.setLevel(logging.DEBUG if level == "debug" else max(logging.WARNING, _LEVELS[level]))
+    root.setLevel(_level_of_libraries(level))
     logging.captureWarnings(True)
     return writer
+
+
+def set_level(level: str) -> None:
+    """From now on less important lines than these are left out. After `setup`."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+    logging.getLogger().setLevel(_level_of_libraries(level))
+
+
+def _level_of_libraries(level: str) -> int:
+    """They tell their own story at INFO: a line for each request. It is wanted only by whoever debugs."""
+    return logging.DEBUG if level == "debug" else max(logging.WARNING, _LEVELS[level])
 
 
 def _chosen(format: Format, stream: TextIO) -> Format:

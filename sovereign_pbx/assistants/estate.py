@@ -17,6 +17,9 @@ T = TypeVar("T")
 class Estate:
     """The shelves. A change on one of them is in `directory` at once; calls that have begun keep what they began with.
 
+    `edition` is the directory that calls are given: it follows the API's changes as well, until the administrator's
+    file is loaded anew (`load`); then it stays as it was, and calls that begin from now on get the next one.
+
     `entries` are by the name of their kind (kinds.py). `hide` keeps a secret of theirs out of the log.
     """
 
@@ -27,11 +30,13 @@ class Estate:
         *,
         hide: Callable[[str], None] = lambda secret: None,
     ) -> None:
-        changing = asyncio.Lock()
+        self.changing = asyncio.Lock()
+        self._shelves: dict[str, Shelf[Any]] = {}
 
         def shelf(kind: str) -> Shelf[Any]:
-            made: Shelf[Any] = Shelf(kind, keep, entries.get(kind, ()), changing, hide=hide)
+            made: Shelf[Any] = Shelf(kind, keep, entries.get(kind, ()), self.changing, hide=hide)
             made.changed = self._refresh
+            self._shelves[kind] = made
             return made
 
         self.assistants: Shelf[Assistant] = shelf("assistant")
@@ -42,6 +47,7 @@ class Estate:
         self.tool_templates: Shelf[Mapping[str, Any]] = shelf("tool_template")
         self.analysis_templates: Shelf[Mapping[str, Any]] = shelf("analysis_template")
         self.directory = Directory({})
+        self.edition = Directory({})
         self.news = asyncio.Event()  # set with every change, for whoever clears it
         self._refresh()
 
@@ -52,14 +58,28 @@ class Estate:
             entry = next((one for one in self.analysis_templates if one.thing.get("name") == template_id), None)
         return entry.thing if entry is not None else None
 
+    @property
+    def entries(self) -> Mapping[str, tuple[Entry[Any], ...]]:
+        """Everything that stands on the shelves, by the name of its kind."""
+        return {kind: tuple(shelf) for kind, shelf in self._shelves.items()}
+
+    def load(self, entries: Mapping[str, Iterable[Entry[Any]]], edition: Directory) -> None:
+        """Put `entries` in place of everything, within `changing`. `edition` is filled, and is the one from now on."""
+        assert self.changing.locked(), "what is put in place was read within `changing`"
+        for kind, shelf in self._shelves.items():
+            shelf.restock(entries.get(kind, ()))
+        self.edition = edition
+        self._refresh()
+
     def _refresh(self) -> None:
-        self.directory.replace(
-            assistants=_named(self.assistants),
-            numbers=_once(entry.thing for entry in self.numbers),
-            trunks=_named(self.trunks),
-            mcp_servers=_named(self.mcp_servers),
-            workflows=_named(self.workflows),
-        )
+        for directory in (self.directory, self.edition):
+            directory.replace(
+                assistants=_named(self.assistants),
+                numbers=_once(entry.thing for entry in self.numbers),
+                trunks=_named(self.trunks),
+                mcp_servers=_named(self.mcp_servers),
+                workflows=_named(self.workflows),
+            )
         self.news.set()
 
 

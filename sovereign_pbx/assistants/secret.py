@@ -45,6 +45,10 @@ class Redactor:
         if len(value) >= self.LEAST_LENGTH:
             self._values.add(str(value))
 
+    def absorb(self, other: "Redactor") -> None:
+        """Mask what `other` masks, too. Nothing is forgotten: an older secret may still be on its way to the log."""
+        self._values |= other._values
+
     def redact(self, text: str) -> str:
         """`text` with every known secret masked; the longest first, since one may contain another."""
         for value in sorted(self._values, key=len, reverse=True):

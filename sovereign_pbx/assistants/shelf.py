@@ -62,15 +62,21 @@ class Shelf(Generic[T]):
         self._keep = keep
         self._entries: dict[str, Entry[T]] = {}
         self._hide = hide
-        for entry in entries:
-            self._entries.setdefault(entry.id, entry)
-            self._hide_secrets(entry)
+        self.restock(entries)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter(tuple(self._entries.values()))
+
+    def restock(self, entries: Iterable[Entry[T]]) -> None:
+        """Put these in place of all present ones. Nothing is written, and `changed` is not called."""
+        fresh: dict[str, Entry[T]] = {}
+        for entry in entries:
+            fresh.setdefault(entry.id, entry)
+            self._hide_secrets(entry)
+        self._entries = fresh
 
     def get(self, object_id: str) -> Entry[T] | None:
         """By its id."""

@@ -44,6 +44,14 @@ def overlaid(written: Mapping[str, Account], given: Mapping[str, Given]) -> dict
     return accounts
 
 
+@dataclass(slots=True)
+class _Gifts:
+    """What the API was given, replaced as a whole. Every edition of the accounts looks here."""
+
+    by_provider: Mapping[str, Given]
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Accounts(Mapping[str, Account]):
     """The accounts by the provider's name, live: who looks again sees the latest. `hide` keeps a key out of the log."""
 
@@ -56,11 +64,27 @@ class Accounts(Mapping[str, Account]):
         hide: Callable[[str], None] = lambda key: None,
     ) -> None:
         self._written = written
-        self._given = dict(given or {})
+        self._gifts = _Gifts(dict(given or {}))
         self._keep = keep
         self._hide = hide
-        self._changing = asyncio.Lock()
-        self._now = overlaid(written, self._given)
+        self._of: Mapping[str, Given] | None = None
+        self._merged: Mapping[str, Account] = {}
+
+    def rewritten(self, written: Mapping[str, Account]) -> "Accounts":
+        """The accounts as they are with another file. What the API is given counts for these and for those alike."""
+        fresh = Accounts(written, keep=self._keep, hide=self._hide)
+        fresh._gifts = self._gifts
+        return fresh
+
+    @property
+    def _given(self) -> Mapping[str, Given]:
+        return self._gifts.by_provider
+
+    @property
+    def _now(self) -> Mapping[str, Account]:
+        if self._of is not self._given:
+            self._of, self._merged = self._given, overlaid(self._written, self._given)
+        return self._merged
 
     def __getitem__(self, provider: str) -> Account:
         return self._now[provider]
@@ -108,12 +132,12 @@ class Accounts(Mapping[str, Account]):
                 raise Refused("owned_by_file", f"The administrator's file has {table}, which wins: change it there.")
 
     async def _change(self, provider: str, **changes: str) -> None:
-        async with self._changing:
+        async with self._gifts.changing:
             fresh = replace(self._given.get(provider, Given()), **changes)
             if self._keep is not None:
                 await _written_down(self._keep, provider, fresh)
-            given = {name: one for name, one in {**self._given, provider: fresh}.items() if not one.empty}
-            self._given, self._now = given, overlaid(self._written, given)
+            given = {**self._given, provider: fresh}
+            self._gifts.by_provider = {name: one for name, one in given.items() if not one.empty}
 
 
 async def _written_down(keep: Keep, provider: str, given: Given) -> None:

@@ -48,16 +48,22 @@ class TotalPace:
 
     def __init__(self, at_once: int, per_minute: int, now: Clock) -> None:
         self.minute = MinutePace(now)
+        self._at_once = at_once
         self._per_minute = per_minute
-        self._room = asyncio.Semaphore(at_once)
+        self._taken = 0
+        self._news = asyncio.Event()  # somebody left, or there may be more
         self._turn = asyncio.Lock()
+
+    def resize(self, at_once: int, per_minute: int) -> None:
+        """Hold those who come from now on to these limits; nobody's call is ended."""
+        self._at_once, self._per_minute = at_once, per_minute
+        self._news.set()
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator["Place"]:
         """Wait for room for one call; what is not kept is given back."""
         async with self._turn:
-            await self._room.acquire()
-            place = Place(self._room.release)
+            place = await self._seat()
             try:
                 while wait_s := self.minute.wait_s(self._per_minute):  # noqa: ASYNC110 - what is waited for is time
                     await asyncio.sleep(wait_s)
@@ -71,6 +77,17 @@ class TotalPace:
             if not place.kept:
                 self.minute.undo(began)
                 place.leave()
+
+    async def _seat(self) -> "Place":
+        while self._taken >= self._at_once:
+            self._news.clear()
+            await self._news.wait()
+        self._taken += 1
+        return Place(self._leave)
+
+    def _leave(self) -> None:
+        self._taken -= 1
+        self._news.set()
 
 
 class Place:

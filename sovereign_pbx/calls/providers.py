@@ -6,7 +6,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
@@ -35,14 +35,26 @@ class _Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(slots=True)
-class _Built:
-    thing: Any  # of the stage's own interface
-    used_at: float
-
-
 T = TypeVar("T", bound=_Closable)
 Blocks = Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Built:
+    thing: Any  # of the stage's own interface
+    stage: str
+    block: Blocks
+    editions: "set[Providers]"  # whose accounts it fits
+    used_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Shop:
+    """What all editions share."""
+
+    built: "OrderedDict[tuple[str, str], _Built]" = field(default_factory=OrderedDict)  # the longest unused first
+    closing: set[asyncio.Task[None]] = field(default_factory=set)
+    loading: list[str] = field(default_factory=list)
 
 
 def _local_blocks(assistant: Assistant) -> list[tuple[str, Mapping[str, Any]]]:
@@ -54,6 +66,7 @@ class Providers:
     """Speech and language providers by their configuration block. `providers` is `[providers.*]`, secrets resolved.
 
     It may change: with another key a provider is built anew, and calls that have begun keep the one they began with.
+    With another file there is another edition (`successor`), which shares what is built, and so the loaded models.
     """
 
     def __init__(
@@ -68,9 +81,30 @@ class Providers:
         self._most = most
         self._idle_s = idle_s
         self._now = now
-        self._built: OrderedDict[tuple[str, str], _Built] = OrderedDict()  # the longest unused first
-        self._closing: set[asyncio.Task[None]] = set()
-        self.loading: list[str] = []  # what `preload` is still about
+        self._shop = _Shop()
+
+    def successor(self, providers: Mapping[str, Mapping[str, Any]], *, idle_s: float) -> "Providers":
+        """The next edition, with other accounts. What fits them is kept; call `leave` on the older one when nobody uses
+        it any more, and `aclose` on any of them in the end."""
+        fresh = Providers(providers, most=self._most, idle_s=idle_s, now=self._now)
+        fresh._shop = self._shop
+        for key, built in self._shop.built.items():
+            if fresh._key(built.stage, built.block) == key:
+                built.editions.add(fresh)
+        return fresh
+
+    async def leave(self) -> None:
+        """Close what fits no later edition: connections opened with accounts that are not used any more."""
+        for key, built in list(self._shop.built.items()):
+            built.editions.discard(self)
+            if not built.editions:
+                self._close(key)
+        await self._closed_all()
+
+    @property
+    def loading(self) -> list[str]:
+        """What `preload` is still about."""
+        return self._shop.loading
 
     @property
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
@@ -105,13 +139,13 @@ class Providers:
         """
         assistants = list(assistants)
         wanted = [(assistant, *block) for assistant in assistants for block in _local_blocks(assistant)]
-        self.loading = sorted({str(block["provider"]) for _, _, block in wanted})
+        self._shop.loading = sorted({str(block["provider"]) for _, _, block in wanted})
         for assistant, stage, block in wanted:
             try:
                 await self._load(stage, block, assistant)
             except SovereignError as exc:
                 log.warning("provider.not_loaded", assistant=assistant.name, stage=stage, error=str(exc))
-        self.loading = []
+        self._shop.loading = []
         await make_rooms(assistants)
 
     async def _load(self, stage: str, block: Mapping[str, Any], assistant: Assistant) -> None:
@@ -125,23 +159,28 @@ class Providers:
 
     async def aclose(self) -> None:
         """Close everything that was built."""
-        things = [built.thing for built in self._built.values()]
-        self._built.clear()
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await asyncio.gather(*(thing.aclose() for thing in things), *self._closing, return_exceptions=True)
-        except TimeoutError:
-            log.warning("providers.close_timeout", seconds=_CLOSE_S)
+        for key in list(self._shop.built):
+            self._close(key)
+        await self._closed_all()
+
+    async def _closed_all(self) -> None:
+        """Each has its own deadline."""
+        if closing := set(self._shop.closing):
+            await asyncio.wait(closing)
 
     def _build(self, stage: str, block: Mapping[str, Any], build: Callable[[Blocks, Mapping[str, Blocks]], T]) -> T:
-        key = (stage, json.dumps(block, sort_keys=True, default=str) + self._accounts_of(block))
-        if key not in self._built:
-            self._built[key] = _Built(build(block, self._providers), 0.0)
-        found = self._built[key]
+        key, shelf = self._key(stage, block), self._shop.built
+        if key not in shelf:
+            shelf[key] = _Built(build(block, self._providers), stage, block, set())
+        found = shelf[key]
+        found.editions.add(self)
         found.used_at = self._now()
-        self._built.move_to_end(key)
+        shelf.move_to_end(key)
         self._let_go()
         return found.thing  # type: ignore[no-any-return]  # keyed by stage, so it is what `build` makes
+
+    def _key(self, stage: str, block: Blocks) -> tuple[str, str]:
+        return stage, json.dumps(block, sort_keys=True, default=str) + self._accounts_of(block)
 
     def _accounts_of(self, block: Blocks) -> str:
         """Which accounts the block is built with, in a word that tells none of their keys."""
@@ -153,14 +192,17 @@ class Providers:
     def _let_go(self) -> None:
         """Webhooks may send another block with every call. Beyond `most` those are closed that no call can still be
         using, which is so when the longest call has gone by."""
-        while len(self._built) > self._most:
-            key, oldest = next(iter(self._built.items()))
+        while len(self._shop.built) > self._most:
+            key, oldest = next(iter(self._shop.built.items()))
             if self._now() - oldest.used_at < self._idle_s:
                 return
-            del self._built[key]
-            closing = asyncio.get_running_loop().create_task(_closed(oldest.thing), name="provider-close")
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._close(key)
+
+    def _close(self, key: tuple[str, str]) -> None:
+        thing = self._shop.built.pop(key).thing
+        closing = asyncio.get_running_loop().create_task(_closed(thing), name="provider-close")
+        self._shop.closing.add(closing)
+        closing.add_done_callback(self._shop.closing.discard)
 
 
 async def _closed(thing: _Closable) -> None:

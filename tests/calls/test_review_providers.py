@@ -16,7 +16,7 @@ def test_blocks_that_differ_with_every_call_are_forgotten_when_no_call_can_be_us
         for number in range(50):
             time[0] += 10.0
             providers.llm({"provider": "openai", "model": f"model-{number}"})
-        assert len(providers._built) <= 4 + 100 / 10
+        assert len(providers._shop.built) <= 4 + 100 / 10
         await providers.aclose()
 
     asyncio.run(scene())
