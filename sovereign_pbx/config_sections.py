@@ -258,6 +258,13 @@ class Dialling:
     deny: tuple[str, ...] = setting(
         (), ListOf(DESTINATION_PATTERN, most=1000), "What may not, though allowed above.", example=["+31900*"]
     )
+    do_not_call: tuple[str, ...] = setting(
+        (),
+        ListOf(Text(1, 4096, what="a path"), most=100),
+        "Files of numbers that nobody calls, one in a line, beside the list of `sovereign-pbx do-not-call`; a changed one"
+        " is read again.",
+        example=["/etc/sovereign-pbx/do-not-call.txt"],
+    )
     deny_premium: bool = setting(
         True, Flag(), "Deny numbers that cost extra (premium rate, shared cost, satellite) unless allowed in full."
     )

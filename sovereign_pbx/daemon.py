@@ -29,6 +29,7 @@ from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.calls.desk import CallDesk
+from sovereign_pbx.calls.do_not_call import DoNotCall
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.left_behind import LeftBehind
 from sovereign_pbx.calls.mcp import McpServers
@@ -263,6 +264,7 @@ class Daemon:
             mcp=await self._mcp(stack),
             post_call=after_the_call.post_call(config, providers, self.estate.analysis_template),
             reporting=after_the_call.reporting(config, self.recording_links),
+            do_not_call=await _do_not_call(config, store),
         )
 
     async def _backend(self, services: Services, store: SqliteStore, desk: CallDesk, probe: Probe) -> rest.Backend:
@@ -321,6 +323,15 @@ def call_limits(config: Config) -> Limits:
         max_messages=section.max_messages,
         decide_s=config.asterisk.agi.decide_timeout_seconds,
     )
+
+
+async def _do_not_call(config: Config, store: SqliteStore) -> DoNotCall:
+    """Whom nobody calls, its files read."""
+    section = config.dialling
+    files = [config.path.parent / name for name in section.do_not_call]
+    made = DoNotCall(store.do_not_call, files, section.country_code)
+    await made.load()
+    return made
 
 
 def outbound_limits(config: Config) -> OutboundLimits:

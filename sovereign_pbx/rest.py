@@ -17,6 +17,7 @@ from sovereign_pbx.api.openapi import document
 from sovereign_pbx.api.operation import Operation
 from sovereign_pbx.api.resources import (
     assistants,
+    audit,
     byok,
     calls,
     campaigns,
@@ -62,6 +63,7 @@ class Backend:
     probe_mcp: mcp_servers.Probe
     probe: HealthProbe
     desk: Desk
+    audit: audit.Audit
     archive: Archive
     campaigns: Campaigns
     is_good_link: calls.LinkCheck
@@ -117,6 +119,7 @@ def _of_the_installation(backend: Backend) -> list[Operation]:
         *byok.operations(backend.accounts),
         *organization.operations(backend.installation, backend.estate, email=backend.config.mail.sender),
         *health.operations(backend.probe),
+        *audit.operations(backend.audit),
         *elsewhere.operations(),
     ]
 

@@ -1,7 +1,7 @@
 """After a crash: calls that a killed daemon left open are ended in the books, and their reports sent."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ TargetOf = Callable[[CallRow, str], Target | None]
 
 _LOST = "the daemon was stopped during the call"
 _LOST_AFTER = "the daemon was stopped before it"
+_UNKNOWN = "What became of this call is not known."
 
 
 async def recover(
@@ -29,16 +30,22 @@ async def recover(
     directory: Directory,
     recordings: Path | None,
     reporting: Reporting = PLAIN_REPORTING,
+    *,
+    only: Collection[str] | None = None,
+    why: str = _LOST,
 ) -> int:
-    """End what was left open; the number of calls. Once at the start, before calls are taken.
+    """End what was left open; the number of calls. Once at the start, before calls are taken; later for calls that are
+    named (`only`), with the reason (`why`).
 
     A call that had ended but was not yet summed up only gets its report: with a plain summary, and without the analysis
     that it may have asked for, which its events say. No model is asked now: hundreds of calls may have been cut off,
     and those who call next come first. Each report is written in one transaction with the state it tells of, so a
     second crash repeats nothing.
     """
-    left = await store.unfinished()
+    left = [row for row in await store.unfinished() if only is None or row.id in only]
     for row in left:
+        if row.ended_at is None:
+            row.error = why
         number = directory.number(row.assistant_phone or "")
         facts = CallFacts(
             call_id=row.id,
@@ -68,7 +75,7 @@ async def _close(
         return
     if row.ended_at is None:
         row.ended_at = await _last_sign(store, row)
-        row.end_reason, row.status, row.error = "error", "failed", _LOST
+        row.end_reason, row.status = "error", "failed"
         row.duration_seconds = _seconds(row.started_at, row.ended_at)
         file = recordings / f"{row.id}.wav" if recordings is not None else None
         row.recording_path = str(file) if file is not None and await asyncio.to_thread(file.exists) else None
@@ -88,8 +95,8 @@ async def _close_unanswered(
 ) -> None:
     """A call that we placed: whoever had it placed is told of its end, too (as in `Books.unanswered`)."""
     row.ended_at = await _last_sign(store, row)
-    row.end_reason, row.status, row.error, row.duration_seconds = "error", "failed", _LOST, 0
-    row.summary = "The daemon was stopped before anybody answered."
+    row.end_reason, row.status, row.duration_seconds = "error", "failed", 0
+    row.summary = "The daemon was stopped before anybody answered." if row.error == _LOST else _UNKNOWN
     names = ("ended_at", "end_reason", "status", "error", "duration_seconds", "summary")
     told = _ended_with_error(row, facts, target_of)
     told += reports_of(row, facts, [], lambda event: target_of(row, event), reporting)
@@ -120,5 +127,5 @@ def _ended_with_error(row: CallRow, facts: CallFacts, target_of: TargetOf) -> li
     if target is None:
         return []
     spelt = replace(facts, dialect=target.dialect)
-    body = status_update(spelt, "ended-with-error", utc_now(), error=_LOST, end_reason="error")
+    body = status_update(spelt, "ended-with-error", utc_now(), error=row.error or _LOST, end_reason="error")
     return [outgoing("status-update", row.id, target, body)]

@@ -56,15 +56,15 @@ def call(
     wanted = {"number_id": number, "first_message": first_message}
     body = {"destination": destination, "assistant_id": assistant, **{k: v for k, v in wanted.items() if v}}
     try:
-        answered = asyncio.run(_call(config, _key(key_file), body, follow=follow))
+        answered = asyncio.run(_call(config, api_key(key_file, "calls"), body, follow=follow))
     except KeyboardInterrupt:
         click.echo("\nnot followed any more; the call goes on", err=True)
         click.get_current_context().exit(130)
     click.get_current_context().exit(0 if answered else 1)
 
 
-def _key(file: Path | None) -> str:
-    """Raises CouldNotRun where there is none."""
+def api_key(file: Path | None, scope: str) -> str:
+    """The key of the API. Raises CouldNotRun where there is none, with how to make one of this scope."""
     if file is None:
         key = os.environ.get(KEY_VARIABLE, "")
     else:
@@ -75,7 +75,7 @@ def _key(file: Path | None) -> str:
     key = key.strip()
     if not key or not key.isprintable() or not key.isascii():
         where = str(file) if file is not None else f"${KEY_VARIABLE}"
-        raise CouldNotRun(f"no API key in {where}; make one with: sovereign-pbx keys create NAME --scope calls")
+        raise CouldNotRun(f"no API key in {where}; make one with: sovereign-pbx keys create NAME --scope {scope}")
     return key
 
 

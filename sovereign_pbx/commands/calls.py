@@ -92,6 +92,30 @@ def tail(invocation: Invocation, database: Path | None, interval: float) -> None
             _print_news(console, feed)
 
 
+@calls.command(
+    epilog="""
+\b
+The key is made by `sovereign-pbx keys create NAME --scope read` and read from
+$SOVEREIGN_PBX_KEY or from --key-file.
+
+Exit codes: 0 they agree, 1 they differ, 2 could not be asked.
+"""
+)
+@json_option
+@click.option("--key-file", metavar="FILE", type=click.Path(path_type=Path), help="File with the API key.")
+@click.pass_obj
+def audit(invocation: Invocation, as_json: bool, key_file: Path | None) -> None:
+    """What the PBX, the running daemon and the database think of the calls there are, and where they differ."""
+    from sovereign_pbx.commands.call_audit import audited  # the other commands need no HTTP client
+
+    page = audited(invocation.config(), key_file)
+    if as_json:
+        print_json(page.body)
+    else:
+        output.console().print(page.render())
+    click.get_current_context().exit(page.exit_code)
+
+
 def _print_news(console: Console, feed: CallFeed) -> None:
     try:
         for line in feed.news():

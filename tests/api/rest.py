@@ -119,6 +119,15 @@ async def scripted_probe(server: McpServer) -> Mapping[str, Any]:
     return {"ok": True, "duration_ms": 3, "tools": [tool]}
 
 
+class ScriptedAudit:
+    """One call, which the PBX has not got."""
+
+    async def report(self) -> dict[str, Any]:
+        call = {"call_id": "c1", "channel": "PJSIP/a-1", "phase": "talking", "under_way": True}
+        differs = {"kind": "gone", "call_id": "c1", "channel": "PJSIP/a-1", "why": "it has no channel any more"}
+        return {"calls": [call], "differences": [differs], "asked": True, "why": "", "mended": 2}
+
+
 @asynccontextmanager
 async def serving_rest(folder: Path, **sections: Any) -> AsyncIterator[Client]:
     """The API of an installation whose file holds `sections`; a later one in this folder finds what this one made."""
@@ -157,6 +166,7 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
     await installation.begin()
     return rest.Backend(
         config=config,
+        audit=ScriptedAudit(),
         estate=estate,
         probe_mcp=scripted_probe,
         probe=ScriptedProbe(),
