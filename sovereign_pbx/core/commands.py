@@ -6,7 +6,7 @@ The shell performs them in order, without letting another event in between.
 from dataclasses import dataclass, field
 from typing import Any
 
-from sovereign_pbx.core.values import EndReason, Message, SpeechKind, ToolCall, TurnRecord, Word
+from sovereign_pbx.core.values import BLIND, EndReason, Message, SpeechKind, ToolCall, TransferTerms, TurnRecord, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +136,16 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Give the caller back to the dialplan: to `destination`, or to its fallback when empty."""
+    """Give the caller back to the dialplan: to `destination`, or to its fallback when empty.
+
+    With a destination the conversation is away, not over: answer with a `TransferEnded`, or with a `HungUp` once
+    somebody has taken the caller.
+    """
 
     destination: str
     reason: EndReason
     error: str = ""
+    terms: TransferTerms = BLIND
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,12 @@ class Conversation:
         return self._talk.state
 
     @property
+    def away(self) -> bool:
+        """The caller is being put through, and may come back; also while he is on hold."""
+        talk = self._talk
+        return State.AWAY in (talk.state, talk.beneath if talk.state is State.HELD else talk.state)
+
+    @property
     def exchange(self) -> float | None:
         """The exchange that is under way, by the time at which it began; None between two of them."""
         return self._talk.turn.started_at if self._talk.turn is not None else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sovereign_pbx.core.errors import ProviderError
-from sovereign_pbx.core.values import EndReason, ToolCall, Word
+from sovereign_pbx.core.values import BLIND, EndReason, ToolCall, TransferOutcome, TransferTerms, Word
 
 # --- the line
 
@@ -30,6 +30,14 @@ class HoldChanged:
     """The far end put the call on hold, or took it back."""
 
     held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded:
+    """Nobody took the caller who was being put through: he is coming back. `why` is a sentence for people."""
+
+    outcome: TransferOutcome
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +225,14 @@ class Instructed:
     text: str = ""
     then: bool = False  # say: hang up afterwards; inject: answer at once; end: when what is queued has been heard
     destination: str = ""
+    terms: TransferTerms = BLIND  # transfer: how
 
 
 Event = (
     Answered
     | HungUp
     | HoldChanged
+    | TransferEnded
     | DigitPressed
     | ToneHeard
     | Tick

@@ -14,6 +14,7 @@ from sovereign_pbx.core.commands import (
     Command,
     DropReply,
     Flush,
+    HandOver,
     Note,
     Pause,
     Remember,
@@ -86,11 +87,15 @@ class Talk:
         self.fillers = 0  # said in this call
         self.waiting: list[str] = []  # `say` that came while the caller had the floor
         self.parting: Parting | None = None
+        self.transfers = 0  # attempts to put the caller through
+        self.bound_for = ""  # where the last of them went
+        self.limit_passed = False  # while he was being put through
         self.failures = 0  # provider failures since an answer last came through
         # the beginning
         self.greeted = False
         self.unsearched = plan.voicemail is not None  # whoever answered may be a mailbox
         self.asked_consent = 0
+        self.agreed = False  # to being recorded
         self.mailbox_at = 0.0  # when it was recognised
         self.message_left: Segment | None = None  # on the mailbox
         self.introductions: list[Segment] = []  # to a service that screens calls
@@ -98,6 +103,7 @@ class Talk:
         # the workflow
         self.place = ""  # the id of `node`
         self.node: TalkNode | None = None  # where the model talks
+        self.home = ""  # the id of `node`, also while a tool is called elsewhere
         self.way: Way | None = None  # taken as soon as no tool is in flight; no reply streams then
         self.steps = 0  # nodes since the caller last said something
         # the record
@@ -300,10 +306,29 @@ class Talk:
         self.alarms.keep((Alarm.LIMIT,))
         queue = self.ledger.queue
         if not queue or self.held_at is not None:
-            return self.end(parting)
+            return self.part(parting)
         self.parting = parting
         self.alarm(Alarm.LEAVE, sum(estimate_ms(segment.text) for segment in queue) / 500 + LEAVE_SLACK_S)
         return State.LEAVING
+
+    def part(self, parting: Parting | None) -> State:
+        """The last words have been heard, or never will be: who is put through may come back, all others are gone."""
+        if not isinstance(parting, HandOver) or not parting.destination:
+            return self.end(parting)
+        self.drop_guess()
+        self.cut()  # what nobody heard in time
+        self.close_turn()
+        for call_id in [each for each in self.tools if self._collects(each)]:
+            entry = self.tools.pop(call_id)
+            entry.text, entry.pending = self._keys_of_the_gone(), False
+        self.alarms.keep((Alarm.LIMIT,))
+        self.silence.reset()
+        self.owed, self.aside, self.parting, self.way = False, "", None, None
+        self.transfers += 1
+        self.bound_for = parting.destination
+        self.tidy()
+        self.out.append(parting)
+        return State.AWAY
 
     def end(self, parting: Parting | None) -> State:
         """Over, now. Whatever was open is closed by what is known."""
@@ -315,7 +340,7 @@ class Talk:
         for call_id, entry in self.tools.items():
             entry.text = self._keys_of_the_gone() if self._collects(call_id) else UNANSWERED
         self.tools.clear()
-        self._last_words()
+        self.take_last_words()
         self.close_turn(cut=any(not segment.whole for segment in self.turn.segments) if self.turn else False)
         self.history.fix_all()
         self.alarms.keep(())
@@ -334,7 +359,7 @@ class Talk:
         self.note("digits_collected", collector=collecting.collector.name, outcome="hung_up", count=len(entry))
         return self.digits.result(collecting.collector, "hung_up", entry)
 
-    def _last_words(self) -> None:
+    def take_last_words(self) -> None:
         """What the caller was saying belongs to the record even though nobody will answer it."""
         text = self.ear.take(self.now)
         if text:

@@ -29,6 +29,9 @@ time the assistant's side is free to act (`walk.py`).
 LEAVING plays the last words, after which the line is let go; no speech of the caller changes that. HELD lies over
 another state and passes on to it ("beneath") whatever is not the caller's sound. ENDED is the end on every path.
 
+Who is put through to somebody is AWAY: there is no line, so nothing is heard, said or waited for. Where nobody takes
+him the conversation goes on from there (`away.py`), and the assistant speaks first; where somebody does, it has ended.
+
 Alarms (`alarms.Alarm`) are columns like events: the machine waits for the clock as it waits for the caller.
 """
 
@@ -56,6 +59,7 @@ class State(Enum):
     MAILBOX = "a mailbox is heard out before it is left a message"
     HELD = "the call is on hold"
     LEAVING = "the last words are on their way"
+    AWAY = "the caller is being put through"
     ENDED = "over"
 
 
@@ -72,9 +76,9 @@ Column = type[e.Event] | Alarm
 
 S = State
 # A move that ends with the assistant's side deciding what is next (`Talk.rest`).
-REST: Final = (S.QUIET, S.THINKING, S.SPEAKING, S.ENDPOINTING, S.TRANSCRIBING, S.LEAVING, S.ENDED)
+REST: Final = (S.QUIET, S.THINKING, S.SPEAKING, S.ENDPOINTING, S.TRANSCRIBING, S.LEAVING, S.AWAY, S.ENDED)
 # A move that lets the caller's turn take its course (`listening.reconsider`).
-TURN: Final = (S.ENDPOINTING, S.TRANSCRIBING, S.THINKING, S.QUIET, S.MAILBOX, S.LEAVING, S.ENDED)
+TURN: Final = (S.ENDPOINTING, S.TRANSCRIBING, S.THINKING, S.QUIET, S.MAILBOX, S.LEAVING, S.AWAY, S.ENDED)
 # A failure may be the one too many.
 FAIL: Final = (S.THINKING, S.SPEAKING, S.LEAVING, S.ENDED)
 EVERY: Final = tuple(State)
@@ -97,6 +101,7 @@ ANYWHERE: Final[dict[Column, Cell]] = {
     e.Answered: nothing("already answered"),
     e.HungUp: does("hung_up", S.ENDED),
     e.HoldChanged: does("held", S.HELD),
+    e.TransferEnded: nothing("nobody is being put through"),
     e.DigitPressed: does("digit", *EVERY),
     e.ToneHeard: does("tone", *EVERY),
     e.UtteranceEnded: nothing("no turn of the caller is open"),
@@ -185,6 +190,7 @@ _OVER = nothing("the conversation is over")
 _NOT_YET = nothing("nothing is listened to before he has agreed")
 _LAST_WORDS = nothing("the last words are not interrupted")
 _HELD_SOUND = nothing("what is heard on hold is music")
+_NO_LINE = nothing("there is no line that it could come from")
 
 TABLE: Final[dict[State, dict[Column, Cell]]] = {
     S.RINGING: {
@@ -196,7 +202,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.Interim: _DEAF,
         e.Final: _DEAF,
         e.HearingFailed: does("hearing_failed", S.RINGING, S.LEAVING, S.ENDED),
-        e.Instructed: does("instructed_early", S.RINGING, S.ENDED),
+        e.Instructed: does("instructed_early", S.RINGING, S.AWAY, S.ENDED),
     },
     S.CONSENT: {
         e.ToneHeard: _NOT_YET,
@@ -208,7 +214,7 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.SpeechFailed: does("consent_unasked", S.CONSENT, S.LEAVING, S.ENDED),
         e.PlayoutFinished: does("consent_asked", S.CONSENT),
         e.PlayoutFlushed: does("consent_asked", S.CONSENT),
-        e.Instructed: does("instructed_early", S.CONSENT, S.ENDED),
+        e.Instructed: does("instructed_early", S.CONSENT, S.AWAY, S.ENDED),
         Alarm.CONSENT: does("consent_overdue", S.CONSENT, S.LEAVING, S.ENDED),
     },
     S.QUIET: {
@@ -294,13 +300,26 @@ TABLE: Final[dict[State, dict[Column, Cell]]] = {
         e.SpeechStopped: _LAST_WORDS,
         e.Interim: does("last_words_heard"),
         e.Final: does("last_words_heard"),
-        e.SpeechFailed: does("leave_when_heard", S.LEAVING, S.ENDED),
-        e.PlayoutFinished: does("leave_when_heard", S.LEAVING, S.ENDED),
-        e.PlayoutFlushed: does("leave_when_heard", S.LEAVING, S.ENDED),
+        e.SpeechFailed: does("leave_when_heard", S.LEAVING, S.AWAY, S.ENDED),
+        e.PlayoutFinished: does("leave_when_heard", S.LEAVING, S.AWAY, S.ENDED),
+        e.PlayoutFlushed: does("leave_when_heard", S.LEAVING, S.AWAY, S.ENDED),
         e.Instructed: does("instructed_late", S.LEAVING, S.ENDED),
         Alarm.DIGITS: _LAST_WORDS,
         Alarm.LIMIT: nothing("the call is ending"),
-        Alarm.LEAVE: does("leave_now", S.ENDED),
+        Alarm.LEAVE: does("leave_now", S.AWAY, S.ENDED),
+    },
+    S.AWAY: {
+        e.TransferEnded: does("transfer_ended", *REST, S.CONSENT),
+        e.DigitPressed: _NO_LINE,
+        e.ToneHeard: _NO_LINE,
+        e.SpeechStarted: _NO_LINE,
+        e.SpeechStopped: _NO_LINE,
+        e.Interim: does("last_words_heard"),
+        e.Final: does("last_words_heard"),
+        e.HearingFailed: nothing("the recogniser is opened anew when he comes back"),
+        e.Instructed: does("instructed_away", S.AWAY, S.ENDED),
+        Alarm.DIGITS: NOT_PENDING,
+        Alarm.LIMIT: does("limit_while_away"),
     },
     S.ENDED: {
         **dict.fromkeys(ANYWHERE, _OVER),
@@ -315,6 +334,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     e.Answered,
     e.HungUp,
     e.HoldChanged,
+    e.TransferEnded,
     e.DigitPressed,
     e.ToneHeard,
     e.SpeechStarted,

@@ -6,6 +6,7 @@ assistant's side is free to act. So a caller who interrupts is heard first, and 
 
 from typing import Final
 
+from sovereign_pbx.core import destinations
 from sovereign_pbx.core.commands import Enter, HandOver, HangUp, UseTool
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
@@ -35,10 +36,14 @@ def go_on(talk: Talk) -> State | None:
     talk.steps += 1
     if talk.steps > MOST_STEPS:
         return _lost(talk)
+    node = graph.nodes[way.to]
+    if isinstance(node, TransferNode) and (why := refused(talk, node)):
+        talk.history.add_system(destinations.not_put_through(why))
+        back(talk)
+        return None
     talk.note("workflow_step", origin=talk.place, to=way.to)
     if way.message.strip():
         talk.say(way.message, "prompt")
-    node = graph.nodes[way.to]
     if isinstance(node, TransferNode | EndNode):
         return _leave(talk, node)
     talk.out.append(Enter(way.to))
@@ -53,7 +58,7 @@ def go_on(talk: Talk) -> State | None:
 def _settle(talk: Talk, place: str, node: TalkNode | ToolNode | TransferNode | EndNode) -> None:
     talk.place = place
     if isinstance(node, TalkNode):
-        talk.node = node
+        talk.node, talk.home = node, place
         talk.plan = node.plan(talk.plan)
 
 
@@ -88,11 +93,34 @@ def _leave(talk: Talk, node: TransferNode | EndNode) -> State:
     if isinstance(node, TransferNode):
         if words:
             talk.say(words, "prompt")
-        return talk.leave(HandOver(node.destination, "transferred"))
+        return talk.leave(HandOver(node.destination, "transferred", terms=node.terms))
     words = words or ("" if talk.ledger.queue else talk.plan.phrases.goodbye)
     if words:
         talk.say(words, "goodbye")
     return talk.leave(HangUp("assistant_hangup"))
+
+
+def refused(talk: Talk, node: TransferNode) -> str:
+    """Why nobody is put through there, "" where somebody is."""
+    why = destinations.refusal(talk.plan, node.destination, talk.transfers)
+    if why:
+        talk.note("transfer_refused", destination=node.destination, why=why)
+    return why
+
+
+def back(talk: Talk) -> None:
+    """Nobody took the caller: he is told so, and goes on where the model talked last."""
+    node = talk.node
+    if node is None:
+        return
+    if talk.place != talk.home:
+        talk.out.append(Enter(talk.home))
+        _settle(talk, talk.home, node)
+    if talk.plan.phrases.transfer_failed.strip():
+        talk.say(talk.plan.phrases.transfer_failed, "prompt")
+    else:
+        talk.owed = True
+        talk.aside = destinations.SAY_SO
 
 
 def _lost(talk: Talk) -> State:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from sovereign_pbx.core.plan import Phrases, Plan, Standing
+from sovereign_pbx.core.values import BLIND, TransferTerms
 
 MOST_STEPS: Final = 16
 """Nodes in a row without a word of the caller. A circle of tool nodes has no other end; no talk has so many."""
@@ -51,10 +52,11 @@ class ToolNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferNode:
-    """The caller is handed over."""
+    """The caller is put through; where nobody takes him he is back at the `TalkNode` before."""
 
     destination: str
     first_line: str = ""
+    terms: TransferTerms = BLIND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from sovereign_pbx.core.errors import ProviderError
 from sovereign_pbx.core.heard import going_on_ms
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.values import ToolCall, Word
+from sovereign_pbx.core.values import ToolCall, TransferOutcome, Word
 
 Part = str | ToolCall | ProviderError
 Model = Callable[[c.Think], Sequence[Part]]
@@ -73,6 +73,7 @@ class Stage:
         self.tool_results: dict[str, str | None] = {}  # by name; None: never answers
         self.line = Line()
         self.over = False
+        self.outcomes: list[tuple[float, TransferOutcome]] = []  # of transfers: after how long, and how
         self.streaming: int | None = None
         self.guess: int | None = None
         self.complete: set[int] = set()
@@ -155,6 +156,7 @@ class Stage:
         for command in self.conversation.feed(event, self.now):
             self.log.append((round(self.now, 6), command))
             assert not self.over, f"{command} after the end"
+            assert not (self.conversation.away and isinstance(command, c.Speak | c.Think)), f"{command} to nobody"
             self._perform(command)
         self.states.append((self.now, self.conversation.state))
 
@@ -190,10 +192,19 @@ class Stage:
                 self.at(self.now + self.delays.score, e.TurnScored(score, command.speech_ended_at))
             case c.UseTool():
                 self._use(command.call)
-            case c.HangUp() | c.HandOver():
+            case c.HangUp():
                 self.over = True
+            case c.HandOver():
+                self._hand_over(command)
             case _:
                 pass
+
+    def _hand_over(self, command: c.HandOver) -> None:
+        self.over = not command.destination
+        assert not self.line.queue, "handed over before everything was heard"
+        if command.destination and self.outcomes:
+            after, outcome = self.outcomes.pop(0)
+            self.at(self.now + after, e.TransferEnded(outcome))
 
     # the model and its tools
 

@@ -85,6 +85,7 @@ RARE: st.SearchStrategy[Any] = st.one_of(
         st.just("100"),
     ),
     st.builds(e.HungUp),
+    st.builds(e.TransferEnded, st.sampled_from(["declined", "busy", "no_answer", "failed"])),
 )
 SCRIPT = st.lists(st.tuples(st.one_of(EVENTS, EVENTS, EVENTS, RARE), st.floats(0, 1.5)), max_size=60)
 PLANS = st.builds(
@@ -208,8 +209,10 @@ class Watch:
                 self.remembered.append(command.message)
             case c.CloseTurn():
                 self.turns.append(command.turn.number)
-            case c.HangUp() | c.HandOver():
+            case c.HangUp():
                 self.ended = True
+            case c.HandOver():
+                self.ended = not command.destination
             case _:
                 pass
 
@@ -231,6 +234,8 @@ def play(plan: Plan, script: list[tuple[Any, float]]) -> tuple[Conversation, lis
         for command in commands:
             watch.command(command)
         watch.ended |= isinstance(event, e.HungUp)
+        if conversation.away and not isinstance(event, e.HungUp):
+            assert not [each for each in commands if isinstance(each, c.Speak | c.Think)]
         log += commands
         assert tuple(watch.remembered) == conversation.history
         assert repr(conversation).startswith("<Conversation [")

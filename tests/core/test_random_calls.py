@@ -55,6 +55,7 @@ def rare(dice: random.Random) -> e.Event:
         lambda: e.HoldChanged(False),
         lambda: e.DigitPressed(dice.choice("0159*#Ax")),
         lambda: e.SpeechFailed(segment, PASSING),
+        lambda: e.TransferEnded("no_answer"),
         lambda: e.ReplyFailed(reply, PASSING),
         lambda: e.Instructed("say", text, dice.random() < 0.1),
         lambda: e.Instructed("inject", text, dice.random() < 0.5),

@@ -7,7 +7,8 @@ import pytest
 
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
-from sovereign_pbx.core.moves.thinking import NO_DESTINATION, NO_MORE_TOOLS
+from sovereign_pbx.core.destinations import NO_DESTINATION
+from sovereign_pbx.core.moves.thinking import NO_MORE_TOOLS
 from sovereign_pbx.core.plan import Phrases, Plan, ToolMessage, Transfer, TurnTaking
 from sovereign_pbx.core.values import Message, ToolCall
 from tests.core.scripted import WORD_S, Delays, Part, Stage

@@ -5,6 +5,7 @@ from typing import Any
 
 from sovereign_pbx.core.events import Event
 from sovereign_pbx.core.moves import (
+    away,
     ending,
     failing,
     guessing,
@@ -52,5 +53,6 @@ MOVES: dict[str, Move] = {
     **opening.MOVES,
     **orders.MOVES,
     **ending.MOVES,
+    **away.MOVES,
     "beneath": beneath,
 }

@@ -55,17 +55,17 @@ def leave_when_heard(talk: Talk, event: PlayoutFinished | PlayoutFlushed | Speec
         late_voice_failure(talk, event)
     else:
         close_segment(talk, event)
-    return State.LEAVING if talk.ledger.queue else talk.end(talk.parting)
+    return State.LEAVING if talk.ledger.queue else talk.part(talk.parting)
 
 
 def leave_now(talk: Talk, _: Tick) -> State:
     talk.note("last_words_overdue")
-    return talk.end(talk.parting)
+    return talk.part(talk.parting)
 
 
 def last_words_heard(talk: Talk, event: Interim | Final) -> State:
     hear(talk, event)
-    return State.LEAVING
+    return talk.state
 
 
 MOVES = {move.__name__: move for move in (silence_prompt, limit_reached, leave_when_heard, leave_now, last_words_heard)}

@@ -39,7 +39,7 @@ def answered(talk: Talk, _: Answered) -> State:
     talk.answered_at = talk.now
     if talk.plan.max_duration is not None:
         talk.alarm(Alarm.LIMIT, talk.plan.max_duration)
-    return floor.begin(talk) if talk.plan.consent is None else _ask_consent(talk, talk.plan.consent)
+    return floor.begin(talk) if talk.plan.consent is None else ask_consent(talk, talk.plan.consent)
 
 
 def greet_late(talk: Talk, _: Tick) -> State:
@@ -53,7 +53,8 @@ def greet_late(talk: Talk, _: Tick) -> State:
 # consent
 
 
-def _ask_consent(talk: Talk, consent: Consent) -> State:
+def ask_consent(talk: Talk, consent: Consent) -> State:
+    """Ask, or ask again."""
     talk.asked_consent += 1
     talk.cut()
     talk.open_turn(talk.now, greeting=True)
@@ -75,6 +76,7 @@ def consent_key(talk: Talk, event: DigitPressed) -> State:
     if consent is None or event.digit != consent.key:
         return _no_consent(talk)
     talk.note("recording_consent", given=True)
+    talk.agreed = True
     talk.alarms.clear(Alarm.CONSENT)
     talk.stray_until = talk.now + keypad.STRAY_S  # "1#", as other systems want it
     talk.cut()
@@ -97,7 +99,7 @@ def consent_unasked(talk: Talk, event: SpeechFailed) -> State:
 def _no_consent(talk: Talk) -> State:
     consent = talk.plan.consent
     if consent is not None and talk.asked_consent < consent.attempts:
-        return _ask_consent(talk, consent)
+        return ask_consent(talk, consent)
     talk.note("recording_consent", given=False)
     talk.cut()
     if talk.plan.phrases.unwell and talk.held_at is None:

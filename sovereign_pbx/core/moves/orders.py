@@ -18,9 +18,13 @@ def instructed(talk: Talk, event: Instructed) -> State:
         case "inject":
             return _inject(talk, event)
         case "transfer":
-            return part_with(talk, event.text, HandOver(event.destination, "transferred"))
+            return part_with(talk, event.text, _transfer(event))
         case _:
             return part_with(talk, event.text, HangUp("api_end_call"), cut=not event.then)
+
+
+def _transfer(event: Instructed) -> HandOver:
+    return HandOver(event.destination, "transferred", terms=event.terms)
 
 
 def _say(talk: Talk, event: Instructed) -> State:
@@ -65,7 +69,8 @@ def instructed_early(talk: Talk, event: Instructed) -> State:
     """Before the conversation proper: what can wait waits, what ends the call ends it."""
     text = event.text.strip()
     if event.kind == "transfer":
-        return talk.end(HandOver(event.destination, "transferred"))
+        talk.cut()
+        return talk.part(_transfer(event))
     if event.kind == "end" or (event.kind == "say" and event.then):
         return talk.end(HangUp("api_end_call"))
     if event.kind == "inject":

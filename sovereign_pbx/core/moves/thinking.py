@@ -4,26 +4,24 @@ import json
 import re
 from typing import Final
 
-from sovereign_pbx.core import floor, keypad
-from sovereign_pbx.core.commands import HandOver, HangUp, SendDigits, UseTool
+from sovereign_pbx.core import destinations, floor, keypad, walk
+from sovereign_pbx.core.commands import HangUp, SendDigits, UseTool
 from sovereign_pbx.core.events import ReplyDone, ReplyFailed, ReplyText, ReplyTool, ToolFinished
 from sovereign_pbx.core.exchange import Parting, Reply
 from sovereign_pbx.core.speakable import tagged, untagged
 from sovereign_pbx.core.talk import Talk
 from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import ToolCall
-from sovereign_pbx.core.workflow import MOST_STEPS, Way
+from sovereign_pbx.core.workflow import MOST_STEPS, TransferNode, Way
 
 ENDING: Final = "The call ends as soon as the caller has heard your last words."
 TRANSFERRING: Final = "The caller is transferred as soon as he has heard your last words."
-NO_DESTINATION: Final = "Not transferred: `destination` must be one of those that the tool names."
 MOVED: Final = "Done. Your instructions have changed: from here on follow the new ones."
 ONE_WAY: Final = "Not done: you are on another way already."
 TOO_FAR: Final = "Not done: too many steps in a row. Talk to the caller first."
 NO_MORE_TOOLS: Final = "Not used: too many tools in a row. Answer the caller with what you know."
 NO_TONES: Final = "Not sent: `digits` takes 1 to 32 of 0-9 * # A-D, and w for a pause of half a second."
 _TONES: Final = re.compile(r"(?=w*[0-9*#A-Da-d])[0-9*#A-Da-dw]{1,32}")
-_PUNCTUATION: Final = str.maketrans("", "", " -./()")  # models write numbers as people do
 
 
 def current(talk: Talk, number: int) -> Reply | None:
@@ -79,7 +77,7 @@ def use_tool(talk: Talk, reply: Reply, call: ToolCall) -> None:
         return
     collector = next((each for each in talk.plan.collectors if each.name == call.name), None)
     if collector is not None:
-        keypad.collect(talk, collector, entry, call.id, collector.prompt or _argument(call, "prompt"))
+        keypad.collect(talk, collector, entry, call.id, collector.prompt or argument(call, "prompt"))
         return
     talk.tools[call.id] = entry
     talk.out.append(_performed(talk, call))
@@ -99,7 +97,7 @@ def _performed(talk: Talk, call: ToolCall) -> UseTool | SendDigits:
 
 
 def _tones(call: ToolCall) -> str:
-    return "".join(_argument(call, "digits").split()).replace(",", "w")
+    return "".join(argument(call, "digits").split()).replace(",", "w")
 
 
 def _tell_meanwhile(talk: Talk, call: ToolCall) -> None:
@@ -125,14 +123,16 @@ def _built_in(talk: Talk, reply: Reply, call: ToolCall) -> str | None:
         return _choose(talk, reply, way)
     if call.name not in talk.plan.transfer_tools:
         return None
-    wanted = _argument(call, "destination").translate(_PUNCTUATION)
-    known = (each for each in talk.plan.transfers if each.destination.translate(_PUNCTUATION) == wanted)
-    transfer = next(known, None)
-    if transfer is None:  # whatever a caller talked the model into
-        talk.note("transfer_refused", named=bool(wanted))
-        return NO_DESTINATION
-    reply.parting = HandOver(transfer.destination, "transferred")
-    reply.announcement = transfer.message
+    return _put_through(talk, reply, call)
+
+
+def _put_through(talk: Talk, reply: Reply, call: ToolCall) -> str:
+    """Whatever is against it the model is told now, before a word of the announcement is said."""
+    wanted = destinations.wanted(talk.plan, argument(call, "destination"), argument(call, "summary"), talk.transfers)
+    if isinstance(wanted, str):
+        talk.note("transfer_refused", why=wanted)
+        return wanted
+    reply.parting, reply.announcement = wanted
     return TRANSFERRING
 
 
@@ -143,11 +143,15 @@ def _choose(talk: Talk, reply: Reply, way: Way) -> str:
     if talk.steps >= MOST_STEPS:
         talk.note("workflow_circle", steps=MOST_STEPS, place=talk.place)
         return TOO_FAR
+    node = talk.plan.workflow.nodes[way.to] if talk.plan.workflow is not None else None
+    if isinstance(node, TransferNode) and (why := walk.refused(talk, node)):
+        return destinations.not_put_through(why)
     reply.way = way
     return MOVED
 
 
-def _argument(call: ToolCall, name: str) -> str:
+def argument(call: ToolCall, name: str) -> str:
+    """A text among a call's arguments; "" where there is none."""
     try:
         arguments = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError):  # written by a model: anything may stand there

@@ -1,10 +1,10 @@
 """The model's side: its answers become sound, its tools are used when the answer that asks for them is complete."""
 
-import json
 from typing import Final
 
+from sovereign_pbx.core import destinations
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.commands import HandOver, HangUp, UseTool
+from sovereign_pbx.core.commands import HangUp, UseTool
 from sovereign_pbx.core.events import (
     PlayoutFinished,
     PlayoutFlushed,
@@ -17,8 +17,7 @@ from sovereign_pbx.core.events import (
 )
 from sovereign_pbx.core.exchange import Parting
 from sovereign_pbx.core.ledger import Segment
-from sovereign_pbx.core.moves.thinking import ENDING, NO_DESTINATION, NO_MORE_TOOLS, TRANSFERRING
-from sovereign_pbx.core.plan import Transfer
+from sovereign_pbx.core.moves.thinking import ENDING, NO_MORE_TOOLS, TRANSFERRING, argument
 from sovereign_pbx.core.realtime.ending import apologise, part_with
 from sovereign_pbx.core.realtime.memory import Answer, Live, Phase
 from sovereign_pbx.core.realtime.signals import (
@@ -40,7 +39,6 @@ from sovereign_pbx.core.values import SpeechKind, ToolCall
 
 LATE: Final = "The tool that was asked for before has answered: {result}"
 NOT_HERE: Final = "This tool can't be used in this kind of call. Go on without it."
-_PUNCTUATION: Final = str.maketrans("", "", " -./()")  # models write numbers as people do
 
 
 def begun(live: Live, event: ResponseBegun) -> None:
@@ -171,22 +169,12 @@ def _built_in(live: Live, call: ToolCall) -> tuple[str, tuple[str, Parting] | No
         return NOT_HERE, None
     if call.name not in live.plan.transfer_tools:
         return "", None
-    transfer = _wanted(live, call)
-    if transfer is None:  # whatever a caller talked the model into
-        live.note("transfer_refused")
-        return NO_DESTINATION, None
-    return TRANSFERRING, (transfer.message, HandOver(transfer.destination, "transferred"))
-
-
-def _wanted(live: Live, call: ToolCall) -> Transfer | None:
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):  # written by a model: anything may stand there
-        return None
-    named = arguments.get("destination") if isinstance(arguments, dict) else None
-    wanted = named.translate(_PUNCTUATION) if isinstance(named, str) else ""
-    known = (each for each in live.plan.transfers if each.destination.translate(_PUNCTUATION) == wanted)
-    return next(known, None)
+    wanted = destinations.wanted(live.plan, argument(call, "destination"), argument(call, "summary"), 0)
+    if isinstance(wanted, str):
+        live.note("transfer_refused", why=wanted)
+        return wanted, None
+    parting, announcement = wanted
+    return TRANSFERRING, (announcement, parting)
 
 
 def tool_finished(live: Live, event: ToolFinished) -> None:
