@@ -63,7 +63,7 @@ _WHAT: Final[dict[str, Phrases]] = {
     "": _phrases("hello,hallo,allô,hè,what,wat,was,quoi,sorry,pardon"),
     "en": _phrases("who,which,why,repeat,again,say that again,come again,excuse me,about,didn't catch,once more"),
     "nl": _phrases("wie,welke,waarom,waarover,herhalen,herhaal,nog een keer,nog eens,opnieuw,wat zegt u,wat zei u"),
-    "de": _phrases("wer,welche,welcher,warum,worum,wiederholen,noch mal,nochmal,noch einmal,wie bitte,bitte"),
+    "de": _phrases("wer,welche,welcher,warum,worum,wiederholen,noch mal,nochmal,noch einmal,wie bitte"),
     "fr": _phrases("qui,quel,quelle,pourquoi,répétez,répéter,encore une fois,comment,de la part"),
 }
 # What goes with a yes and says nothing more.

@@ -173,6 +173,7 @@ class Acceptance:
     def _spoken(self, line: BriefingLine, now: float) -> None:
         if self._stage is not Stage.SAYING or line != self._line:
             return
+        self._line = None
         if line in ("words", "again"):
             self._say("question" if self._listening else "keys")
         elif self._wants_words:
