@@ -261,8 +261,8 @@ class Dialling:
     do_not_call: tuple[str, ...] = setting(
         (),
         ListOf(Text(1, 4096, what="a path"), most=100),
-        "Files of numbers that nobody calls, one in a line, beside the list of `sovereign-pbx do-not-call`; a changed one"
-        " is read again.",
+        "Files of numbers that nobody calls, one in a line, beside the list of `sovereign-pbx do-not-call`; a changed"
+        " file is read again.",
         example=["/etc/sovereign-pbx/do-not-call.txt"],
     )
     deny_premium: bool = setting(

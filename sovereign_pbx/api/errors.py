@@ -12,11 +12,13 @@ _STATUS_OF_REFUSAL: Mapping[str, int] = {
     "not_found": 404,
     "call_not_active": 400,
     "destination_not_allowed": 403,
+    "do_not_call": 403,
     "dialling_limit_reached": 429,
     "too_many_calls": 503,
     "pbx_unavailable": 503,
     "realtime_unavailable": 503,
     "shutting_down": 503,
+    "store_slow": 503,
 }
 """Refusals of the daemon that are not plain conflicts (409)."""
 

@@ -132,14 +132,15 @@ class CallDesk:
     async def place(self, request: OutboundRequest) -> str:
         """Call somebody; the call's id, as soon as the PBX has taken the order.
 
-        Raises Refused, and nobody is called: `destination_not_allowed`, `do_not_call`, `store_slow`, `dialling_limit_reached`, `too_many_calls`,
+        Raises Refused, and nobody is called: `destination_not_allowed`, `do_not_call`, `store_slow`,
+        `dialling_limit_reached`, `too_many_calls`,
         `assistant_inactive`, `number_inactive`, `trunk_inactive`, `trunk_unknown`, `pbx_unavailable`, `shutting_down`,
         `already_placed`.
         """
-        if self.admission.draining:
-            raise Refused("shutting_down", "the daemon takes no more calls")
         if self._services.do_not_call is not None:
             await self._services.do_not_call.check(request.destination)
+        if self.admission.draining:
+            raise Refused("shutting_down", "the daemon takes no more calls")
         outbound = [call for call in self._calls.values() if isinstance(call, OutboundCall) and not call.over]
         order, trunk = self._placing.order(request, len(outbound))
         if order.call_id in self._calls or order.call_id in self._finished:

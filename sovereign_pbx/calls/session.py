@@ -7,6 +7,7 @@ from pathlib import Path
 from sovereign_pbx.assistants.account import Account
 from sovereign_pbx.assistants.dialling import DialRules
 from sovereign_pbx.assistants.directory import Directory
+from sovereign_pbx.calls.do_not_call import DoNotCall
 from sovereign_pbx.calls.mcp import McpServers
 from sovereign_pbx.calls.post_call import PostCall
 from sovereign_pbx.calls.providers import Providers
@@ -45,3 +46,4 @@ class Services:
     tool_timeout_s: float = 10.0
     post_call: PostCall
     reporting: Reporting = PLAIN_REPORTING
+    do_not_call: DoNotCall | None = None

@@ -35,6 +35,7 @@ from sovereign_pbx.store import (
 from sovereign_pbx.store.call_queries import CallFilter, CallPage
 from sovereign_pbx.store.campaigns import CampaignTables
 from sovereign_pbx.store.claims import ClaimTable
+from sovereign_pbx.store.do_not_call import DoNotCallTable
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
 from sovereign_pbx.store.stripping import Kind
@@ -98,6 +99,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self.campaigns = CampaignTables(self._write, self._read)
         self.claims = ClaimTable(self._write, self._read)
+        self.do_not_call = DoNotCallTable(self._write, self._read)
 
     @classmethod
     async def open(
