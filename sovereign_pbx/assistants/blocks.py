@@ -115,6 +115,12 @@ PHRASES = Table(
         example="Sorry, I didn't catch that. Could you say it again?",
     ),
     Key(
+        "transfer_failed",
+        PHRASE,
+        "Said in workflows to a caller whom nobody took; empty: the model finds the words, as it does elsewhere.",
+        example="I'm sorry, I couldn't get through. How else can I help you?",
+    ),
+    Key(
         "briefing_question",
         PHRASE,
         "Attended transfers: asks a colleague whether he takes the caller, by voice or key (always 1 and 2).",
@@ -197,11 +203,34 @@ MESSAGE = Table(
     Key("content", Text(), "The text.", required=True, example="You are the receptionist."),
 )
 
+TRANSFER_TERMS = (
+    Key(
+        "mode",
+        Choice(("blind", "attended")),
+        "attended: whoever answers hears first who is calling and why, and takes the caller or does not.",
+        "blind",
+    ),
+    Key(
+        "ring_timeout_seconds",
+        Whole(3, 300),
+        "Seconds that it rings before the caller is back; without it [transfers] ring_seconds.",
+        example=20,
+    ),
+    Key(
+        "briefing",
+        Text(0, 1000),
+        "attended: what else the person called is to be told, as an instruction.",
+        example="Say which product it is about.",
+    ),
+)
+"""How somebody is put through, wherever a destination is given."""
+
 DESTINATION = Table(
     Key("type", Choice(("number",)), 'Only "number".', "number"),
     Key("number", Text(1, 256), "Number to dial; [dialling] must allow it.", required=True, example="+31201234567"),
     Key("description", Text(), "When the model should choose it.", required=True, example="Sales: prices and quotes"),
     Key("message", Text(), "Said to the caller before the transfer.", example="I am connecting you to sales."),
+    *TRANSFER_TERMS,
 )
 
 TOOL_TYPES = Choice(

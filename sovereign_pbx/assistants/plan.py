@@ -26,7 +26,16 @@ Direction = Literal["inbound", "outbound", "web"]
 
 _USUAL = Plan()
 _ON_THIS_MACHINE = ("local", "receptionist")
-_SPOKEN = ("filler", "apology", "unwell", "unheard", "briefing_question", "briefing_keys", "briefing_again")
+_SPOKEN = (
+    "filler",
+    "apology",
+    "unwell",
+    "unheard",
+    "transfer_failed",
+    "briefing_question",
+    "briefing_keys",
+    "briefing_again",
+)
 _SPOKEN_IN_TURN = ("more_fillers", "still_waiting")
 
 
@@ -59,7 +68,7 @@ def tool_settings(tools: Sequence[Tool]) -> dict[str, Any]:
     return {
         "end_call_tools": tuple(tool.name for tool in tools if tool.kind == "end_call"),
         "transfer_tools": tuple(tool.name for tool in tools if tool.kind == "transfer_call"),
-        "transfers": tuple(Transfer(to.number, to.message) for tool in tools for to in tool.destinations),
+        "transfers": tuple(Transfer(to.number, to.message, to.terms) for tool in tools for to in tool.destinations),
         "tool_messages": _tool_messages(tools),
         "collectors": tuple(tool.collector for tool in tools if tool.collector is not None),
         "tone_tools": tuple(tool.name for tool in tools if tool.kind == "tones"),

@@ -11,9 +11,10 @@ from sovereign_pbx.assistants.problem import InvalidSettings, Path, Report
 from sovereign_pbx.assistants.secret import NO_SECRET, Secret
 from sovereign_pbx.assistants.table import ListOf
 from sovereign_pbx.core.plan import Collector
+from sovereign_pbx.core.values import BLIND, TransferTerms
 
-# way: to another node of a workflow; collect, tones: of an assistant's `digits`
-ToolKind = Literal["webhook", "end_call", "transfer_call", "mcp", "way", "collect", "tones"]
+# way: to another node of a workflow; collect, tones: of an assistant's `digits`; recording: of its `recording`
+ToolKind = Literal["webhook", "end_call", "transfer_call", "mcp", "way", "collect", "tones", "recording"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -21,6 +22,7 @@ NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
 _END_CALL = "End the call. Use it when the caller says goodbye or has nothing more to ask."
 _TRANSFER = "Connect the caller to one of the destinations."
+_SUMMARY = "Who is calling and what about, in one or two sentences for the person called to hear first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Destination:
     number: str
     description: str
     message: str = ""
+    terms: TransferTerms = BLIND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,7 @@ def _schema(parameters: Mapping[str, Any] | None, path: Path, report: Report) ->
 
 def _transfer(table: Mapping[str, Any], path: Path, report: Report) -> Tool | None:
     destinations = tuple(
-        Destination(item["number"], item["description"], item.get("message", ""))
+        Destination(item["number"], item["description"], item.get("message", ""), terms_of(item))
         for item in table.get("destinations", ())
     )
     if not destinations:
@@ -174,10 +177,25 @@ def _transfer(table: Mapping[str, Any], path: Path, report: Report) -> Tool | No
     )
 
 
+def terms_of(table: Mapping[str, Any]) -> TransferTerms:
+    """Of what `blocks.TRANSFER_TERMS` has checked."""
+    ring_s = table.get("ring_timeout_seconds")
+    return TransferTerms(
+        mode=table.get("mode", "blind"),
+        ring_s=None if ring_s is None else float(ring_s),
+        summary=table.get("summary", ""),
+        briefing=table.get("briefing", ""),
+    )
+
+
 def _transfer_schema(destinations: Sequence[Destination]) -> dict[str, Any]:
+    """With a destination that is told who calls, the model may say what it is to be told."""
     choices = "; ".join(f"{item.number}: {item.description}" for item in destinations)
     number = {"type": "string", "enum": [item.number for item in destinations], "description": choices}
-    return {"type": "object", "properties": {"destination": number}, "required": ["destination"]}
+    properties: dict[str, Any] = {"destination": number}
+    if any(item.terms.mode == "attended" for item in destinations):
+        properties["summary"] = {"type": "string", "description": _SUMMARY}
+    return {"type": "object", "properties": properties, "required": ["destination"]}
 
 
 def _mcp(table: Mapping[str, Any], path: Path, report: Report) -> Tool | None:

@@ -15,7 +15,8 @@ from sovereign_pbx.assistants.digits import digit_tools
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, phrases_of, tool_settings
-from sovereign_pbx.assistants.tools import Tool, with_end_call
+from sovereign_pbx.assistants.recording import recording_tools
+from sovereign_pbx.assistants.tools import Tool, terms_of, with_end_call
 from sovereign_pbx.assistants.workflow import Workflow
 from sovereign_pbx.assistants.workflow_rules import way_to
 from sovereign_pbx.core.plan import Plan, Standing
@@ -99,7 +100,7 @@ def assistant_at(assistant: Assistant, workflow: Workflow, node_id: str) -> Assi
 def _node(node: Table, workflow: Workflow, assistant: Assistant) -> Node:
     definition, first_line = workflow.definition, node.get("first_line", "")
     if node["type"] == "transfer":
-        return TransferNode(destination=node["destination"], first_line=first_line)
+        return TransferNode(destination=node["destination"], first_line=first_line, terms=terms_of(node))
     if node["type"] == "end":
         return EndNode(first_line=first_line)
     if node["type"] == "tool":
@@ -127,7 +128,8 @@ def _standing(node: Table, workflow: Workflow, assistant: Assistant) -> Standing
 def _tools(node: Table, workflow: Workflow, assistant: Assistant) -> tuple[Tool, ...]:
     tools = workflow.tools.get(node["id"], ())
     named = {tool.name for tool in tools}
-    tools += tuple(tool for tool in digit_tools(assistant.digits) if tool.name not in named)
+    own = digit_tools(assistant.digits) + recording_tools(assistant.recording)
+    tools += tuple(tool for tool in own if tool.name not in named)
     return with_end_call(tools) if assistant.autonomous_silence_handling else tools
 
 

@@ -25,7 +25,7 @@ _OWN: Final[Mapping[str, frozenset[str]]] = {
         ("instructions", "global", "global_description", "llm_config", "voice", "tts_config", "stt_config", "tools")
     ),
     "tool": frozenset(("tool_name", "url", "arguments")),
-    "transfer": frozenset(("destination",)),
+    "transfer": frozenset(("destination", "mode", "ring_timeout_seconds", "briefing")),
     "end": frozenset(),
 }
 _NEEDED: Final[Mapping[str, str]] = {"conversation": "instructions", "tool": "tool_name", "transfer": "destination"}

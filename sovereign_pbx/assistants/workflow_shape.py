@@ -4,7 +4,7 @@ Bounds, chosen so that a graph stays one that a person can draw and a model can 
 20,000 characters of instructions, 1,000 of anything that is spoken at once or describes a way, 64 tools a node.
 """
 
-from sovereign_pbx.assistants.blocks import LLM_CONFIG, STT_CONFIG, TOOL, TTS_CONFIG
+from sovereign_pbx.assistants.blocks import LLM_CONFIG, STT_CONFIG, TOOL, TRANSFER_TERMS, TTS_CONFIG
 from sovereign_pbx.assistants.model import IDENTIFIER
 from sovereign_pbx.assistants.shape import Choice, Flag, Opaque, Text, Url, Whole
 from sovereign_pbx.assistants.table import Key, ListOf, Table
@@ -71,6 +71,7 @@ NODE = Table(
     ),
     Key("arguments", Opaque(), "tool: what it is called with.", example={"source": "telephone"}),
     Key("destination", E164, "transfer: whom the caller is put through to.", example="+31201234567"),
+    *TRANSFER_TERMS,
 )
 
 EDGE = Table(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sovereign_pbx.core.events import Instructed
+from sovereign_pbx.core.values import TransferTerms
 from tests.api.rest import Client, Got, serving_rest
 
 DIALLING = {"allow": ["+31*", "sip:*@example.org"]}
@@ -37,6 +38,20 @@ COMMANDS: list[tuple[dict[str, Any], Instructed]] = [
     (
         {"type": "transfer", "destination": "sip:anna@example.org"},
         Instructed("transfer", destination="sip:anna@example.org"),
+    ),
+    (
+        {
+            "type": "transfer",
+            "destination": "+31201234567",
+            "mode": "attended",
+            "summary": "He asks for a quote.",
+            "ringTimeoutSeconds": 20,
+        },
+        Instructed(
+            "transfer",
+            destination="+31201234567",
+            terms=TransferTerms(mode="attended", ring_s=20, summary="He asks for a quote."),
+        ),
     ),
 ]
 

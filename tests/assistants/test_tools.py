@@ -7,6 +7,7 @@ import pytest
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import InvalidSettings
 from sovereign_pbx.assistants.tools import Destination, Tool, parse_tools
+from sovereign_pbx.core.values import BLIND, TransferTerms
 
 SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
 
@@ -122,3 +123,40 @@ def test_one_fault_in_a_tool_is_told_once() -> None:
     with pytest.raises(InvalidSettings) as caught:
         parse_tools([{"type": "endcall"}])
     assert len(caught.value.problems) == 1
+
+
+def test_a_destination_may_say_how_callers_are_put_through() -> None:
+    (tool,) = parse_tools(
+        [
+            {
+                "type": "transferCall",
+                "destinations": [
+                    {
+                        "number": "100",
+                        "description": "Sales",
+                        "mode": "attended",
+                        "ringTimeoutSeconds": 12,
+                        "briefing": "Say what it is about.",
+                    },
+                    {"number": "200", "description": "Service"},
+                ],
+            }
+        ]
+    )
+    sales, service = tool.destinations
+    assert sales.terms == TransferTerms(mode="attended", ring_s=12, briefing="Say what it is about.")
+    assert service.terms == BLIND
+    assert "summary" in tool.parameters["properties"]
+
+
+def test_only_who_is_briefed_needs_a_summary() -> None:
+    (tool,) = parse_tools([{"type": "transfer_call", "destinations": [{"number": "1", "description": "Sales"}]}])
+    assert "summary" not in tool.parameters["properties"]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"mode": "warm"}, {"ring_timeout_seconds": 1}, {"ring_timeout_seconds": 301}, {"briefing": "x" * 1001}]
+)
+def test_terms_out_of_range_are_refused(odd: dict[str, object]) -> None:
+    with pytest.raises(InvalidSettings):
+        parse_tools([{"type": "transfer_call", "destinations": [{"number": "1", "description": "Sales", **odd}]}])

@@ -12,9 +12,12 @@ from sovereign_pbx.api.operation import Asked, Operation
 from sovereign_pbx.api.resources.destination import Destination
 from sovereign_pbx.api.routes import json_response
 from sovereign_pbx.api.schema import STRING, SUCCESS, object_schema, request_schema
+from sovereign_pbx.assistants.blocks import TRANSFER_TERMS
 from sovereign_pbx.assistants.problem import Path, Report
 from sovereign_pbx.assistants.shape import NOTHING, Choice, Flag, Text, got
 from sovereign_pbx.assistants.table import Key, Table
+from sovereign_pbx.assistants.tools import terms_of
+from sovereign_pbx.core.destinations import LONGEST_SUMMARY
 from sovereign_pbx.core.events import Instructed
 
 Instruct = Callable[[str, Instructed], Awaitable[None]]
@@ -46,6 +49,12 @@ COMMANDS: Final[Mapping[str, Table]] = {
         "transfer",
         Key("destination", Destination(), "Where to: a number or a SIP URI.", required=True),
         Key("message", _LAST_WORDS, "What the caller hears before."),
+        *TRANSFER_TERMS,
+        Key(
+            "summary",
+            Text(0, LONGEST_SUMMARY),
+            "attended: what the person called is told; left out: what the model makes of the call so far.",
+        ),
     ),
 }
 
@@ -114,7 +123,8 @@ def order_of(command: Mapping[str, Any]) -> Instructed:
         case "inject-context":
             return Instructed("inject", command["content"], then=command.get("trigger_response", False))
         case "transfer":
-            return Instructed("transfer", command.get("message", ""), destination=command["destination"])
+            where, terms = command["destination"], terms_of(command)
+            return Instructed("transfer", command.get("message", ""), destination=where, terms=terms)
         case _:
             return Instructed("end", command.get("message", ""))
 
