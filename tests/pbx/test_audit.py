@@ -304,3 +304,19 @@ def test_a_difference_is_the_same_one_when_it_is_seen_again() -> None:
     shown = {"1.1": talking()}
     (first,), (again,) = compare(shown, (), (), ours()), compare(shown, (), (), ours())
     assert first == again != Difference("stray", "1.1", channel="PJSIP/1.1", context="sovereign-inbound", token=OTHER)
+
+
+def test_an_end_that_is_told_many_times_is_one_end() -> None:
+    async def scenario(it: Switchboard) -> None:
+        it.channels = [talking(PBX_ID, application="")]
+        call_id = await it.rig.answer()
+        for _ in range(3):
+            it.rig.server.event("Hangup", Uniqueid=PBX_ID, Cause="16")
+        it.channels = []
+        await until(lambda: it.rig.desk.gone_calls)
+        await it.rig.ask("hangup", call_id, "16")
+        asked = len(it.told("CoreShowChannels"))
+        await until(lambda: len(it.told("CoreShowChannels")) > asked + 2)
+        assert it.rig.desk.gone_calls == [(call_id, 16)]
+
+    run(scenario)
