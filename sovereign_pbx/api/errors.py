@@ -11,7 +11,6 @@ from sovereign_pbx.core.errors import Refused, SovereignError
 _STATUS_OF_REFUSAL: Mapping[str, int] = {
     "not_found": 404,
     "call_not_active": 400,
-    "too_many_transfers": 409,
     "destination_not_allowed": 403,
     "do_not_call": 403,
     "dialling_limit_reached": 429,
