@@ -14,6 +14,7 @@ from sovereign_pbx.assistants.digits import DIGITS, check_digits, digit_tools
 from sovereign_pbx.assistants.problem import MOST_ENTRIES, InvalidSettings, Path, Report
 from sovereign_pbx.assistants.public import without_secrets
 from sovereign_pbx.assistants.realtime import is_realtime
+from sovereign_pbx.assistants.recording import RECORDING, check_recording, recording_tools
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Opaque, Real, Text, Url, Whole
 from sovereign_pbx.assistants.table import ListOf, Table, keys_of, setting
@@ -105,6 +106,7 @@ class Assistant:
         {}, blocks.PHRASES, "Sentences said without the model, in the caller's language."
     )
     digits: Mapping[str, Any] = setting({}, DIGITS, "What becomes of the caller's keys, and tones that are sent.")
+    recording: Mapping[str, Any] = setting({}, RECORDING, "Whether its calls are recorded, and who may pause that.")
     metadata: Mapping[str, Any] = setting({}, Opaque(), "Your own data, echoed in every event.")
     created_at: str | None = setting(None, Text(0, 64), "When it was made (REST).", example="2026-11-20T07:32:00.000Z")
     updated_at: str | None = setting(
@@ -138,6 +140,7 @@ class Assistant:
         tools = read_tools(given.get("llm_config", {}).get("tools", ()), (*path, "llm_config", "tools"), report)
         _cross_check(given, path, report)
         check_digits(given, tools, path, report)
+        check_recording(given, tools, path, report)
         found = report.problems[before:]
         if any(problem.severity == "error" for problem in found):
             return None
@@ -152,7 +155,7 @@ class Assistant:
         }
         extra = {name: value for name, value in given.items() if name not in ASSISTANT.keys}
         usable = with_end_call(tools) if known.get("autonomous_silence_handling") else tools
-        usable += digit_tools(known.get("digits", {}))
+        usable += digit_tools(known.get("digits", {})) + recording_tools(known.get("recording", {}))
         return cls(**known, given=given, extra=extra, tools=usable, warnings=warnings)
 
     def merged(self, override: Mapping[str, Any], *, where: str = "the override") -> Self:

@@ -115,6 +115,10 @@ class Books:
         self._row.ended_at = utc_now()
         self._ended_clock = time.monotonic()
 
+    def recorded(self, details: Mapping[str, Any] | None) -> None:
+        """What became of the recording; None: there was to be none."""
+        self._row.recording = None if details is None else dict(details)
+
     def ended(self, reason: EndReason, error: str, statistics: Mapping[str, Any], recording: str | None) -> None:
         """How it came to its end (`over`); the row tells. The report follows with `reported`."""
         if self._row.ended_at is None:  # torn down before anybody could say so
@@ -128,7 +132,7 @@ class Books:
             name: getattr(self._row, name) for name in ("status", "ended_at", "duration_seconds", "end_reason", "error")
         }
         outgoing = self._status("ended-with-error" if error else "ended") if self.answered else []
-        changes |= {"statistics": self._row.statistics, "recording_path": recording}
+        changes |= {"statistics": self._row.statistics, "recording_path": recording, "recording": self._row.recording}
         self.record.change(changes, outgoing)
 
     def unanswered(self, reason: EndReason, error: str, summary: str, *, tell: bool = True) -> None:

@@ -142,6 +142,13 @@ class Call:
             self.transfer_to(order.destination)
         self.talk.instruct(order)
 
+    def pause_recording(self, paused: bool) -> None:
+        """Keep what is said from now on out of the recording, or in it again. Raises Refused: `call_not_active`,
+        `not_recorded`."""
+        if self.talk is None or self.over:
+            raise Refused("call_not_active", "the call is not in progress")
+        self.talk.pause_recording(paused)
+
     def transfer_to(self, destination: str) -> NextStep:
         """The step that puts the caller through. Raises Refused."""
         trunk = trunk_of(self.number, self._services.directory) or self.trunk

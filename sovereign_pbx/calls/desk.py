@@ -171,14 +171,25 @@ class CallDesk:
         Raises Refused: `not_found`; `call_not_active`: it rings, is ending or has ended; `destination_not_allowed`,
         `trunk_inactive`, `trunk_unknown`: of a transfer, before anything is said.
         """
+        call = await self._live(call_id)
+        with bound_contextvars(call_id=call_id):
+            call.instruct(order)
+
+    async def pause_recording(self, call_id: str, paused: bool) -> None:
+        """Pause the recording of a live call, or go on with it. Raises Refused: `not_found`, `call_not_active`,
+        `not_recorded`."""
+        call = await self._live(call_id)
+        with bound_contextvars(call_id=call_id):
+            call.pause_recording(paused)
+
+    async def _live(self, call_id: str) -> Call:
+        """Raises Refused: `not_found`; `call_not_active` where it has ended."""
         call = self._calls.get(call_id)
         if call is not None:
-            with bound_contextvars(call_id=call_id):
-                call.instruct(order)
-        elif await self._services.store.call(call_id) is not None:
+            return call
+        if await self._services.store.call(call_id) is not None:
             raise Refused("call_not_active", "the call has ended")
-        else:
-            raise Refused("not_found", f"no call with the id {call_id!r}")
+        raise Refused("not_found", f"no call with the id {call_id!r}")
 
     # --- the daemon
 

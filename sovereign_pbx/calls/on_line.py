@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from sovereign_pbx.assistants.recording import is_recorded, pauses_for_keys
+from sovereign_pbx.calls.recording import CallRecording
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
 from sovereign_pbx.core.values import EndReason, Message
 from sovereign_pbx.media.line import Line
-from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.media.recorder import Recorder
 
 if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
@@ -37,10 +37,18 @@ class OnLine:
     shell: Fed
     line: Line
 
-    def __init__(self, call: "Call", services: Services) -> None:
+    def __init__(self, call: "Call", services: Services, *, asks_consent: bool) -> None:
         self._call = call
         self._services = services
-        self._recorder: Recorder | None = None
+        block = call.assistant.recording if call.assistant is not None else {}
+        self.recording = CallRecording(
+            call.id,
+            services.recordings if is_recorded(block) and not call.refusal else None,
+            keys=services.recording_keys,
+            asks=asks_consent,
+            note=call.books.record.event,
+        )
+        self._conceals = pauses_for_keys(block)
 
     @property
     def history(self) -> Sequence[Message]:
@@ -76,16 +84,19 @@ class OnLine:
         self.shell.feed(HungUp(reason))
         self.shell.stop()
         self.close()
-        if self._recorder is None:
-            return None
-        saved = await self._recorder.close()
-        return str(saved.path) if not saved.error else None
+        path, details = await self.recording.close()
+        self._call.books.recorded(details)
+        return path
 
-    def _record(self, link: MediaLink) -> Recorder | None:
-        """A recorder for this call; None where calls are not recorded."""
-        folder = self._services.recordings
-        return None if folder is None else Recorder(folder / f"{self._call.id}.wav", link.rate)
+    def pause_recording(self, paused: bool) -> None:
+        """An order from outside. Raises Refused `not_recorded`."""
+        self.recording.order(paused)
 
     def _agreed(self) -> None:
         """The caller has agreed to be recorded."""
-        self._recorder = self.line.recorder = self._record(self.line.link)
+        self.line.recorder = self.recording.begin(self.line.link.rate)
+
+    def _conceal(self, on: bool) -> None:
+        """The caller keys in what nobody may know."""
+        if self._conceals:
+            self.recording.conceal(on)

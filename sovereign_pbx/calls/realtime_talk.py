@@ -39,10 +39,9 @@ class LiveTalk(OnLine):
     shell: LiveShell
 
     def __init__(self, call: "Call", plan: Plan, prepared: LivePrepared, services: Services, link: MediaLink) -> None:
-        super().__init__(call, services)
+        super().__init__(call, services, asks_consent=plan.consent is not None)
         self._prepared = prepared
         self._plan = plan
-        self._recorder = self._record(link) if plan.consent is None else None
         self.conversation = RealtimeConversation(plan, voice=prepared.words is not None)
         departure = Departure(call)
         self.shell = LiveShell(
@@ -56,7 +55,7 @@ class LiveTalk(OnLine):
             agreed=self._agreed,
             lost=departure.lost,
         )
-        self.line = Line(link, self.shell, recorder=self._recorder)
+        self.line = Line(link, self.shell, recorder=self.recording.begin(link.rate) if plan.consent is None else None)
         self._equip(link)
 
     def start(self) -> None:
@@ -120,6 +119,7 @@ class LiveTalk(OnLine):
             tracer=services.tracer,
             exchange=lambda: self.conversation.exchange,
             keyed=self.conversation.keyed,
+            recording=self.recording.ask,
         )
 
     async def _render(self) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from sovereign_pbx.assistants.account import Target
 from sovereign_pbx.assistants.directory import Directory
+from sovereign_pbx.calls.recording import left_behind
 from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting, outgoing, reports_of
 from sovereign_pbx.calls.summary import plain_summary
 from sovereign_pbx.store import CallRow, Outgoing, Store
@@ -77,8 +78,7 @@ async def _close(
         row.ended_at = await _last_sign(store, row)
         row.end_reason, row.status = "error", "failed"
         row.duration_seconds = _seconds(row.started_at, row.ended_at)
-        file = recordings / f"{row.id}.wav" if recordings is not None else None
-        row.recording_path = str(file) if file is not None and await asyncio.to_thread(file.exists) else None
+        row.recording_path, row.recording = await asyncio.to_thread(left_behind, recordings, row.id)
         await _end(store, row, facts, target_of)
     if row.started_at is None:
         return
@@ -117,7 +117,7 @@ def _seconds(since: str | None, until: str) -> int:
 
 
 async def _end(store: Store, row: CallRow, facts: CallFacts, target_of: TargetOf) -> None:
-    names = ("ended_at", "end_reason", "status", "error", "duration_seconds", "recording_path")
+    names = ("ended_at", "end_reason", "status", "error", "duration_seconds", "recording_path", "recording")
     told = _ended_with_error(row, facts, target_of) if row.started_at is not None else []
     await store.change_call(row.id, {**{name: getattr(row, name) for name in names}, "updated_at": utc_now()}, told)
 

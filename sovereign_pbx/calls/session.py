@@ -38,6 +38,7 @@ class Services:
     directory: Directory
     account: Account
     recordings: Path | None
+    recording_keys: tuple[bytes, ...] = ()  # whom recordings are encrypted for; nobody: they are not
     dialling: DialRules
     webhooks_due: Callable[[], None]
     longest_call_s: float | None = None

@@ -53,6 +53,7 @@ class Shell:
         leave: Callable[[c.HangUp | c.HandOver], None],
         enter: Callable[[str], None],
         agreed: Callable[[], None],
+        conceal: Callable[[bool], None],
         lost: Callable[[LinkEnded], None],
     ) -> None:
         self.conversation = conversation
@@ -88,6 +89,7 @@ class Shell:
             c.UseTool: self._use_tool,
             c.Enter: lambda command: enter(command.node),
             c.Record: self._begin_recording,
+            c.Conceal: lambda command: conceal(command.on),
             c.Remember: minutes.message,
             c.CloseTurn: minutes.turn,
             c.HangUp: self._leave,

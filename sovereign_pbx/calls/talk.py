@@ -27,7 +27,6 @@ from sovereign_pbx.core.turn import State
 from sovereign_pbx.core.values import EndReason
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.media.recorder import Recorder
 from sovereign_pbx.speech.phrases import Phrase
 from sovereign_pbx.speech.stt import SttStream
 
@@ -52,12 +51,11 @@ class Talk(OnLine):
         link: MediaLink,
         run: Conducted | None = None,
     ) -> None:
-        super().__init__(call, services)
+        super().__init__(call, services, asks_consent=plan.consent is not None)
         plan = _affordable(plan, services.speculation_per_call)
         self._prepared = prepared
         self._plan = plan
         self._run = run  # of a workflow
-        self._recorder = self._record(link) if plan.consent is None else None
         self.conversation = Conversation(plan)
         departure = Departure(call)
         self.shell = Shell(
@@ -71,8 +69,9 @@ class Talk(OnLine):
             lost=departure.lost,
             enter=self._enter,
             agreed=self._agreed,
+            conceal=self._conceal,
         )
-        self.line = Line(link, self.shell, recorder=self._recorder)
+        self.line = Line(link, self.shell, recorder=self.recording.begin(link.rate) if plan.consent is None else None)
         self._equip(link)
 
     def start(self) -> None:
@@ -169,6 +168,7 @@ class Talk(OnLine):
             tracer=self._services.tracer,
             exchange=lambda: self.conversation.exchange,
             keyed=self.conversation.keyed,
+            recording=self.recording.ask,
         )
 
     def _phrase(self, text: str) -> Phrase | None:
@@ -187,10 +187,6 @@ class Talk(OnLine):
         await self._prepared.stt.close()
         self._prepared.stt = await open_stt(assistant, self._services, rate=self.line.link.rate)
         return self._prepared.stt
-
-    def _record(self, link: MediaLink) -> Recorder | None:
-        """None also where this call only says why it is refused."""
-        return super()._record(link) if self._prepared.stt is not None else None
 
     def _send_digits(self, digits: str, call_id: str) -> None:
         self._call.spawn(self._play_digits(digits, call_id), "digits")

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from sovereign_pbx.assistants.account import Target
+from sovereign_pbx.assistants.recording import PAUSE
 from sovereign_pbx.assistants.tools import Tool
 from sovereign_pbx.calls.argument_check import ArgumentCheck
 from sovereign_pbx.calls.digit_arguments import DigitArguments
@@ -52,8 +53,11 @@ class Tools:
         tracer: Tracer,
         exchange: Callable[[], object],
         keyed: Callable[[str], str] = lambda name: "",
+        recording: Callable[[bool], str] = lambda paused: "",
     ) -> None:
         self._tools = {tool.name: tool for tool in tools if tool.kind == "webhook"}
+        self._recording = {tool.name for tool in tools if tool.kind == "recording"}
+        self._pause_recording = recording
         self._borrowed = {each.spec.name: each for each in borrowed}
         self._target = target
         self._facts = facts
@@ -73,6 +77,9 @@ class Tools:
         tool, borrowed = self._tools.get(call.name), self._borrowed.get(call.name)
         if borrowed is not None:
             self._spawn(self._use_borrowed(borrowed, call), f"tool-{call.name}")
+            return
+        if call.name in self._recording:
+            self._finish(call, self._pause_recording(call.name == PAUSE))
             return
         if tool is None:
             self._finish(call, f"There is no tool named {call.name}.", failed=True)

@@ -113,6 +113,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Conceal:
+    """The caller is keying in what nobody else may know (`on`), or has done so: for the recording to be silent."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """This message is now part of the history."""
 
@@ -179,6 +186,7 @@ Command = (
     | Enter
     | WatchTones
     | Record
+    | Conceal
     | Remember
     | CloseTurn
     | HangUp

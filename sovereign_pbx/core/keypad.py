@@ -7,7 +7,7 @@ they are its result. Keys that come too early for it are not lost: they wait, an
 from typing import Final
 
 from sovereign_pbx.core.alarms import Alarm
-from sovereign_pbx.core.commands import Flush
+from sovereign_pbx.core.commands import Conceal, Flush
 from sovereign_pbx.core.digits import Collecting, Outcome
 from sovereign_pbx.core.heard import estimate_ms
 from sovereign_pbx.core.history import Entry
@@ -32,6 +32,8 @@ def collect(talk: Talk, collector: Collector, entry: Entry, call_id: str, words:
     if typed is not None:
         settle(talk, _judge(collector, typed), typed)
         return
+    if collector.mask:
+        talk.out.append(Conceal(True))
     if len(talk.digits):  # he knows what to key in already
         talk.collecting.asked = True
         talk.alarm(Alarm.DIGITS, collector.between)
@@ -103,6 +105,8 @@ def settle(talk: Talk, outcome: Outcome, entry: str) -> None:
     if collecting is None:
         return
     talk.alarms.clear(Alarm.DIGITS)
+    if collecting.collector.mask:
+        talk.out.append(Conceal(False))
     answer = talk.tools.pop(collecting.call_id, None)
     if answer is not None:
         answer.text, answer.pending = talk.digits.result(collecting.collector, outcome, entry), False

@@ -118,6 +118,11 @@ class Recorder:
         self.paused = False
 
     @property
+    def position_s(self) -> float:
+        """Where on its axis it is."""
+        return round(self._frames * FRAME_S, 2)
+
+    @property
     def paused_s(self) -> float:
         """For how long it was paused, in all."""
         return self._paused_frames * FRAME_S

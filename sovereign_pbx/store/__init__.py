@@ -86,6 +86,7 @@ class CallRow:
     summary: str | None = None
     analysis_result: dict[str, Any] | None = None
     recording_path: str | None = None
+    recording: dict[str, Any] | None = None  # its format, length, size and sum, or why there is none
     assistant: dict[str, Any] = field(default_factory=dict)  # resolved configuration, extra keys kept, secrets not
     statistics: dict[str, Any] = field(default_factory=dict)
     updated_at: str = ""

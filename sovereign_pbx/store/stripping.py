@@ -42,7 +42,8 @@ _LEADS: Final = (
 )
 _STRIP: Final[dict[Kind, tuple[str, ...]]] = {
     "content": (
-        f"UPDATE calls SET summary = '', analysis_result = NULL, recording_path = NULL WHERE id {_OF_THEM}",
+        "UPDATE calls SET summary = '', analysis_result = NULL, recording_path = NULL, recording = NULL"
+        f" WHERE id {_OF_THEM}",
         f"DELETE FROM messages WHERE call_id {_OF_THEM}",
         f"UPDATE turns SET said = '', heard = '' WHERE call_id {_OF_THEM}",
         f"UPDATE events SET \"values\" = '{{}}' WHERE call_id {_OF_THEM} AND {_WITH_TEXT}",
