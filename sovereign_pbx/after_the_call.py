@@ -10,6 +10,8 @@ from sovereign_pbx.calls.recording_links import RecordingLinks, link_key
 from sovereign_pbx.calls.report import Reporting
 from sovereign_pbx.calls.retention import Retention, Sweeper
 from sovereign_pbx.config import Config
+from sovereign_pbx.media import age
+from sovereign_pbx.media.age_keys import public_keys
 from sovereign_pbx.store.sqlite import SqliteStore
 from sovereign_pbx.webhooks.carrier import Carrier
 from sovereign_pbx.webhooks.mail import MailCarrier, MailServer
@@ -57,6 +59,14 @@ def sweeper(config: Config, store: SqliteStore, retention: Retention) -> Sweeper
     """Who removes what has been kept long enough: `[retention]`, or what the API set, and `[recording]`."""
     days = config.recording.retention_days
     return Sweeper(store, retention, recordings=config.recordings, recording_days=days)
+
+
+async def recording_keys(config: Config) -> tuple[bytes, ...]:
+    """Whom recordings are encrypted for. Raises ConfigError where what encrypts is not installed."""
+    keys = public_keys(config.recording.public_key)
+    if keys:
+        await asyncio.to_thread(age.preload)
+    return keys
 
 
 async def recording_links(config: Config) -> RecordingLinks:

@@ -7,7 +7,8 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report
 from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.calls.analysis_check import BadSchema, TooSlow, faults
-from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.core.errors import BadInput, ConfigError
+from sovereign_pbx.media.age_keys import public_keys
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -23,12 +24,28 @@ def check_after_the_call(config: "Config", report: Report) -> None:
     if links and not config.http.public_url and config.http.host.strip("[]") in (*_LOCAL, "0.0.0.0", "::"):
         what = "the recording_url of reports leads to an address that only this machine understands"
         report.warn(("http", "public_url"), what, "set it to where receivers of reports reach this daemon")
+    _check_recording(config, report)
     days = config.retention
     if days.metadata_days and (days.content_days == 0 or days.content_days > days.metadata_days):
         what = "keeps what was said longer than who said it, which the API's own limits forbid"
         report.warn(("retention", "metadata_days"), what, "make content_days the shorter one")
     for name, assistant in config.assistants.items():
         _check_assistant(("assistants", name), assistant, config, report)
+
+
+def _check_recording(config: "Config", report: Report) -> None:
+    section = config.recording
+    if not section.public_key:
+        return
+    try:
+        public_keys(section.public_key)
+    except BadInput as exc:
+        remedy = "make a pair with `sovereign-pbx recordings keygen`, and put the part here that begins with age1"
+        report.error(("recording", "public_key"), str(exc), remedy)
+    if section.format != "wav":
+        what = "can't be had with public_key: what the daemon can't read it can't convert"
+        remedy = "keep wav, and convert with `sovereign-pbx recordings export --key`"
+        report.error(("recording", "format"), what, remedy)
 
 
 def _check_model(config: "Config", report: Report) -> None:

@@ -327,6 +327,16 @@ class Recording:
     dir: str = setting("", Text(0, 4096, what="a path"), "Folder of recordings; empty: recordings in state_dir.")
     retention_days: int = setting(30, Whole(0, 36500), "Days until a recording is removed; 0: never.")
     link_days: float = setting(7.0, Real(0, 36500), "Days for which a report's recording_url works; 0: none is sent.")
+    format: Literal["wav", "mp3", "opus", "flac"] = setting(
+        "wav", Choice(("wav", "mp3", "opus", "flac")), "What recordings become after the call; all but wav by ffmpeg."
+    )
+    bitrate_kbps: int = setting(0, Whole(0, 320), "mp3, opus: kbit/s for both sides together; 0: enough for speech.")
+    public_key: str = setting(
+        "",
+        Text(0, 2000),
+        "Encrypt recordings for the owner of this age key, or of one of several; the daemon can't read them then.",
+        example="age1wzs630hpg5gae6xnhknd9zkz9t4x9sqpchhsth8lksqd6yuazf6sg2se7m",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

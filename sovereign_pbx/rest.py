@@ -22,6 +22,7 @@ from sovereign_pbx.api.resources import (
     calls,
     campaigns,
     control,
+    do_not_call,
     documents,
     elsewhere,
     health,
@@ -41,6 +42,7 @@ from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.calls.campaigns import Campaigns
+from sovereign_pbx.calls.do_not_call_list import DoNotCallList
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_tls import context_of
 from sovereign_pbx.core.events import Instructed
@@ -52,6 +54,9 @@ class Desk(outbound.Dialler, Protocol):
 
     async def instruct(self, call_id: str, order: Instructed) -> None:
         """Give an order to a live call. Raises Refused."""
+
+    async def pause_recording(self, call_id: str, paused: bool) -> None:
+        """Pause the recording of a live call, or go on with it. Raises Refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,7 @@ class Backend:
     audit: audit.Audit
     archive: Archive
     campaigns: Campaigns
+    do_not_call: DoNotCallList
     is_good_link: calls.LinkCheck
     claims: once.Claims
     usage: usage.Usage
@@ -102,14 +108,18 @@ def _of_calls(backend: Backend) -> list[Operation]:
     async def instruct(call_id: str, order: Instructed) -> None:
         await backend.desk.instruct(call_id, order)
 
+    async def pause_recording(call_id: str, paused: bool) -> None:
+        await backend.desk.pause_recording(call_id, paused)
+
     return [
         *calls.operations(backend.archive, backend.is_good_link),
         *outbound.operations(
             backend.estate.directory, backend.desk, once.Once(backend.claims), _provider_problems(backend)
         ),
-        *control.operations(instruct, per_minute=backend.config.http.commands_per_minute),
+        *control.operations(instruct, pause_recording, per_minute=backend.config.http.commands_per_minute),
         *usage.operations(backend.usage),
         *campaigns.operations(backend.campaigns),
+        *do_not_call.operations(backend.do_not_call),
     ]
 
 

@@ -21,6 +21,8 @@ class ScriptedDesk:
     over: set[str] = field(default_factory=set)
     placed: list[OutboundRequest] = field(default_factory=list)
     orders: list[tuple[str, Instructed]] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)
+    pauses: list[tuple[str, bool]] = field(default_factory=list)
     refusal: Refused | None = None  # of the next call
     fault: Exception | None = None
 
@@ -54,6 +56,15 @@ class ScriptedDesk:
             business_name=request.assistant.business_name,
             assistant=request.assistant.to_public(),
         )
+
+    async def pause_recording(self, call_id: str, paused: bool) -> None:
+        if call_id in self.over:
+            raise Refused("call_not_active", "the call has ended")
+        if call_id not in self.live:
+            raise Refused("not_found", f"no call with the id {call_id!r}")
+        if call_id not in self.recorded:
+            raise Refused("not_recorded", "the call is not being recorded")
+        self.pauses.append((call_id, paused))
 
     async def instruct(self, call_id: str, order: Instructed) -> None:
         if call_id in self.over:

@@ -1,4 +1,5 @@
-"""`POST /calls/{id}/control`: say, inject-context, end-call and transfer on a live call (contract §7)."""
+"""`POST /calls/{id}/control`: say, inject-context, end-call and transfer on a live call (contract §7); and our own
+pause-recording and resume-recording."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +23,9 @@ from sovereign_pbx.core.events import Instructed
 
 Instruct = Callable[[str, Instructed], Awaitable[None]]
 """Gives an order to a call. Refused `not_found`, `call_not_active` or `destination_not_allowed`."""
+
+PauseRecording = Callable[[str, bool], Awaitable[None]]
+"""Pauses a call's recording, or goes on with it. Refused `not_found`, `call_not_active` or `not_recorded`."""
 
 _WORDS: Final = Text(1, 5000)
 _LAST_WORDS: Final = Text(0, 5000)
@@ -56,6 +60,8 @@ COMMANDS: Final[Mapping[str, Table]] = {
             "attended: what the person called is told; left out: what the model makes of the call so far.",
         ),
     ),
+    "pause-recording": _command("pause-recording"),
+    "resume-recording": _command("resume-recording"),
 }
 
 ANSWER: Final = object_schema({**SUCCESS["properties"], "message": STRING})
@@ -85,7 +91,9 @@ class Command:
 _TYPE: Final = Choice(tuple(COMMANDS), camel=_OLDER)
 
 
-def operations(instruct: Instruct, *, per_minute: int, now: Callable[[], float] = time.time) -> list[Operation]:
+def operations(
+    instruct: Instruct, pause_recording: PauseRecording, *, per_minute: int, now: Callable[[], float] = time.time
+) -> list[Operation]:
     """The one operation; a call takes so many commands a minute, whoever sends them."""
     limiter = Limiter(per_minute)
 
@@ -94,7 +102,11 @@ def operations(instruct: Instruct, *, per_minute: int, now: Callable[[], float] 
         allowance = limiter.take(call_id, now())
         if allowance.exhausted:
             raise _too_many(allowance)
-        await instruct(call_id, order_of(asked.body))
+        kind = asked.body["type"]
+        if kind in ("pause-recording", "resume-recording"):
+            await pause_recording(call_id, kind == "pause-recording")
+        else:
+            await instruct(call_id, order_of(asked.body))
         answer = {"success": True, "message": "Command sent successfully"}
         return json_response(answer, headers=allowance.headers)
 
@@ -103,7 +115,7 @@ def operations(instruct: Instruct, *, per_minute: int, now: Callable[[], float] 
             method="POST",
             path="/calls/{id}/control",
             name="controlCall",
-            summary="Steer a live call: say, inject-context, end-call or transfer.",
+            summary="Steer a live call: say, inject-context, end-call, transfer, pause-recording or resume-recording.",
             description=f"At most {per_minute} commands a minute a call; the rate-limit headers tell of these.",
             tag="calls",
             handler=control,
