@@ -42,7 +42,7 @@ NOT_HERE: Final = "This tool can't be used in this kind of call. Go on without i
 
 
 def begun(live: Live, event: ResponseBegun) -> None:
-    unwanted = live.phase is Phase.LEAVING and live.expected_since is None
+    unwanted = live.phase in (Phase.LEAVING, Phase.AWAY) and live.expected_since is None
     if unwanted or live.answer is not None or live.caller_speaks:
         live.out.append(StopResponse(event.response))
         return
@@ -169,7 +169,7 @@ def _built_in(live: Live, call: ToolCall) -> tuple[str, tuple[str, Parting] | No
         return NOT_HERE, None
     if call.name not in live.plan.transfer_tools:
         return "", None
-    wanted = destinations.wanted(live.plan, argument(call, "destination"), argument(call, "summary"), 0)
+    wanted = destinations.wanted(live.plan, argument(call, "destination"), argument(call, "summary"), live.transfers)
     if isinstance(wanted, str):
         live.note("transfer_refused", why=wanted)
         return wanted, None
@@ -188,14 +188,12 @@ def tool_finished(live: Live, event: ToolFinished) -> None:
         live.note("tool_failed", call_id=event.call_id)
     if live.turn and live.turn.timeline:
         live.turn.timeline.enter("llm", live.now)
-    if live.phase is not Phase.TALKING:
-        return
     if live.lost or event.call_id in live.strangers:
         live.strangers.discard(event.call_id)
         live.tell("system", LATE.format(result=event.result))
     else:
         live.out.append(AnswerTool(event.call_id, event.result))
-    if not live.tools and not live.caller_speaks:
+    if not live.tools and not live.caller_speaks and live.phase is Phase.TALKING:
         live.ask(Respond())
 
 

@@ -13,7 +13,7 @@ from sovereign_pbx.core import events as e
 from sovereign_pbx.core.alarms import Alarm
 from sovereign_pbx.core.commands import HangUp
 from sovereign_pbx.core.plan import Plan
-from sovereign_pbx.core.realtime import answers, ending, line, turns
+from sovereign_pbx.core.realtime import answers, away, ending, line, turns
 from sovereign_pbx.core.realtime import signals as s
 from sovereign_pbx.core.realtime.memory import BEGIN_S, GAP_S, PROBE_S, SOUND_S, Live, Phase
 from sovereign_pbx.core.values import Message
@@ -55,6 +55,12 @@ _IN: Final[dict[Phase, dict[type, Move]]] = {
     Phase.CONSENT: {**_ALWAYS, e.DigitPressed: line.digit, e.Instructed: line.instructed},
     Phase.TALKING: {**_ALWAYS, **_TALKING},
     Phase.LEAVING: {**_ALWAYS, e.Instructed: line.instructed_late},
+    Phase.AWAY: {
+        **_ALWAYS,
+        e.TransferEnded: away.transfer_ended,
+        e.Instructed: away.instructed_away,
+        s.SessionLost: away.session_lost_away,
+    },
     Phase.ENDED: {},
 }
 _BELLS: Final[dict[Alarm, Move]] = {
@@ -108,6 +114,11 @@ class RealtimeConversation:
         return self._live.phase
 
     @property
+    def away(self) -> bool:
+        """The caller is being put through, and may come back."""
+        return self._live.phase is Phase.AWAY
+
+    @property
     def can_speak(self) -> bool:
         """Whether exact words can be said at the moment, by anybody."""
         return self._live.voice or not self._live.lost
@@ -148,7 +159,7 @@ def _go_on(live: Live) -> None:
     _give_floor(live)
     if live.phase is Phase.LEAVING:
         if live.answer is None and not live.ledger.queue and not live.asked and not live.speaking_asked:
-            live.end(live.parting)
+            live.part()
         return
     if live.phase is not Phase.TALKING:
         return

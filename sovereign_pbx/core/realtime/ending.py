@@ -60,6 +60,9 @@ def silence_prompt(live: Live, _: Tick) -> None:
 
 
 def limit_reached(live: Live, _: Tick) -> None:
+    if live.phase is Phase.AWAY:  # it does not cut a caller off who waits for a person
+        live.limit_passed = True
+        return
     live.note("max_duration")
     part_with(live, live.plan.phrases.goodbye, HangUp("max_duration"))
 
@@ -68,7 +71,7 @@ def leave_now(live: Live, _: Tick) -> None:
     """What was to be said before was not, or not to its end; where it was the last words, that goes on record."""
     live.note("last_words_overdue")
     live.cut()
-    live.end(live.parting)
+    live.part()
 
 
 def silent_model(live: Live, _: Tick) -> None:

@@ -35,7 +35,7 @@ def answered(live: Live, _: Answered) -> None:
         return
     live.phase = Phase.CONSENT
     live.out.append(Hear(False))
-    _ask_consent(live, asked_already=not live.voice)
+    ask_consent(live, asked_already=not live.voice)
 
 
 def _begin(live: Live, *, asked_already: bool) -> None:
@@ -62,7 +62,8 @@ def hung_up(live: Live, event: HungUp) -> None:
 # consent
 
 
-def _ask_consent(live: Live, *, asked_already: bool = False) -> None:
+def ask_consent(live: Live, *, asked_already: bool = False) -> None:
+    """Ask, or ask again."""
     consent = live.plan.consent
     if consent is None:
         return
@@ -80,6 +81,7 @@ def consent_key(live: Live, event: DigitPressed) -> None:
         consent_overdue(live, Tick())
         return
     live.note("recording_consent", given=True)
+    live.agreed = True
     live.alarms.clear(Alarm.CONSENT)
     live.cut()
     live.close_turn()
@@ -90,7 +92,7 @@ def consent_key(live: Live, event: DigitPressed) -> None:
 def consent_overdue(live: Live, _: Tick) -> None:
     consent = live.plan.consent
     if consent is not None and live.asked_consent < consent.attempts:
-        _ask_consent(live)
+        ask_consent(live)
         return
     live.note("recording_consent", given=False)
     part_with(live, live.plan.phrases.unwell, HandOver("", "rejected"))
@@ -167,7 +169,7 @@ def instructed(live: Live, event: Instructed) -> None:
         case "inject":
             _inject(live, text, then=event.then)
         case "transfer":
-            part_with(live, text, HandOver(event.destination, "transferred"))
+            part_with(live, text, HandOver(event.destination, "transferred", terms=event.terms))
         case _:
             part_with(live, text, HangUp("api_end_call"), cut=not event.then)
 

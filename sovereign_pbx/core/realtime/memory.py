@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Final
 
 from sovereign_pbx.core.alarms import Alarm, Alarms
-from sovereign_pbx.core.commands import CloseTurn, Flush, Note, Pause, Remember, Resume, Speak
+from sovereign_pbx.core.commands import CloseTurn, Flush, HandOver, Note, Pause, Remember, Resume, Speak
 from sovereign_pbx.core.digits import Digits
 from sovereign_pbx.core.exchange import Parting, Turn
 from sovereign_pbx.core.heard import estimate_ms
@@ -49,6 +49,7 @@ class Phase(Enum):
     CONSENT = auto()  # nobody is listened to before he has pressed the key
     TALKING = auto()
     LEAVING = auto()  # last words are being heard
+    AWAY = auto()  # the caller is being put through, and may come back
     ENDED = auto()
 
 
@@ -104,7 +105,12 @@ class Live:
         self.ledger = Ledger()
         self.tools: dict[str, Entry] = {}
         self.parting: Parting | None = None
+        self.transfers = 0  # attempts to put the caller through
+        self.bound_for = ""  # where the last of them went
+        self.limit_passed = False  # while he was being put through
+        self.stranded = False  # the session was lost meanwhile, and the one in its place as well
         self.asked_consent = 0
+        self.agreed = False  # to being recorded
         self.turn: Turn | None = None
         self.words_of: list[tuple[Turn, Entry]] = []
         self.closing: list[Turn] = []
@@ -246,7 +252,7 @@ class Live:
         self.caller_speaks = False
         silent = self.answer is None and not self.ledger.queue and not self.asked and not self.speaking_asked
         if silent or self.held_at is not None:
-            self.end(self.parting)
+            self.part()
             return
         self.phase = Phase.LEAVING
         self.patience()
@@ -261,6 +267,27 @@ class Live:
         queue = self.ledger.queue
         wait = sum(estimate_ms(segment.text) for segment in queue) / 500 + LEAVE_SLACK_S if queue else LAST_WORDS_S
         self.alarm(Alarm.LEAVE, wait)
+
+    def part(self) -> None:
+        """The last words have been heard, or never will be: who is put through may come back, all others are gone."""
+        parting = self.parting
+        if not isinstance(parting, HandOver) or not parting.destination:
+            self.end(parting)
+            return
+        self.cut()  # what nobody heard in time
+        self.close_turn()
+        self.asked.clear()
+        self.expect_nothing()
+        self.alarms.keep((Alarm.LIMIT,))
+        self.silence.reset()
+        self.digits.take()
+        self.parting = self.sound_since = self.began_at = self.probed_since = None
+        self.owed = self.wordless_cut = self.caller_speaks = self.greeting = False
+        self.transfers += 1
+        self.bound_for = parting.destination
+        self.phase = Phase.AWAY
+        self.tidy()
+        self.out.append(parting)
 
     def end(self, parting: Parting | None) -> None:
         """Over, now. Whatever was open is closed by what is known."""
