@@ -23,7 +23,10 @@ def test_addresses_context_and_fallback_are_filled_in() -> None:
     assert "AudioSocket(${SOVEREIGN_CALL},[::1]:9000)" in text
     assert "[bot-inbound]" in text
     assert "?ext-queues,600,1)" in text
-    assert "@bot-dial,45)" in text
+    assert "Set(SOVEREIGN_RING=45)" in text
+    assert "@bot-dial,${SOVEREIGN_RING}," in text
+    assert "U(bot-through^${SOVEREIGN_CALL}^${SOVEREIGN_BRIEF})" in text
+    assert "\n[bot-through]\n" in text
     assert "[sovereign" not in text
 
 
@@ -33,6 +36,21 @@ def test_the_call_is_not_answered_before_the_decision() -> None:
     decision = next(number for number, line in enumerate(lines) if "/inbound," in line)
     assert decision < answer
     assert sum("Answer()" in line for line in lines) == 1
+
+
+def test_what_an_earlier_step_said_is_cleared_before_the_next_one_is_asked_for() -> None:
+    text = render()
+    asked = text.index("AGI(agi://127.0.0.1:4573/next,")
+    cleared = text[text.index("n(next)") : asked]
+    for name in ("NEXT", "TRUNK", "RING", "MUSIC", "CALLERID", "DIVERTED", "BRIEF"):
+        assert f"Set(SOVEREIGN_{name}=)" in cleared
+
+
+@pytest.mark.parametrize("path", ["through", "brief", "briefed"])
+def test_whom_a_caller_is_put_through_to_may_hang_up_at_any_time(path: str) -> None:
+    text = render()
+    place = text.index(f"/{path},${{ARG1}})")
+    assert "Set(AGIEXITONHANGUP=yes)" in text[text.rindex("exten =>", 0, place) : place]
 
 
 @pytest.mark.parametrize(

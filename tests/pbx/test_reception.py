@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.lines import Lines
+from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.asterisk.reception import MAX_ROUNDS, Deadlines, Reception
 from sovereign_pbx.pbx.link import Decision, NextStep
 from sovereign_pbx.wire import audiosocket as wire
@@ -26,12 +27,26 @@ class Rig:
         self.desk = ScriptedDesk()
         self.lines = Lines(max_calls, self.desk.gone)
         self.audiosocket = AudioSocketServer("127.0.0.1", 0, on_connect=self._connected)
-        reception = Reception(self.desk, self.lines, self.audiosocket, Deadlines(**deadlines))
-        handlers = {"inbound": reception.inbound, "next": reception.next, "hangup": reception.hangup}
+        times = Deadlines(**deadlines)
+        self.put_through = PutThrough(
+            self.desk, self.lines, self.audiosocket, decide_s=times.next_s, connect_s=times.connect_s
+        )
+        reception = Reception(self.desk, self.lines, self.audiosocket, times, self.put_through)
+        handlers = {
+            "inbound": reception.inbound,
+            "next": reception.next,
+            "hangup": reception.hangup,
+            "through": self.put_through.through,
+            "brief": self.put_through.brief,
+            "briefed": self.put_through.briefed,
+        }
         self.agi = FastAgiServer("127.0.0.1", 0, handlers)
         self.clients: list[AgiClient] = []
+        self.brought: list[asyncio.StreamWriter] = []
 
     def _connected(self, token: str, link: Any) -> None:
+        if self.put_through.audio_came(token, link):
+            return
         line = self.lines.by_token(token)
         assert line is not None
         line.link = link
@@ -50,9 +65,14 @@ class Rig:
         await self.bring_audio(token)
         return token
 
+    async def bring_audio_of(self, token: str) -> None:
+        """Whatever becomes of it."""
+        _, writer = await asyncio.open_connection(*self.audiosocket.address)
+        self.brought.append(writer)
+        writer.write(wire.encode(wire.ID, UUID(token).bytes))
+
     async def bring_audio(self, token: str) -> None:
-        _, self.writer = await asyncio.open_connection(*self.audiosocket.address)
-        self.writer.write(wire.encode(wire.ID, UUID(token).bytes))
+        await self.bring_audio_of(token)
         await until(lambda: (line := self.lines.by_token(token)) is not None and line.phase == "talking")
 
 
@@ -64,8 +84,8 @@ def run(scenario: Callable[[Rig], Awaitable[None]], **options: Any) -> None:
         try:
             await scenario(rig)
         finally:
-            if hasattr(rig, "writer"):
-                rig.writer.close()
+            for writer in rig.brought:
+                writer.close()
             for client in rig.clients:
                 await client.close()
             await rig.agi.close()
@@ -217,7 +237,23 @@ def test_an_answer_that_asterisk_does_not_take_is_undone() -> None:
     ("step", "told"),
     [
         (NextStep("hangup"), {"SOVEREIGN_NEXT": "hangup"}),
-        (NextStep("dial", "sip:a@example.org"), {"SOVEREIGN_NEXT": "dial", "SOVEREIGN_DEST": "sip:a@example.org"}),
+        (
+            NextStep("dial", "sip:a@example.org"),
+            {"SOVEREIGN_NEXT": "dial", "SOVEREIGN_DEST": "sip:a@example.org", "SOVEREIGN_RING": "30"},
+        ),
+        (
+            NextStep("dial", "101", "carrier", 2.6, "+31850835037", "8000", "waiting", True),
+            {
+                "SOVEREIGN_NEXT": "dial",
+                "SOVEREIGN_DEST": "101",
+                "SOVEREIGN_TRUNK": "carrier",
+                "SOVEREIGN_RING": "3",
+                "SOVEREIGN_CALLERID": "+31850835037",
+                "SOVEREIGN_DIVERTED": "8000",
+                "SOVEREIGN_MUSIC": "waiting",
+                "SOVEREIGN_BRIEF": "yes",
+            },
+        ),
         (NextStep("fallback"), {"SOVEREIGN_NEXT": "fallback"}),
     ],
 )
@@ -236,7 +272,7 @@ def test_the_next_step_reaches_the_dialplan(step: NextStep, told: dict[str, str]
 def test_talking_again_is_the_same_call_under_a_new_id() -> None:
     async def scenario(rig: Rig) -> None:
         first = await rig.answered()
-        rig.writer.close()
+        rig.brought[-1].close()
         rig.desk.step = NextStep("talk")
         told = await rig.ask("next", first)
         assert told["SOVEREIGN_NEXT"] == "talk"
@@ -272,7 +308,19 @@ def test_a_call_whose_audio_never_came_falls_back_whatever_the_desk_says() -> No
     run(scenario)
 
 
-@pytest.mark.parametrize("step", [RuntimeError("a fault"), NextStep("dial", "1,1"), NextStep("dial")])
+@pytest.mark.parametrize(
+    "step",
+    [
+        RuntimeError("a fault"),
+        NextStep("dial", "1,1"),
+        NextStep("dial"),
+        NextStep("dial", "101", ring_s=0),
+        NextStep("dial", "101", ring_s=float("nan")),
+        NextStep("dial", "101", caller_id="1)&System(x"),
+        NextStep("dial", "101", diverted_from="8000,x"),
+        NextStep("dial", "101", music="default)U(x"),
+    ],
+)
 def test_a_step_that_fails_becomes_a_fallback(step: Any) -> None:
     async def scenario(rig: Rig) -> None:
         token = await rig.answered()

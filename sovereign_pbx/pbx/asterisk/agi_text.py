@@ -21,6 +21,9 @@ _DESTINATION: Final = re.compile(r"[0-9A-Za-z+*#@._/:-]{1,128}")
 # One extension or number in a channel's name, where @ / : would begin something else.
 _NUMBER: Final = re.compile(r"\+?[0-9A-Za-z]{1,64}")
 _TRUNK: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# A number as a telephone shows it, or the name of an extension that was dialled.
+_SHOWN: Final = re.compile(r"[0-9A-Za-z+*#._]{1,64}")
+_MUSIC: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 # What the dialplan or the manager interface acts on: it becomes a space.
 _ACTIVE: Final = re.compile(r"""[,;&|$`'"\\\[\](){}<>=^%]""")
@@ -63,6 +66,20 @@ def trunk(text: str) -> str:
     return text
 
 
+def shown_number(what: str, text: str) -> str:
+    """A number that somebody is shown; "" for none. Raises BadInput."""
+    if text and not _SHOWN.fullmatch(text):
+        raise BadInput(f"{what} {text[:40]!r} can't be shown: digits, letters and + * # . _ only, 64 at most")
+    return text
+
+
+def music_class(text: str) -> str:
+    """The name of a class of music on hold; "" for none. Raises BadInput."""
+    if text and not _MUSIC.fullmatch(text):
+        raise BadInput(f"{text[:40]!r} is no class of music on hold: letters, digits, _ and - only, 64 at most")
+    return text
+
+
 def own_variables(variables: Mapping[str, str]) -> list[str]:
     """A customer's variables for the dialplan, as `NAME=value`, harmless: what a dialplan could act on is a space.
 
@@ -73,6 +90,11 @@ def own_variables(variables: Mapping[str, str]) -> list[str]:
         f"__{OWN_PREFIX}{name}={_ACTIVE.sub(' ', clean(value))[:_VALUE_CHARACTERS]}"
         for name, value in named[:MAX_VARIABLES]
     ]
+
+
+def cause_of(text: str) -> int | None:
+    """A Q.850 cause from a variable or a header; None for what is none (0 is Asterisk's "not known")."""
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 128 else None
 
 
 def call_token(text: str) -> str:

@@ -18,6 +18,7 @@ from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
 from sovereign_pbx.pbx.asterisk.originator import Originator
+from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
 from sovereign_pbx.pbx.asterisk.roll_call import Ours
 from sovereign_pbx.pbx.link import Desk, DialOrder
@@ -233,10 +234,13 @@ class AsteriskPbx:
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
         )
+        self._put_through = PutThrough(
+            desk, self._lines, self._audiosocket, decide_s=settings.next_timeout_s, connect_s=settings.connect_within_s
+        )
         if self.ami is not None:
             self._watch(self.ami, desk)
         picked_up = self._originator.answered if self._originator is not None else lambda line: None
-        reception = Reception(desk, self._lines, self._audiosocket, deadlines, picked_up)
+        reception = Reception(desk, self._lines, self._audiosocket, deadlines, self._put_through, picked_up)
         self._agi = FastAgiServer(
             settings.agi_host,
             settings.agi_port,
@@ -245,6 +249,9 @@ class AsteriskPbx:
                 "outbound": reception.outbound,
                 "next": reception.next,
                 "hangup": reception.hangup,
+                "through": self._put_through.through,
+                "brief": self._put_through.brief,
+                "briefed": self._put_through.briefed,
             },
             header_timeout_s=settings.header_timeout_s,
             command_timeout_s=settings.command_timeout_s,
@@ -259,7 +266,7 @@ class AsteriskPbx:
         self._originator = Originator(ami, self._lines, desk, settings.context, began or "sovereign-")
         ours = Ours(address=lambda: self.audiosocket_address, knows_token=self._audiosocket.knows, began=began)
         self._audit = Audit(ami, self._lines, ours, every_s=settings.audit_s)
-        for listener in (self._originator.event, self._channels.event):
+        for listener in (self._originator.event, self._channels.event, self._put_through.event):
             ami.on_event(listener)
         for work in (self._audit.watch, self._originator.reconcile):
             ami.on_login(work)
@@ -267,7 +274,8 @@ class AsteriskPbx:
     def _audio_came(self, token: str, link: AudioSocketLink) -> None:
         line = self._lines.by_token(token)
         if line is None:
-            link.close()
+            if not self._put_through.audio_came(token, link):
+                link.close()
             return
         line.link = link
         link.admit_digit = lambda digit: line.digits.is_news("audio", digit)

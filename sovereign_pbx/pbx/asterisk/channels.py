@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from structlog.contextvars import bound_contextvars
 
+from sovereign_pbx.pbx.asterisk.agi_text import cause_of
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.lines import Line, Lines
-from sovereign_pbx.pbx.asterisk.reception import cause_of
 from sovereign_pbx.pbx.link import Desk
 
 

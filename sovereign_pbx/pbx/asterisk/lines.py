@@ -1,13 +1,14 @@
 """The calls this PBX has given us, from the first AGI request until their channel is gone."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import structlog
 
 from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.pbx.asterisk.agi_text import call_token
 from sovereign_pbx.pbx.asterisk.digits import DigitsOnce
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,12 @@ DIALLED_S: Final = 12 * 3600.0
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One call. `token` is its id in the dialplan: the call's own at first, a new one each time it comes back."""
+    """One call. `token` is its id in the dialplan: the call's own at first, a new one each time it comes back.
+
+    While it is dialled: `dialled_at`, since when by the loop's clock; `through`, whether who was called has been
+    connected; `briefing`, the id that his media comes under where he is briefed before ("": he is not); `briefed_by`,
+    that media; `taken`, what he said to it.
+    """
 
     call_id: str
     channel: str
@@ -36,6 +42,11 @@ class Line:
     link: MediaLink | None = None
     rounds: int = 0
     hang_up: bool = False
+    dialled_at: float = 0.0
+    through: bool = False
+    briefing: str = ""
+    briefed_by: MediaLink | None = None
+    taken: bool | None = None
     digits: DigitsOnce = field(default_factory=DigitsOnce)
     pacing: asyncio.Lock = field(default_factory=asyncio.Lock)
     timer: asyncio.TimerHandle | None = None
@@ -50,6 +61,7 @@ class Lines:
         self._by_call: dict[str, Line] = {}
         self._by_token: dict[str, Line] = {}
         self._by_pbx_id: dict[str, Line] = {}
+        self._by_briefing: dict[str, Line] = {}
 
     def __len__(self) -> int:
         return len(self._by_call)
@@ -75,6 +87,13 @@ class Lines:
     def by_token(self, token: str) -> Line | None:
         return self._by_token.get(token)
 
+    def by_briefing(self, token: str) -> Line | None:
+        return self._by_briefing.get(token)
+
+    def asked_about(self, arguments: Sequence[str]) -> Line | None:
+        """The line that an AGI request's first argument names."""
+        return self.by_token(call_token(arguments[0])) if arguments else None
+
     def by_pbx_id(self, pbx_id: str) -> Line | None:
         return self._by_pbx_id.get(pbx_id)
 
@@ -87,6 +106,22 @@ class Lines:
         del self._by_token[line.token]
         line.token = token
         self._by_token[token] = line
+
+    def dial(self, line: Line) -> None:
+        """The dialplan passes it to somebody; nothing is known of him yet."""
+        self._end_briefing(line)
+        line.through = False
+        line.dialled_at = asyncio.get_running_loop().time()
+        self.enter(line, "dialled", DIALLED_S)
+
+    def brief(self, line: Line, token: str) -> bool:
+        """The media of the person called will come as `token`; False when the line has closed."""
+        if not self.holds(line):
+            return False
+        self._end_briefing(line)
+        line.briefing = token
+        self._by_briefing[token] = line
+        return True
 
     def enter(self, line: Line, phase: Phase, at_most_s: float | None = None) -> None:
         """Move to `phase`; a line that is still in it after `at_most_s` seconds is closed."""
@@ -102,6 +137,7 @@ class Lines:
         if not self.holds(line):
             return
         self._disarm(line)
+        self._end_briefing(line)
         del self._by_call[line.call_id], self._by_token[line.token]
         if self._by_pbx_id.get(line.pbx_id) is line:
             del self._by_pbx_id[line.pbx_id]
@@ -109,6 +145,12 @@ class Lines:
             self._on_gone(line.call_id, cause)
         except Exception:
             log.exception("gone_failed", call_id=line.call_id)
+
+    def _end_briefing(self, line: Line) -> None:
+        self._by_briefing.pop(line.briefing, None)
+        if line.briefed_by is not None:
+            line.briefed_by.close()
+        line.briefing, line.briefed_by, line.taken = "", None, None
 
     def _overdue(self, line: Line) -> None:
         log.info("line_overdue", call_id=line.call_id, phase=line.phase)

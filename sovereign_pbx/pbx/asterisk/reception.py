@@ -1,5 +1,5 @@
 """What the dialplan asks: `/inbound` before the answer, `/outbound` when somebody whom we called has answered,
-`/next` after the conversation, `/hangup` at the end."""
+`/next` after the conversation and after whoever was dialled then, `/hangup` at the end."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,16 +11,28 @@ from structlog.contextvars import bind_contextvars
 
 from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
-from sovereign_pbx.pbx.asterisk.agi_text import answered_by, call_token, clean, destination, offer_from, trunk
+from sovereign_pbx.pbx.asterisk.agi_text import (
+    answered_by,
+    cause_of,
+    clean,
+    destination,
+    music_class,
+    offer_from,
+    shown_number,
+    trunk,
+)
 from sovereign_pbx.pbx.asterisk.attempt import LEFT_EARLY
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
-from sovereign_pbx.pbx.asterisk.lines import AFTER_S, DIALLED_S, Line, Lines
-from sovereign_pbx.pbx.link import Decision, Desk, NextStep, NotAnswered
+from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
+from sovereign_pbx.pbx.asterisk.put_through import PutThrough
+from sovereign_pbx.pbx.link import Decision, Desk, Dialled, NextStep, NotAnswered
 
 log = structlog.get_logger(__name__)
 
 CAUSE_BUSY: Final = 17
 CAUSE_REJECTED: Final = 21
+
+MAX_RING_S: Final = 3600
 
 # Beyond this a call that is passed on and comes back runs in a circle; the dialplan counts by itself as well.
 MAX_ROUNDS: Final = 20
@@ -49,6 +61,7 @@ class Reception:
         lines: Lines,
         audiosocket: AudioSocketServer,
         deadlines: Deadlines,
+        put_through: PutThrough,
         picked_up: Callable[[Line], None] = lambda line: None,
     ) -> None:
         self._picked_up = picked_up
@@ -56,6 +69,7 @@ class Reception:
         self._lines = lines
         self._audiosocket = audiosocket
         self._deadlines = deadlines
+        self._put_through = put_through
 
     async def inbound(self, session: AgiSession) -> None:
         call_id = str(uuid4())
@@ -103,7 +117,7 @@ class Reception:
         line = self._line_of(session)
         if line is None:
             log.warning("next_for_unknown_call", peer=session.peer)
-            await self._write_step(session, _FALLBACK_STEP)
+            await self._write_step(session, _unknown(session))
             return
         bind_contextvars(call_id=line.call_id)
         try:
@@ -127,6 +141,7 @@ class Reception:
             if line.phase == "dialling":  # only who has answered comes into the dialplan
                 self._picked_up(line)
                 self._desk.not_answered(line.call_id, NotAnswered("user_hangup", LEFT_EARLY, cause))
+            self._put_through.ended(line, arguments[2:])
         finally:
             self._lines.close(line, cause)
 
@@ -174,16 +189,17 @@ class Reception:
             return _FALLBACK_STEP
         if line.phase == "answering":  # the desk is told, for its books; there is no second attempt
             log.warning("audio_never_came")
-            await self._ask_next(session, line)
+            await self._ask_next(session, line, None)
             return _FALLBACK_STEP
+        how = self._put_through.how(line, session.request.arguments[1:])
         if line.link is not None and line.link.ended is None:
             line.link.close()  # the dialplan went on without us: a transfer by somebody else
-        return await self._ask_next(session, line)
+        return await self._ask_next(session, line, how)
 
-    async def _ask_next(self, session: AgiSession, line: Line) -> NextStep:
+    async def _ask_next(self, session: AgiSession, line: Line, how: Dialled | None) -> NextStep:
         """Raises LinkEnded when the caller leaves meanwhile; every other failure is a fallback."""
         try:
-            step = await session.unless_hung_up(self._desk.next_step(line.call_id), self._deadlines.next_s)
+            step = await session.unless_hung_up(self._desk.next_step(line.call_id, how), self._deadlines.next_s)
             return checked_step(step)
         except LinkEnded:
             raise
@@ -203,8 +219,10 @@ class Reception:
     async def _write_step(self, session: AgiSession, step: NextStep) -> None:
         if step.step == "dial":
             await session.set_variable("SOVEREIGN_DEST", step.destination)
-            if step.trunk:  # the dialplan has cleared what an earlier step said
-                await session.set_variable("SOVEREIGN_TRUNK", step.trunk)
+            await session.set_variable("SOVEREIGN_RING", str(max(1, round(step.ring_s))))
+            for name, value in _dial_variables(step).items():
+                if value:  # the dialplan has cleared what an earlier step said
+                    await session.set_variable(name, value)
         await session.set_variable("SOVEREIGN_NEXT", step.step)
 
     def _after_step(self, line: Line, step: NextStep) -> None:
@@ -213,13 +231,12 @@ class Reception:
         elif step.step == "hangup":
             self._lines.enter(line, "after", AFTER_S)
         elif step.step == "dial":
-            self._lines.enter(line, "dialled", DIALLED_S)
+            self._lines.dial(line)
 
     # --- both
 
     def _line_of(self, session: AgiSession) -> Line | None:
-        arguments = session.request.arguments
-        return self._lines.by_token(call_token(arguments[0])) if arguments else None
+        return self._lines.asked_about(session.request.arguments)
 
     def _drop(self, line: Line) -> None:
         """The call is no longer ours: gone, or the administrator's."""
@@ -227,9 +244,19 @@ class Reception:
         self._lines.close(line, None)
 
 
-def cause_of(text: str) -> int | None:
-    """A Q.850 cause from a variable or a header; None for what is none (0 is Asterisk's "not known")."""
-    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 128 else None
+def _unknown(session: AgiSession) -> NextStep:
+    """Who has been put through by a daemon that is no more was served, and is let go; everybody else is not."""
+    return NextStep("hangup") if session.request.arguments[1:2] == ("ANSWER",) else _FALLBACK_STEP
+
+
+def _dial_variables(step: NextStep) -> dict[str, str]:
+    return {
+        "SOVEREIGN_TRUNK": step.trunk,
+        "SOVEREIGN_CALLERID": step.caller_id,
+        "SOVEREIGN_DIVERTED": step.diverted_from,
+        "SOVEREIGN_MUSIC": step.music,
+        "SOVEREIGN_BRIEF": "yes" if step.briefing else "",
+    }
 
 
 def checked(decision: Decision) -> Decision:
@@ -248,6 +275,11 @@ def checked_step(step: NextStep) -> NextStep:
     if step.step == "dial":
         destination(step.destination)
         trunk(step.trunk)
+        shown_number("the caller id", step.caller_id)
+        shown_number("the number diverted from", step.diverted_from)
+        music_class(step.music)
+        if not 1 <= step.ring_s <= MAX_RING_S:
+            raise BadInput(f"{step.ring_s:g} s is no time to let a telephone ring (1 to {MAX_RING_S})")
     if step.step not in ("hangup", "dial", "talk", "fallback"):
         raise BadInput(f"{step.step!r} is no step")
     return step
