@@ -5,18 +5,21 @@ import hashlib
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
+from aiohttp import web
 
 from sovereign_pbx import __version__, after_the_call, rest, service
 from sovereign_pbx.api.metrics import Metrics
-from sovereign_pbx.api.server import serve
+from sovereign_pbx.api.server import Listener
+from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.estate import Estate
+from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.admission import Admission, Limits
@@ -25,11 +28,13 @@ from sovereign_pbx.calls.audit import NO_END, Audit
 from sovereign_pbx.calls.campaign_desk import DeskDialler
 from sovereign_pbx.calls.campaign_floor import Floor
 from sovereign_pbx.calls.campaign_hours import Hours
+from sovereign_pbx.calls.campaign_leads import ZonesOf
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.calls.desk import CallDesk
 from sovereign_pbx.calls.do_not_call import DoNotCall
+from sovereign_pbx.calls.do_not_call_list import DoNotCallList
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.left_behind import LeftBehind
 from sovereign_pbx.calls.mcp import McpServers
@@ -44,8 +49,10 @@ from sovereign_pbx.calls.trace import Tracer, log_trace
 from sovereign_pbx.calls.usage_log import UsageLog
 from sovereign_pbx.calls.voices import VoiceBook
 from sovereign_pbx.config import Config
+from sovereign_pbx.config_difference import Difference
 from sovereign_pbx.config_entries import entries_of
 from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.in_use import Delivery, InUse, Lasting, Retiring, longest_s
 from sovereign_pbx.installation_file import read_kept
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
@@ -55,6 +62,8 @@ from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
 from sovereign_pbx.preloading import keep_loaded
 from sovereign_pbx.probe import Probe
+from sovereign_pbx.reload import Reloader
+from sovereign_pbx.renewal import make_folders, take_up
 from sovereign_pbx.speech import catalogue, models
 from sovereign_pbx.speech.phrases import PhraseCache
 from sovereign_pbx.store.object_files import ObjectFiles
@@ -76,7 +85,6 @@ class Daemon:
     """One daemon. `run` is its life; `ready` is set when calls are taken, `stop` asks it to end."""
 
     def __init__(self, config: Config, logs: LineWriter | None = None) -> None:
-        self.config = config
         self._logs = logs
         self.ready = asyncio.Event()
         self.tracer = Tracer()
@@ -84,16 +92,31 @@ class Daemon:
         self.pbx = AsteriskPbx(asterisk_settings(config))
         self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config), hide=config.redactor.add)
         self.retention = Retention(config.retention.content_days, config.retention.metadata_days)
-        self.accounts = Accounts(
-            config.providers, config.given, ObjectFiles(config.state_dir), hide=config.redactor.add
-        )
-        self.recording_links: RecordingLinks
+        self.in_use: InUse
+        self.retiring = Retiring()
+        self.reloader = Reloader(config, self._take_up, lambda: self._stopping.is_set())
+        self.delivery: Delivery
+        self.listener: Listener | None = None
+        self.store: SqliteStore
+        self.probe: Probe
+        self.pace: TotalPace
         self.audit: Audit
         self.campaigns: Campaigns
         self.desk: CallDesk
+        self._standing = AsyncExitStack()  # what goes on in the background by the configuration
+        self._lasting: Lasting
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
         self._fault: BaseException | None = None
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it is used; another one after it was loaded anew."""
+        return self.reloader.config
+
+    @property
+    def recording_links(self) -> RecordingLinks:
+        return self.in_use.links
 
     def stop(self) -> None:
         """Take no more calls and end when the present ones have; asked again, give them back to the dialplan now."""
@@ -135,30 +158,28 @@ class Daemon:
         guard = service.HangGuard(last_words=self._logs.close if self._logs else lambda: None)
         guard.start()
         stack.callback(guard.close)
-        await asyncio.to_thread(_make_folders, config)
+        await asyncio.to_thread(make_folders, config)
         await asyncio.to_thread(catalogue.preload)
         await asyncio.to_thread(arguments.preload)
-        store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
+        store = self.store = await SqliteStore.open(config.database, synchronous=config.storage.synchronous)
         stack.push_async_callback(store.close)
-        deliverer = await self._deliverer(stack, store)
+        self.delivery = await self.new_delivery(config)
+        stack.push_async_callback(lambda: self.delivery.close())
         detector = await asyncio.to_thread(_detector)
         clock = await stack.enter_async_context(running(detector, self._broke))
-        self.recording_links = await after_the_call.recording_links(config)
-        services = await self._services(stack, store, clock, deliverer)
+        services = await self._first_services(stack, clock)
         admission = Admission(call_limits(config), self.estate.directory)
         desk = self.desk = CallDesk(services, admission, outbound_limits(config))
-        await self._close_left(store, services)
-        self.audit = Audit(desk, self.pbx, store, lambda ids: self._close_left(store, services, ids))
-        tell_zones = zones_of if config.campaigns.timezone_of_number else no_zones
-        self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules, tell_zones)
-        deliverer.start()
-        stack.push_async_callback(deliverer.close)
-        if config.webhook.keep_days:
-            tidying = keep_short(store, config.webhook.keep_days)
-            await stack.enter_async_context(in_background(tidying, "webhook-history"))
+        await self._close_left()
+        self.audit = Audit(desk, self.pbx, store, self._close_left)
+        zones = zone_teller(config)
+        self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules, zones)
+        self.delivery.start()
+        stack.push_async_callback(self._end_standing)
+        await self.stand(config)
         if config.http.enabled:
             heard = services.turn_model is not None
-            probe = Probe(
+            self.probe = Probe(
                 self.pbx,
                 store,
                 clock,
@@ -168,26 +189,35 @@ class Daemon:
                 turn_model=heard,
                 providers=services.providers,
                 logs=self._logs,
+                loaded=self.reloader.loaded,
             )
-            app = rest.application(await self._backend(services, store, desk, probe), self.metrics)
-            tls = await rest.tls_of(config)
-            await stack.enter_async_context(serve(app, config.http.host, config.http.port, tls=tls))
-        sweeping = after_the_call.sweeper(config, store, self.retention).run()
-        await stack.enter_async_context(in_background(sweeping, "retention"))
+            self.listener = Listener(await self.application(self.in_use), tls=await rest.tls_of(config))
+            await self.listener.start(config.http.host, config.http.port)
+            stack.push_async_callback(self.listener.close)
         await self._campaigning(stack, store, desk)
         stack.push_async_callback(self.pbx.stop)
         await self.pbx.start(desk)
         stack.push_async_callback(desk.close)
-        stack.callback(services.post_call.hurry, config.post_call.shutdown_seconds)
+        stack.callback(self._hurry)
         auditing = self.audit.run(config.asterisk.audit_seconds)
         await stack.enter_async_context(in_background(auditing, "audit"))
-        loading = keep_loaded(self.estate, services.providers)  # behind the first calls, if they come at once
+        loading = keep_loaded(self.estate, self)  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
+        await stack.enter_async_context(in_background(self.reloader.run(), "reload"))
         return desk
+
+    async def preload(self, assistants: Iterable[Assistant]) -> None:
+        """Load what they need of this machine."""
+        await self.in_use.services.providers.preload(assistants)
+
+    def _hurry(self) -> None:
+        for one in (self.in_use, *self.retiring.in_use):
+            one.services.post_call.hurry(self.config.post_call.shutdown_seconds)
 
     async def _campaigning(self, stack: AsyncExitStack, store: SqliteStore, desk: CallDesk) -> None:
         """Campaigns run from when calls are taken; when the last call has ended, what became of it is written."""
         section, seconds = self.config.campaigns, asyncio.get_running_loop().time
+        self.pace = TotalPace(section.max_at_once, section.max_per_minute, seconds)
         runner = CampaignRunner(
             Floor(
                 tables=store.campaigns,
@@ -197,7 +227,7 @@ class Daemon:
                 call_row=store.call,
                 events=store.events,
                 hours=Hours(self.campaigns.zones),
-                total=TotalPace(section.max_at_once, section.max_per_minute, seconds),
+                total=self.pace,
                 ring_s=self.config.dialling.ring_seconds,
                 now=lambda: datetime.now(UTC),
                 clock=seconds,
@@ -211,30 +241,45 @@ class Daemon:
         await stack.enter_async_context(in_background(run(), "campaigns"))
         stack.push_async_callback(runner.finish, _SETTLE_S)
 
-    async def _close_left(self, store: SqliteStore, services: Services, ids: Collection[str] | None = None) -> int:
+    async def _close_left(self, ids: Collection[str] | None = None) -> int:
         """End in the books what an earlier daemon left open; of this one's own calls, those that are named."""
-        config, directory = self.config, self.estate.directory
+        config, directory, store, services = self.config, self.estate.directory, self.store, self.in_use.services
         left = LeftBehind(directory, config.account, await store.kept_secrets())
         told = {} if ids is None else {"why": NO_END}
         return await recover(store, left.target_of, directory, config.recordings, services.reporting, only=ids, **told)
 
-    async def _deliverer(self, stack: AsyncExitStack, store: SqliteStore) -> Deliverer:
+    async def new_delivery(self, config: Config) -> Delivery:
         """With a session of its own: dead receivers must not keep `assistant-request` waiting for a look-up."""
-        hook = self.config.webhook
-        return Deliverer(
-            store,
-            await stack.enter_async_context(open_session(allow_private=hook.allow_private)),
+        hook = config.webhook
+        session = open_session(allow_private=hook.allow_private)
+        deliverer = Deliverer(
+            self.store,
+            session,
             user_agent=hook.user_agent,
-            carriers=after_the_call.carriers(self.config),
+            carriers=after_the_call.carriers(config),
             patience=Patience(attempt_s=hook.delivery_timeout_seconds, give_up_s=hook.retry_hours * 3600),
             observe=self.metrics.webhook,
         )
+        return Delivery(deliverer, session)
 
-    async def _services(
-        self, stack: AsyncExitStack, store: SqliteStore, clock: MediaClock, deliverer: Deliverer
-    ) -> Services:
+    async def stand(self, config: Config) -> None:
+        """Begin what goes on in the background by this configuration; what did so by an earlier one is ended."""
+        await self._end_standing()
+        sweeping = after_the_call.sweeper(config, self.store, self.retention).run()
+        await self._standing.enter_async_context(in_background(sweeping, "retention"))
+        if config.webhook.keep_days:
+            tidying = keep_short(self.store, config.webhook.keep_days)
+            await self._standing.enter_async_context(in_background(tidying, "webhook-history"))
+
+    async def _end_standing(self) -> None:
+        standing, self._standing = self._standing, AsyncExitStack()
+        await standing.aclose()
+
+    async def _first_services(self, stack: AsyncExitStack, clock: MediaClock) -> Services:
+        """Those that the daemon begins with, and what all that come after them share."""
         config = self.config
-        providers = Providers(self.accounts, idle_s=float(config.limits.max_call_seconds) + 60.0)
+        accounts = Accounts(config.providers, config.given, ObjectFiles(config.state_dir), hide=config.redactor.add)
+        providers = Providers(accounts, idle_s=longest_s(config))
         stack.push_async_callback(providers.aclose)
         turn_model = await asyncio.to_thread(_turn_model)
         if turn_model is not None:
@@ -242,34 +287,64 @@ class Daemon:
         phrases = PhraseCache(_PHRASE_BYTES, config.state_dir / "phrases")
         await phrases.load()
         stack.push_async_callback(phrases.aclose)
+        self._lasting = Lasting(clock=clock, phrases=phrases, turn_model=turn_model)
+        stack.push_async_callback(lambda: self.in_use.resources.aclose())
+        stack.push_async_callback(self.retiring.close)
+        self.in_use = await self.new_in_use(config, accounts, providers, self.estate.edition)
+        return self.in_use.services
+
+    async def new_in_use(self, config: Config, accounts: Accounts, providers: Providers, directory: Directory) -> InUse:
+        """Everything that calls are given by this configuration; nobody is given it yet."""
+        links = await after_the_call.recording_links(config)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(providers.leave)
+            services = await self._services(config, stack, providers, directory, links)
+            resources = stack.pop_all()
+        return InUse(config=config, accounts=accounts, links=links, services=services, resources=resources)
+
+    async def _services(
+        self,
+        config: Config,
+        stack: AsyncExitStack,
+        providers: Providers,
+        directory: Directory,
+        links: RecordingLinks,
+    ) -> Services:
+        lasting = self._lasting
         session = await stack.enter_async_context(open_session(allow_private=config.webhook.allow_private))
         return Services(
-            clock=clock,
-            store=store,
+            clock=lasting.clock,
+            store=self.store,
             providers=providers,
-            phrases=phrases,
+            phrases=lasting.phrases,
             asker=Asker(session, user_agent=config.webhook.user_agent, max_bytes=config.webhook.max_answer_bytes),
             tracer=self.tracer,
             pbx=self.pbx,
-            turn_model=turn_model,
-            directory=self.estate.directory,
+            turn_model=lasting.turn_model,
+            directory=directory,
             account=config.account,
             recordings=config.recordings,
+            recording_keys=await after_the_call.recording_keys(config),
             dialling=config.dialling.rules,
-            webhooks_due=deliverer.poke,
+            webhooks_due=lambda: self.delivery.deliverer.poke(),
             longest_call_s=float(config.limits.max_call_seconds),
             speculation_per_call=config.limits.speculation_per_call,
             ask_timeout_s=config.webhook.request_timeout_seconds,
             tool_timeout_s=config.webhook.tool_timeout_seconds,
-            mcp=await self._mcp(stack),
+            mcp=await _mcp(config, stack),
             post_call=after_the_call.post_call(config, providers, self.estate.analysis_template),
-            reporting=after_the_call.reporting(config, self.recording_links),
-            do_not_call=await _do_not_call(config, store),
+            reporting=after_the_call.reporting(config, links),
+            do_not_call=await _do_not_call(config, self.store),
         )
 
-    async def _backend(self, services: Services, store: SqliteStore, desk: CallDesk, probe: Probe) -> rest.Backend:
+    async def application(self, in_use: InUse) -> web.Application:
+        """The API, by this configuration."""
+        return rest.application(await self._backend(in_use), self.metrics)
+
+    async def _backend(self, in_use: InUse) -> rest.Backend:
         """What the operations of the API work on."""
-        config, reporting = self.config, services.reporting
+        config, services, accounts, links = in_use.config, in_use.services, in_use.accounts, in_use.links
+        store, desk, reporting = self.store, self.desk, services.reporting
         installation = Installation(
             await asyncio.to_thread(read_kept, config.state_dir),
             ObjectFiles(config.state_dir),
@@ -283,29 +358,50 @@ class Daemon:
             config=config,
             estate=self.estate,
             probe_mcp=services.mcp.probe,
-            probe=probe,
+            probe=self.probe,
             desk=desk,
+            reload=self.reloader.reload,
             audit=self.audit,
             archive=Archive(store, recordings=config.recordings, recording_url=reporting.recording_url),
-            is_good_link=lambda call_id, expires, signature: self.recording_links.check(
-                call_id, expires, signature, time.time()
-            ),
+            is_good_link=lambda call_id, expires, signature: links.check(call_id, expires, signature, time.time()),
             campaigns=self.campaigns,
+            do_not_call=DoNotCallList(store.do_not_call, config.dialling.country_code),
             claims=store.claims,
             usage=UsageLog(store),
-            voices=VoiceBook(self.accounts),
-            accounts=self.accounts,
+            voices=VoiceBook(accounts),
+            accounts=accounts,
             installation=installation,
         )
 
-    async def _mcp(self, stack: AsyncExitStack) -> McpServers:
-        """The client library is only brought in now where the configuration names a server."""
-        hook = self.config.webhook
-        servers = McpServers(lambda: open_session(allow_private=hook.allow_private), max_bytes=hook.max_answer_bytes)
-        stack.push_async_callback(servers.close)
-        if self.config.mcp_servers:
-            await servers.preload()  # not behind the first calls: parts of the import hold the interpreter for 70 ms
-        return servers
+    async def _take_up(self, wanted: Config) -> Difference:
+        return await take_up(self, wanted)
+
+    def reconfigure(self, in_use: InUse) -> None:
+        """Calls that come from now on are given these; nobody who is here is turned out."""
+        config = self.reloader.config = in_use.config
+        self.in_use = in_use
+        self.desk.reconfigure(in_use.services, call_limits(config), outbound_limits(config))
+        self.campaigns.reconfigure(config.dialling.rules, zone_teller(config))
+        self.pace.resize(config.campaigns.max_at_once, config.campaigns.max_per_minute)
+
+    def deliver_by(self, delivery: Delivery) -> None:
+        """What is due from now on goes out with this one, as soon as it is started."""
+        self.delivery = delivery
+
+
+async def _mcp(config: Config, stack: AsyncExitStack) -> McpServers:
+    """The client library is only brought in now where the configuration names a server."""
+    hook = config.webhook
+    servers = McpServers(lambda: open_session(allow_private=hook.allow_private), max_bytes=hook.max_answer_bytes)
+    stack.push_async_callback(servers.close)
+    if config.mcp_servers:
+        await servers.preload()  # not behind the first calls: parts of the import hold the interpreter for 70 ms
+    return servers
+
+
+def zone_teller(config: Config) -> ZonesOf:
+    """What tells the time zones of a lead's number."""
+    return zones_of if config.campaigns.timezone_of_number else no_zones
 
 
 def call_limits(config: Config) -> Limits:
@@ -419,6 +515,7 @@ async def serve_until_told(config: Config, logs: LineWriter | None = None) -> No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
     await daemon.run()
 
 
@@ -437,18 +534,3 @@ def _detector() -> SpeechDetector:
 def _turn_model() -> TurnModel | None:
     path = _located("smart-turn")
     return TurnModel(path) if path is not None else None
-
-
-def _make_folders(config: Config) -> None:
-    folders = {"daemon.state_dir": config.state_dir, "recording.dir": config.recordings}
-    for key, folder in folders.items():
-        try:
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as exc:
-            raise ConfigError(
-                f"{key}: can't make the folder {folder}: {exc.strerror}",
-                file=str(config.path),
-                key=key,
-                remedy="Choose a folder that the daemon's user may write, or make it for that user.",
-            ) from exc

@@ -33,6 +33,12 @@ async def keep_loaded(estate: Estate, loader: Loader) -> None:
         await estate.news.wait()
 
 
+def newcomers(before: Directory, after: Directory) -> list[Assistant]:
+    """Assistants of `after` that need what none of `before` does, one for each need."""
+    known = _by_need(before)
+    return [assistant for need, assistant in _by_need(after).items() if need not in known]
+
+
 def _by_need(directory: Directory) -> dict[str, Assistant]:
     """The assistants by what has to be loaded for them, the first of those that need the same."""
     needed: dict[str, Assistant] = {}

@@ -14,6 +14,7 @@ from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.vad import SpeechDetector
 from sovereign_pbx.pbx.asterisk.asterisk import AsteriskPbx
+from sovereign_pbx.reload import Loaded
 from sovereign_pbx.service import HangGuard
 from sovereign_pbx.store.sqlite import SqliteStore
 
@@ -37,6 +38,7 @@ class Probe:
         turn_model: bool,
         providers: Providers,
         logs: LineWriter | None,
+        loaded: Loaded,
     ) -> None:
         self._pbx = pbx
         self._store = store
@@ -47,6 +49,7 @@ class Probe:
         self._desk = desk
         self._guard = guard
         self._logs = logs
+        self._loaded = loaded
 
     async def checks(self) -> Mapping[str, Check]:
         """database, pbx, models, clock, outbox."""
@@ -58,6 +61,7 @@ class Probe:
             "models": self._models(),
             "clock": self._clock_check(),
             "outbox": await self._outbox(),
+            "configuration": self._configuration(),
         }
 
     async def vitals(self) -> Vitals:
@@ -79,8 +83,24 @@ class Probe:
             store_commit_seconds=stored.last_commit_ms / 1000,
             webhooks_pending=outbox.pending,
             webhooks_dead=outbox.dead,
+            config_last_reload_successful=0 if self._loaded.fault else 1,
+            config_last_reload_success_timestamp_seconds=self._loaded.at,
             log_lines_dropped=self._logs.dropped if self._logs else 0,
         )
+
+    def _configuration(self) -> Check:
+        """A file that was refused would keep the daemon from starting again. Which faults it has is in the log: this is
+        told to people without a key."""
+        loaded = self._loaded
+        values = {
+            "loaded_at": loaded.since,
+            "checksum": loaded.checksum,
+            "needs_restart": list(loaded.needs_restart),
+        }
+        if not loaded.fault:
+            return Check(status="ok", values=values)
+        detail = f"the file was refused when it was read again; that of {loaded.since} is in use"
+        return Check(status="degraded", detail=detail, values=values)
 
     async def _outbox(self) -> Check:
         try:

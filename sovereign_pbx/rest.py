@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from sovereign_pbx import __version__
+from sovereign_pbx.api.errors import ApiError
 from sovereign_pbx.api.gate import Gate
 from sovereign_pbx.api.health import HealthProbe
 from sovereign_pbx.api.keys import KeyRing
@@ -21,6 +22,7 @@ from sovereign_pbx.api.resources import (
     byok,
     calls,
     campaigns,
+    configuration,
     control,
     do_not_call,
     documents,
@@ -44,7 +46,9 @@ from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.calls.campaigns import Campaigns
 from sovereign_pbx.calls.do_not_call_list import DoNotCallList
 from sovereign_pbx.config import Config
+from sovereign_pbx.config_findings import InvalidConfig
 from sovereign_pbx.config_tls import context_of
+from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.provider_check import provider_problems
 
@@ -78,6 +82,7 @@ class Backend:
     voices: voices.Voices
     accounts: Accounts
     installation: organization.Installation
+    reload: configuration.Reload
 
 
 def operations_of(backend: Backend) -> list[Operation]:
@@ -102,6 +107,20 @@ def operations_of(backend: Backend) -> list[Operation]:
 
 def _provider_problems(backend: Backend) -> outbound.ProviderProblems:
     return lambda fields: provider_problems(fields, backend.accounts)
+
+
+def _reload(backend: Backend) -> configuration.Reload:
+    async def reload() -> Mapping[str, Any]:
+        try:
+            return await backend.reload()
+        except ConfigError as exc:
+            findings = exc.findings if isinstance(exc, InvalidConfig) else ()
+            message = "The configuration was not taken up, and the one before it stays in use: the file has errors."
+            details = [str(finding) for finding in findings] or [str(exc)]
+            extra = {"findings": [finding.as_dict() for finding in findings]}
+            raise ApiError(422, "invalid_configuration", message, details, extra=extra) from exc
+
+    return reload
 
 
 def _of_calls(backend: Backend) -> list[Operation]:
@@ -130,6 +149,7 @@ def _of_the_installation(backend: Backend) -> list[Operation]:
         *organization.operations(backend.installation, backend.estate, email=backend.config.mail.sender),
         *health.operations(backend.probe),
         *audit.operations(backend.audit),
+        *configuration.operations(_reload(backend)),
         *elsewhere.operations(),
     ]
 

@@ -72,24 +72,26 @@ class Listener:
         max_connections: int = 256,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        # The access log would be one line a scrape; what went wrong is logged where it is answered.
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s, lingering_time=1.0, max_headers=64)
         self._idle_s = idle_s
+        self.runner = self._runner_of(app)
         self._max_connections = max_connections
-        self._tls = tls
+        self.tls = tls
+        if tls is not None:
+            # OpenSSL asks for every handshake, whether or not the client names a server.
+            tls.sni_callback = self._show_certificate
         self._server: asyncio.Server | None = None
         self.refused = 0
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port (of use when 0 was asked for). ConfigError if the address can't be had."""
-        await self._runner.setup()
+        await self.runner.setup()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._connection, host, port, ssl=self._tls, ssl_handshake_timeout=self._idle_s if self._tls else None
+                self._connection, host, port, ssl=self.tls, ssl_handshake_timeout=self._idle_s if self.tls else None
             )
         except OSError as exc:
-            await self._runner.cleanup()
+            await self.runner.cleanup()
             reason = exc.strerror or str(exc)
             raise ConfigError(
                 f"can't listen on {host} port {port}: {reason}", key="http.port", remedy="choose another in [http]"
@@ -97,14 +99,37 @@ class Listener:
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
+    async def made_ready(self, app: web.Application) -> web.AppRunner:
+        """An application that `replace` can put in place; `cleanup` it if that is not done."""
+        runner = self._runner_of(app)
+        await runner.setup()
+        return runner
+
+    def replace(self, runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+        """Serve this with this certificate, from the next connection on. Connections of the `runner` before go on until
+        its `cleanup`, which lets requests under way finish. Whether there is TLS at all can't be changed."""
+        self.runner = runner
+        if self.tls is not None and tls is not None:
+            self.tls = tls
+
     async def close(self) -> None:
         """Stop listening, let requests under way finish for a moment, and let go of every connection."""
         if self._server is not None:
             self._server.close()
-        await self._runner.cleanup()
+        await self.runner.cleanup()
+
+    def _runner_of(self, app: web.Application) -> web.AppRunner:
+        # The access log would be one line a scrape; what went wrong is logged where it is answered.
+        return web.AppRunner(app, access_log=None, keepalive_timeout=self._idle_s, lingering_time=1.0, max_headers=64)
+
+    def _show_certificate(
+        self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext
+    ) -> None:
+        if self.tls is not None and self.tls is not context:
+            connection.context = self.tls
 
     def _connection(self) -> asyncio.Protocol:
-        server = self._runner.server
+        server = self.runner.server
         assert server is not None, "set up before it listens"
         if len(server.connections) >= self._max_connections:
             self.refused += 1

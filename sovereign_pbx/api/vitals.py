@@ -31,6 +31,12 @@ class Vitals:
     store_commit_seconds: float = _number("store_commit_seconds", "gauge", "How long the last commit took.")
     webhooks_pending: float = _number("webhooks_pending", "gauge", "Webhooks not yet delivered.")
     webhooks_dead: float = _number("webhooks_dead", "gauge", "Webhooks given up.")
+    config_last_reload_successful: float = _number(
+        "config_last_reload_successful", "gauge", "Whether the configuration file was good when it was read last."
+    )
+    config_last_reload_success_timestamp_seconds: float = _number(
+        "config_last_reload_success_timestamp_seconds", "gauge", "When the configuration in use was read (Unix time)."
+    )
     log_lines_dropped: float = _number("log_lines_dropped", "counter", "Log lines that found no room.")
 
 

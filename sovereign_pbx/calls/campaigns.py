@@ -65,9 +65,13 @@ class Campaigns:
         self.changed: Callable[[str], None] = lambda campaign_id: None
         self._tables = tables
         self._directory = directory
-        self.rules = rules  # may be replaced at any time
+        self._rules = rules
         self._zones_of = zones_of
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def reconfigure(self, rules: DialRules, zones_of: ZonesOf) -> None:
+        """Hold to these what is asked for from now on."""
+        self._rules, self._zones_of = rules, zones_of
 
     def lock(self, campaign_id: str) -> asyncio.Lock:
         """Held by whoever changes this campaign, or places a call for it."""
@@ -201,7 +205,7 @@ class Campaigns:
         number = self._directory.number_by_id(fields["number_id"]) if fields["number_id"] else None
         if fields["number_id"] and (number is None or not number.is_active):
             raise Refused("number_not_active", "The number of this campaign is not there or not active.")
-        if not self.rules.allow:
+        if not self._rules.allow:
             raise Refused("nothing_may_be_dialled", "Nothing may be dialled: [dialling] allow is empty.")
 
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from sovereign_pbx.calls.admission import Admission, Full, Seat, decision_of
+from sovereign_pbx.calls.admission import Admission, Full, Limits, Seat, decision_of
 from sovereign_pbx.calls.call import FALLBACK, NO_AUDIO, Call
 from sovereign_pbx.calls.outbound import REFUSE, Finished, OutboundCall, OutboundRequest
 from sovereign_pbx.calls.placing import OutboundLimits, Placing
@@ -91,26 +91,54 @@ class CallDesk:
 
     async def next_step(self, call_id: str, dialled: Dialled | None = None) -> NextStep:
         call = self._calls.get(call_id)
-        if call is not None:
+        if call is not None and call.transfers.away:
+            with bound_contextvars(call_id=call_id):
+                return await call.transfers.next_step(dialled)
+        if call is not None and not (call.over and dialled is not None):
             if not call.connected:  # its dialplan went on without ever bringing the caller's voice
                 call.end("error", NO_AUDIO, NextStep("fallback"))
             elif call.talking:  # the PBX lost the media although the conversation goes on: it can't be heard any more
                 call.end("error", "the media link was lost", NextStep("fallback"))
             return call.take_next_step()
         # A step is taken once: who comes back from a transfer was not answered, and must not be dialled again.
-        return self._ended.pop(call_id, NextStep("fallback"))
+        step = call.take_next_step() if call is not None else self._ended.pop(call_id, NextStep("fallback"))
+        if dialled is None or not self._transferred(call_id, call):
+            return step
+        # He was put through and the call ended, maybe hours ago; or the line to his colleague was lost at once.
+        return self._services.transfers.afterwards if dialled.outcome == "answered" else NextStep("fallback")
+
+    def _transferred(self, call_id: str, call: Call | None) -> bool:
+        """Whether a call that is over ended like that; of one that is forgotten it is the most likely end."""
+        found = self._finished.get(call_id)
+        reason = call.ending[0] if call is not None else found.end_reason if found is not None else "transferred"
+        return reason == "transferred"
 
     def put_through(self, call_id: str) -> None:
-        """Of a call that ended when its caller was handed over."""
+        call = self._calls.get(call_id)
+        if call is not None:
+            with bound_contextvars(call_id=call_id):
+                call.transfers.put_through()
 
     async def briefing(self, call_id: str) -> bool:
-        return False
+        call = self._calls.get(call_id)
+        if call is None:
+            return False
+        with bound_contextvars(call_id=call_id):
+            return await call.transfers.briefing()
 
     def briefing_connected(self, call_id: str, link: MediaLink) -> None:
-        link.close()
+        call = self._calls.get(call_id)
+        if call is None:
+            link.close()
+            return
+        call.transfers.briefing_connected(link)
 
     async def briefed(self, call_id: str) -> bool:
-        return True
+        call = self._calls.get(call_id)
+        if call is None:
+            return False
+        with bound_contextvars(call_id=call_id):
+            return await call.transfers.briefed()
 
     def digit(self, call_id: str, digit: str) -> None:
         call = self._calls.get(call_id)
@@ -195,6 +223,18 @@ class CallDesk:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[None]]:
+        """One for each call there is, done when its books are closed."""
+        return frozenset(self._tasks.values())
+
+    def reconfigure(self, services: Services, limits: Limits, outbound: OutboundLimits) -> None:
+        """Give these to calls that come or are placed from now on. Present ones keep what they began with, and stay
+        even where there are more than may be."""
+        self._services = services
+        self.admission.limits = limits
+        self._placing.reconfigure(services, outbound)
 
     @property
     def present(self) -> frozenset[str]:

@@ -38,6 +38,10 @@ class Placing:
         self._clock = clock
         self._placed: deque[float] = deque()  # of the last hour
 
+    def reconfigure(self, services: Services, limits: OutboundLimits) -> None:
+        """Place calls so from now on; those of the last hour still count."""
+        self._services, self._limits = services, limits
+
     def order(self, request: OutboundRequest, at_once: int) -> tuple[DialOrder, Trunk | None]:
         """The order, and the trunk it goes out on. `at_once`: how many outbound calls there are now.
 

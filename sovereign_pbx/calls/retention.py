@@ -37,6 +37,10 @@ class Retention:
     content_days: int = 0
     metadata_days: int = 0
 
+    def keep(self, content_days: int, metadata_days: int) -> None:
+        """Keep calls so long from now on."""
+        self.content_days, self.metadata_days = content_days, metadata_days
+
     def days(self, kind: Kind) -> int:
         return self.content_days if kind == "content" else self.metadata_days
 

@@ -22,6 +22,7 @@ from sovereign_pbx.assistants.mcp_server import McpServer
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.calls.campaigns import Campaigns
+from sovereign_pbx.calls.do_not_call_list import DoNotCallList
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.recording_links import RecordingLinks
 from sovereign_pbx.calls.retention import Retention
@@ -29,6 +30,7 @@ from sovereign_pbx.calls.usage_log import UsageLog
 from sovereign_pbx.calls.voices import VoiceBook
 from sovereign_pbx.config import Config, load
 from sovereign_pbx.config_entries import entries_of
+from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.installation_file import read_kept
 from sovereign_pbx.store.object_files import ObjectFiles
 from sovereign_pbx.store.sqlite import SqliteStore
@@ -176,12 +178,18 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
         ),
         is_good_link=lambda call_id, expires, signature: links.check(call_id, expires, signature, time.time()),
         campaigns=Campaigns(store.campaigns, estate.directory, config.dialling.rules),
+        do_not_call=DoNotCallList(store.do_not_call, config.dialling.country_code),
         claims=store.claims,
         usage=UsageLog(store),
         voices=VoiceBook(accounts),
         accounts=accounts,
         installation=installation,
+        reload=_reload,
     )
+
+
+async def _reload() -> Mapping[str, Any]:
+    raise Refused("shutting_down", "this one reloads nothing")
 
 
 def written(folder: Path, sections: Mapping[str, Any]) -> Config:
