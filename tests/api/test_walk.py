@@ -55,6 +55,7 @@ BODIES: Mapping[str, tuple[Any, Any, str]] = {
     "createCampaign": (CAMPAIGN, {**CAMPAIGN, "timezone": "Mars/Base"}, "timezone"),
     "updateCampaign": ({"name": "Other"}, {"status": "finished"}, "status"),
     "addCampaignLeads": ({"phone_number": "+31612345678"}, {"phone_number": 7}, "phone_number"),
+    "addDoNotCall": ({"numbers": ["+31612345678"]}, {"numbers": "+31612345678"}, "numbers"),
     "setByokKey": ({"provider": "openai", "api_key": "sk-secret"}, {"provider": "openai"}, "api_key"),
     "deleteByokKey": ({"provider": "openai"}, {}, "provider"),
     "setByokConfig": (
@@ -333,6 +334,11 @@ async def walk_campaigns(walk: Walk) -> None:
     assert await walk("DELETE", f"{path}/leads/{lead['id']}") == {"success": True}
     assert await walk.refused("DELETE", f"{path}/leads/{lead['id']}", 404) == "not_found"
     assert await walk("DELETE", path) == {"success": True}
+    assert await walk("POST", "/do-not-call", {"numbers": ["0031612345678"]}) == {"numbers": ["+31612345678"]}
+    assert [one["number"] for one in (await walk("GET", "/do-not-call"))["numbers"]] == ["+31612345678"]
+    assert (await walk("GET", "/do-not-call/%2B31612345678"))["number"]["reason"] == ""
+    assert await walk("DELETE", "/do-not-call/+31612345678") == {"success": True}
+    assert await walk.refused("GET", "/do-not-call/+31612345678", 404) == "not_found"
 
 
 async def walk_the_installation(walk: Walk) -> None:
