@@ -14,8 +14,10 @@ from structlog.contextvars import bound_contextvars
 
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, phrases_of, voice_language
+from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.calls.hearing import Hearing
 from sovereign_pbx.calls.pump import Pump
+from sovereign_pbx.calls.recited import RecitedVoice
 from sovereign_pbx.calls.ringing import open_stt, said_to_everybody
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core import events as e
@@ -242,10 +244,12 @@ class Briefing:
                 )
 
     def _voice(self) -> Voice | None:
-        """The assistant's own. A realtime model has none for exact words unless one is named for them."""
-        assistant = self._assistant
+        """The assistant's own; of a realtime model without one the model itself."""
+        assistant, providers = self._assistant, self._services.providers
         try:
-            return self._services.providers.voice(assistant.tts_config, assistant.speech_config)
+            if is_realtime(assistant.llm_config) and not assistant.tts_config.get("provider"):
+                return RecitedVoice(providers.realtime(assistant.llm_config), assistant.llm_config)
+            return providers.voice(assistant.tts_config, assistant.speech_config)
         except ConfigError as exc:
             log.warning("briefing.mute", error=str(exc))
             return None

@@ -19,6 +19,7 @@ from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.speech.tts import Voice
 from sovereign_pbx.testing.providers.deepgram import Utterance
 from tests.calls.house import INTERRUPTION, QUESTION, House, assistant, house, play
+from tests.calls.realtime_house import live_assistant, live_house
 from tests.media.scripted import ScriptedLink
 from tests.waiting import until
 
@@ -242,6 +243,29 @@ def test_what_he_is_told_of_one_caller_is_kept_nowhere(tmp_path: Path) -> None:
             assert cache.get(voice, WORDS, rate=8000, language="en") is None
             again = "Sorry, I have no answer from you yet."
             assert cache.get(voice, again, rate=8000, language="en") is not None
+
+    play(scene())
+
+
+def test_a_realtime_model_without_another_voice_reads_the_words_itself(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with live_house(tmp_path) as place:
+            services = place.house.daemon.desk._services
+            who = Assistant.parse({"name": "reception", **live_assistant()}, where="here")
+            briefing = Briefing(services, who, WORDS, call_id="a-call")
+            link = ScriptedLink()
+            await briefing.prepare()
+            briefing.connect(link)
+            await until(lambda: sum(int(np.abs(samples_of(frame)).max()) > 500 for frame in link.sent) > 20)
+            assert link.listener is not None
+            link.listener.digit("1")
+            assert await briefing.outcome() == "accepted"
+            await briefing.close()
+            opened = len(place.vendor.sessions)
+            again = Briefing(services, who, "Another caller.", call_id="a-call")
+            await again.prepare()
+            assert len(place.vendor.sessions) == opened + 1  # the question is kept
+            await again.close()
 
     play(scene())
 
