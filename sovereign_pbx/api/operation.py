@@ -65,6 +65,7 @@ class Operation:
     description: str = ""
     aliases: tuple[str, ...] = ()  # other paths of the same operation, deprecated
     root: str = ROOT
+    head: bool = False  # HEAD as well, with a key
     lets_in: Callable[[web.Request], bool] | None = None  # a request that needs no key: it carries a signed link
 
     @property

@@ -24,7 +24,7 @@ def add_operations(app: web.Application, operations: Iterable[Operation], gate: 
             continue
         for path in operation.paths:
             respond = _Guarded(operation, gate).respond
-            if operation.scope is None and operation.method == "GET":
+            if operation.method == "GET" and (operation.head or operation.scope is None):
                 app.router.add_get(path, respond)  # HEAD as well: monitoring asks so
             else:
                 app.router.add_route(operation.method, path, respond)

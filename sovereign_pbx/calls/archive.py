@@ -8,9 +8,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from sovereign_pbx.calls.recording_files import MEDIA_TYPES, ending_of, inside
 from sovereign_pbx.core.values import Message
 from sovereign_pbx.store import CallRow
 from sovereign_pbx.store.call_queries import CallFilter, CallPage
+from sovereign_pbx.webhooks.envelope import utc_now
 
 __all__ = ["Archive", "CallFilter", "Calls", "Recording", "call_object"]
 
@@ -21,7 +23,7 @@ RecordingUrl = Callable[[str], str | None]
 
 
 class Calls(Protocol):
-    """The store, as far as it is read here."""
+    """The store, as far as it is needed here."""
 
     async def call(self, call_id: str) -> CallRow | None: ...
 
@@ -29,13 +31,17 @@ class Calls(Protocol):
 
     async def call_page(self, wanted: CallFilter, limit: int, offset: int) -> CallPage: ...
 
+    async def change_call(self, call_id: str, changes: Mapping[str, Any]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A call's recording. `gone`: there was one, and it was removed when its days were over."""
+    """A call's recording. None for `path`: there was one, and it was removed. `sha256`: "" where nobody has summed the
+    file up yet."""
 
-    path: Path
-    gone: bool
+    path: Path | None
+    media_type: str = ""
+    sha256: str = ""
 
 
 class Archive:
@@ -70,19 +76,32 @@ class Archive:
         Only files of the recordings' folder: a row of another installation must not open any other.
         """
         row = await self._calls.call(call_id)
-        if row is None or not row.recording_path or self._recordings is None:
+        if row is None or self._recordings is None:
             return None
-        return await asyncio.to_thread(_found, self._recordings, row.recording_path)
+        if not row.recording_path:
+            return Recording(None) if (row.recording or {}).get("removed_at") else None
+        sha256 = (row.recording or {}).get("sha256")
+        return await asyncio.to_thread(_found, self._recordings, row.recording_path, sha256 or "")
+
+    async def remove_recording(self, call_id: str) -> bool:
+        """Remove the file, and say so in the call; False: there is none. Raises OSError where it can't be removed."""
+        row, found = await self._calls.call(call_id), await self.recording(call_id)
+        if row is None or found is None or found.path is None:
+            return False
+        await asyncio.to_thread(found.path.unlink, missing_ok=True)
+        removed = {**(row.recording or {}), "removed_at": utc_now(), "removed_because": "it was deleted"}
+        await self._calls.change_call(call_id, {"recording_path": None, "recording": removed})
+        return True
 
     def _shown(self, row: CallRow, messages: Sequence[Message]) -> dict[str, Any]:
         return call_object(row, messages, self._recording_url(row.id) if row.recording_path else None)
 
 
-def _found(folder: Path, written: str) -> Recording | None:
-    path = (folder / written).resolve()
-    if path.parent != folder.resolve() or path.suffix != ".wav":
+def _found(folder: Path, written: str, sha256: str) -> Recording | None:
+    path = inside(folder, written)
+    if path is None:
         return None
-    return Recording(path, gone=not path.is_file())
+    return Recording(path, MEDIA_TYPES[ending_of(path.name)], sha256) if path.is_file() else Recording(None)
 
 
 def call_object(row: CallRow, messages: Sequence[Message], recording_url: str | None = None) -> dict[str, Any]:
@@ -103,6 +122,7 @@ def call_object(row: CallRow, messages: Sequence[Message], recording_url: str | 
         "messages": [_message(message) for message in messages if message.role in _SAID_BY and message.content],
         "room_name": row.id,
         "recording_url": recording_url,
+        "recording": row.recording,
         "agent_id": row.assistant_id or None,
         "assistant_id": row.assistant_id or None,
         "number_id": row.number_id,

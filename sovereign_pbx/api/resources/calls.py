@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from sovereign_pbx.api.errors import ApiError, not_found
+from sovereign_pbx.api.file_answer import send_file
 from sovereign_pbx.api.operation import Asked, Operation
 from sovereign_pbx.api.resources.moments import Moment
 from sovereign_pbx.api.schema import (
@@ -14,6 +16,7 @@ from sovereign_pbx.api.schema import (
     OBJECT,
     PAGINATION,
     STRING,
+    SUCCESS,
     TEXT,
     TIME,
     WHOLE,
@@ -22,6 +25,8 @@ from sovereign_pbx.api.schema import (
 from sovereign_pbx.assistants.shape import Choice, Text, Whole
 from sovereign_pbx.assistants.table import Key, Table
 from sovereign_pbx.calls.archive import Archive, CallFilter
+
+log = structlog.get_logger(__name__)
 
 MOST_A_PAGE: Final = 100
 """More is refused rather than cut: who steps by more than he gets would skip calls without noticing."""
@@ -68,6 +73,7 @@ CALL: Final = object_schema(
         },
         "room_name": TEXT,
         "recording_url": TEXT,
+        "recording": MAYBE_OBJECT,
         "agent_id": TEXT,
         "assistant_id": TEXT,
         "number_id": TEXT,
@@ -85,7 +91,8 @@ LinkCheck = Callable[[str, str, str], bool]
 """Is this a good link to the call's recording: call id, expiry, signature?"""
 
 _SWEPT: Final = (
-    "This recording was removed when its days were over ([recording] retention_days, or the organization's)."
+    "This recording was removed: when its days were over ([recording] retention_days, or the organization's), or by"
+    " hand."
 )
 
 
@@ -123,11 +130,11 @@ def operations(archive: Archive, is_good_link: LinkCheck) -> list[Operation]:
             handler=one,
             answer=CALL,
         ),
-        _recording(archive, is_good_link),
+        *_recording(archive, is_good_link),
     ]
 
 
-def _recording(archive: Archive, is_good_link: LinkCheck) -> Operation:
+def _recording(archive: Archive, is_good_link: LinkCheck) -> list[Operation]:
     def lets_in(request: web.Request) -> bool:
         query = request.query
         return is_good_link(request.match_info["id"], query.get("expires", ""), query.get("signature", ""))
@@ -136,21 +143,51 @@ def _recording(archive: Archive, is_good_link: LinkCheck) -> Operation:
         found = await archive.recording(asked.ids["id"])
         if found is None:
             raise not_found("recording of a call", asked.ids["id"])
-        if found.gone:
+        if found.path is None:
             raise ApiError(410, "recording_removed", _SWEPT)
-        return web.FileResponse(found.path, headers={"Content-Type": "audio/wav"})
+        try:
+            return await send_file(asked.request, found.path, media_type=found.media_type, etag=found.sha256)
+        except FileNotFoundError as exc:
+            raise ApiError(410, "recording_removed", _SWEPT) from exc
+        except OSError as exc:
+            log.error("recording.unreadable", path=str(found.path), error=exc.strerror)
+            raise ApiError(500, "recording_unreadable", "The recording can't be read; the log says why.") from exc
 
-    return Operation(
-        method="GET",
-        path="/calls/{id}/recording",
-        name="getCallRecording",
-        summary="The recording (WAV, stereo: the caller left, the assistant right).",
-        description="For keys that may read, and without a key by the link of `recording_url`. Ranges are served.",
-        tag="calls",
-        handler=recording,
-        lets_in=lets_in,
-        errors=(410,),
-    )
+    async def remove(asked: Asked) -> dict[str, Any]:
+        try:
+            removed = await archive.remove_recording(asked.ids["id"])
+        except OSError as exc:
+            log.error("recording.not_removed", call_id=asked.ids["id"], error=exc.strerror)
+            raise ApiError(500, "recording_not_removed", f"It could not be removed: {exc.strerror}.") from exc
+        if not removed:
+            raise not_found("recording of a call", asked.ids["id"])
+        return {"success": True}
+
+    return [
+        Operation(
+            method="GET",
+            path="/calls/{id}/recording",
+            name="getCallRecording",
+            summary="The recording: WAV, stereo, the caller left and the assistant right; or what it was made into.",
+            description="For keys that may read, and without a key by the link of `recording_url`. Ranges are served;"
+            " the ETag is the SHA-256. An encrypted one comes as application/vnd.age.",
+            tag="calls",
+            handler=recording,
+            lets_in=lets_in,
+            head=True,
+            errors=(410,),
+        ),
+        Operation(
+            method="DELETE",
+            path="/calls/{id}/recording",
+            name="deleteCallRecording",
+            summary="Remove the recording; the call stays.",
+            tag="calls",
+            handler=remove,
+            scope="admin",
+            answer=SUCCESS,
+        ),
+    ]
 
 
 def _wanted(query: Mapping[str, Any]) -> CallFilter:
