@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sovereign_pbx.commands.doctor import asterisk, call
+from sovereign_pbx.commands.doctor import asterisk, call, reconciliation
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.config import examine
 from sovereign_pbx.pbx.asterisk.dialplan import render
@@ -74,6 +74,7 @@ def test_missing_rights_are_named_with_the_line_for_manager_conf(asterisk_root: 
             found = await it.examine(call=False)
             assert found.of("asterisk rights") == "failed"
             assert "write lacks call, reporting" in found.says("asterisk rights")
+            assert "giving callers back who were lost" in found.says("asterisk rights")
             assert "[sovereign]: write = call,originate,reporting" in found.says("asterisk rights")
             assert found.of("dialplan") == "skipped"
 
@@ -86,9 +87,43 @@ def test_rights_that_own_the_machine_are_a_warning(asterisk_root: Path, tmp_path
             await it.log_in_as(it.asterisk.ami_all)
             found = await it.examine(call=False)
             assert found.of("asterisk rights") == "warning"
-            assert "command, config, system" in found.says("asterisk rights")
+            assert "agi, command, config, system" in found.says("asterisk rights")
             assert found.status == 0
             assert (await it.examine(call=False, strict=True)).status == 1
+
+    play(scene())
+
+
+def test_calls_of_which_the_daemon_knows_nothing_are_a_warning(
+    asterisk_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "BETWEEN_S", 0.1)
+
+    async def scene() -> None:
+        async with clinic(asterisk_root, tmp_path) as it:
+            assert (await it.examine(call=False)).of("reconciliation") == "ok"
+            async with it.house.caller() as caller:
+                await caller.place()  # not through this Asterisk: a connection without a channel
+                await asyncio.sleep(1.1)  # the health that was told a moment ago is kept for a second
+                found = await it.examine(call=False)
+                assert found.of("reconciliation") == "warning"
+                assert "0 channels to the daemon, which has 1 connections" in found.says("reconciliation")
+                assert "calls audit" in found.says("reconciliation")
+                await caller.hang_up()
+
+    play(scene())
+
+
+@pytest.mark.parametrize("kind", ["agi", "aoc", "command", "config", "message", "system", "user"])
+def test_each_class_that_is_not_needed_is_named(asterisk_root: Path, tmp_path: Path, kind: str) -> None:
+    async def scene() -> None:
+        async with clinic(asterisk_root, tmp_path, write=f"call,reporting,{kind}") as it:
+            found = await it.examine(call=False)
+            assert (found.of("asterisk rights"), f"may also use {kind}" in found.says("asterisk rights")) == (
+                "warning",
+                True,
+            )
+            assert "write = call,reporting; then" in found.says("asterisk rights")
 
     play(scene())
 

@@ -206,7 +206,7 @@ def test_rights_name_what_is_missing() -> None:
         await rig.connect()
         rights = await rig.ami.rights()
         assert rights.actions == {"Hangup", "Ping", "PlayDTMF"}
-        assert rights.missing == ("CoreShowChannels", "CoreSettings")
+        assert rights.missing == ("Redirect", "CoreShowChannels", "CoreSettings")
 
     run(scenario)
 

@@ -23,12 +23,24 @@ MODULES: Final = ("app_audiosocket.so", "res_audiosocket.so", "res_agi.so", "app
 CLASS_OF: Final = {
     "Hangup": "call",
     "PlayDTMF": "call",
+    "Redirect": "call",
     "CoreShowChannels": "reporting",
     "CoreSettings": "reporting",
     "ShowDialPlan": "reporting",
     "Originate": "originate",
 }
-TOO_MUCH: Final = {"Command": "command", "UpdateConfig": "config", "ModuleLoad": "system"}
+# Which class an action stands for that nothing here needs; the other classes (log, verbose, agent, cdr, dialplan, cc,
+# security, test) permit no action of their own, so that whether they are granted can't be asked (22.10, each tried).
+OWNS_THE_MACHINE: Final = {"Command": "command", "UpdateConfig": "config", "ModuleLoad": "system", "AGI": "agi"}
+NOT_NEEDED: Final = {"UserEvent": "user", "MessageSend": "message", "AOCMessage": "aoc"}
+# What does not work without an action
+FOR: Final = {
+    "Hangup": "hanging up with a cause",
+    "PlayDTMF": "sending tones",
+    "Redirect": "giving callers back who were lost",
+    "CoreShowChannels": "finding out which calls there are after a disturbance",
+    "CoreSettings": "knowing Asterisk's version",
+}
 
 CONNECT_S: Final = 5.0
 
@@ -70,16 +82,25 @@ async def rights(patient: Patient) -> Result:
     facts = {"granted": granted, "missing_actions": [*found.missing]}
     line = f"in manager.conf, [{user}]: write = {','.join(sorted({*granted, *needed}))}; then manager reload"
     if missing:
-        return failed(f"write lacks {', '.join(missing)} (for {', '.join(found.missing)})", line, **facts)
-    dangerous = sorted(kind for action, kind in TOO_MUCH.items() if action in found.actions)
-    if dangerous:
-        detail = f"{user} may also use {', '.join(dangerous)}: whoever steals its secret owns the machine"
-        return warning(detail, line, **facts)
+        lost = "; ".join(FOR[action] for action in found.missing if action in FOR)
+        detail = f"write lacks {', '.join(missing)} (for {', '.join(found.missing)}); what will not work: {lost}"
+        return failed(detail, line, **facts)
+    if too_much := _too_much(user, found.actions):
+        return warning(too_much, line, **facts)
     if patient.config.dialling.allow and "Originate" not in found.actions:
         wanted = ",".join(sorted({*granted, *needed, "originate"}))
         remedy = f"in manager.conf, [{user}]: write = {wanted}; then manager reload"
         return warning("[dialling] allows calls, and the manager user may not place any", remedy, **facts)
     return ok(f"write = {','.join(granted)} suffices", **facts)
+
+
+def _too_much(user: str, actions: frozenset[str]) -> str:
+    """What the login may do beyond its need, the worst first; "" for nothing."""
+    dangerous = sorted(kind for action, kind in OWNS_THE_MACHINE.items() if action in actions)
+    if dangerous:
+        return f"{user} may also use {', '.join(dangerous)}: whoever steals its secret owns the machine"
+    needless = sorted(kind for action, kind in NOT_NEEDED.items() if action in actions)
+    return f"{user} may also use {', '.join(needless)}, which nothing here needs" if needless else ""
 
 
 async def version(patient: Patient) -> Result:

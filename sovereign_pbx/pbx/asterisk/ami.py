@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 EVENTS: Final = "call,dtmf"
 
 # Originate too, by who places calls (`[dialling]`); the others are needed by everybody.
-NEEDED_ACTIONS: Final = ("Hangup", "PlayDTMF", "CoreShowChannels", "CoreSettings", "Ping")
+NEEDED_ACTIONS: Final = ("Hangup", "PlayDTMF", "Redirect", "CoreShowChannels", "CoreSettings", "Ping")
 
 # A session that lived this long was a good one: the next attempt begins with the shortest wait again.
 _GOOD_SESSION_S: Final = 10.0
