@@ -19,8 +19,8 @@ from typing import Literal, Self
 
 from sovereign_pbx.core.errors import BadInput
 from sovereign_pbx.testing.call_audio import CallAudio
-from sovereign_pbx.testing.sip_call import SipCall
-from sovereign_pbx.testing.sip_dialog import Dialog, Headers
+from sovereign_pbx.testing.sip_call import TRANSACTION_DEADLINE_S, CallFailed, SipCall
+from sovereign_pbx.testing.sip_dialog import Dialog, Headers, Transaction
 from sovereign_pbx.testing.sip_message import SipMessage, response
 
 Manner = Literal["by hand", "answer", "ring", "busy", "decline", "dead"]
@@ -62,6 +62,7 @@ class SipPhone(asyncio.DatagramProtocol):
         self._server = server
         self._codecs = tuple(codecs)
         self._incoming: asyncio.Queue[SipCall] = asyncio.Queue()
+        self._registering: dict[str, Transaction] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -101,6 +102,22 @@ class SipPhone(asyncio.DatagramProtocol):
         await call.place(headers)
         return call
 
+    async def register(self, *, expires_s: int = 300) -> None:
+        """Tell the server where we are, as `user`; 0 takes it back. Raises CallFailed when it won't have us."""
+        host, port = self._server
+        dialog = Dialog(f"{self.user}@{self.host}:{self.port}", name=self.user, target=f"sip:{self.user}@{host}:{port}")
+        transaction = Transaction(self._send, dialog.request("REGISTER", extra=[("Expires", str(expires_s))]))
+        self._registering[dialog.call_id] = transaction
+        try:
+            await asyncio.wait_for(transaction.answered.wait(), TRANSACTION_DEADLINE_S)
+        except TimeoutError as exc:
+            raise CallFailed("no answer to our REGISTER") from exc
+        finally:
+            transaction.stop()
+            del self._registering[dialog.call_id]
+        if transaction.answer is None or transaction.answer.status >= 300:
+            raise CallFailed(f"our REGISTER was refused: {transaction.answer and transaction.answer.start}")
+
     async def incoming(self, deadline_s: float = 10.0) -> SipCall:
         """The next call that came. Raises TimeoutError."""
         return await asyncio.wait_for(self._incoming.get(), deadline_s)
@@ -116,6 +133,8 @@ class SipPhone(asyncio.DatagramProtocol):
         call = self.calls.get(message.get("Call-ID"))
         if call is not None:
             call.take(message)
+        elif (registering := self._registering.get(message.get("Call-ID"))) is not None:
+            registering.take(message)
         elif message.method == "INVITE" and not message.status:
             self._take_offer(message)
         elif not message.status and message.method != "ACK":

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -146,12 +146,13 @@ def perform(
     edit: Callable[[str], str] = lambda text: text,
     rendered: dict[str, Any] | None = None,
     ami_write: str = AMI_WRITE,
+    extra: Mapping[str, str] | None = None,
     **options: Any,
 ) -> None:
     """Run `script` on a stage. Afterwards no channel and no line may be left."""
 
     async def body() -> None:
-        async with telephones(root, ami_write=ami_write) as (asterisk, phone, agent):
+        async with telephones(root, ami_write=ami_write, extra=extra) as (asterisk, phone, agent):
             pbx = AsteriskPbx(settings(asterisk, ami=ami, **options))
             stage = Stage(asterisk, pbx, phone, agent)
             await pbx.start(stage.desk)
@@ -163,6 +164,8 @@ def perform(
                     await until(lambda: pbx.ami is not None and pbx.ami.connected)
                 await script(stage)
                 await asterisk.wait_for_channels(0)
+                if pbx.health()["status"] == "down":  # the script has stopped it
+                    return
                 await until(lambda: pbx.health()["calls"] == 0)
                 assert pbx.health()["audiosocket"]["connections"] == 0
                 assert pbx.health()["agi"]["connections"] == 0

@@ -29,7 +29,7 @@ class Rig:
         self.audiosocket = AudioSocketServer("127.0.0.1", 0, on_connect=self._connected)
         times = Deadlines(**deadlines)
         self.put_through = PutThrough(
-            self.desk, self.lines, self.audiosocket, decide_s=times.next_s, connect_s=times.connect_s
+            self.desk, self.lines, self.audiosocket, connect_s=times.connect_s, briefing_s=times.next_s
         )
         reception = Reception(self.desk, self.lines, self.audiosocket, times, self.put_through)
         handlers = {

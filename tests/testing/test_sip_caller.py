@@ -213,3 +213,40 @@ def test_an_agent_who_only_rings_is_given_up_by_the_pbx(asterisk_root: Path) -> 
             assert 180 in [answer.status for answer in call.responses]
 
     play(asterisk_root, script, dialplan=dialplan)
+
+
+def test_a_phone_that_registers_can_be_called(asterisk_root: Path) -> None:
+    async def body() -> None:
+        extra = {
+            "modules.conf": "load = res_pjsip_registrar.so",
+            "pjsip.conf": "[mobile](phone)\naors = mobile\n[mobile]\ntype = aor\nmax_contacts = 1\n",
+        }
+        plan = "[phones](+)\nexten => mobile,1,Dial(PJSIP/mobile)\n"
+        async with (
+            PrivateAsterisk(asterisk_root, dialplan=plan, extra=extra) as pbx,
+            SipPhone(pbx.sip_address, port=pbx.caller_port) as phone,
+            SipPhone(pbx.sip_address, user="mobile", manner="answer") as mobile,
+        ):
+            unreachable = await phone.call("mobile")
+            with pytest.raises(CallFailed):
+                await unreachable.answered()
+            await mobile.register()
+            call = await phone.call("mobile")
+            await call.answered()
+            await call.hang_up()
+            await pbx.wait_for_channels(0)
+
+    asyncio.run(body())
+
+
+def test_a_phone_that_nobody_knows_is_not_registered(asterisk_root: Path) -> None:
+    async def body() -> None:
+        extra = {"modules.conf": "load = res_pjsip_registrar.so"}
+        async with (
+            PrivateAsterisk(asterisk_root, extra=extra) as pbx,
+            SipPhone(pbx.sip_address, user="stranger") as phone,
+        ):
+            with pytest.raises(CallFailed):
+                await phone.register()
+
+    asyncio.run(body())

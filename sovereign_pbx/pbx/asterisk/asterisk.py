@@ -234,9 +234,7 @@ class AsteriskPbx:
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
         )
-        self._put_through = PutThrough(
-            desk, self._lines, self._audiosocket, decide_s=settings.next_timeout_s, connect_s=settings.connect_within_s
-        )
+        self._put_through = PutThrough(desk, self._lines, self._audiosocket, connect_s=settings.connect_within_s)
         if self.ami is not None:
             self._watch(self.ami, desk)
         picked_up = self._originator.answered if self._originator is not None else lambda line: None

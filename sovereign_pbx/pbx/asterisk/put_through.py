@@ -25,6 +25,10 @@ from sovereign_pbx.pbx.link import Desk, Dialled
 
 log = structlog.get_logger(__name__)
 
+BRIEFING_S: Final = 10.0
+"""How long the person called is kept waiting in silence, until the words for him are there; by then it is a wonder that
+he has not hung up. What follows his answer comes at once."""
+
 _LEFT: Final = Dialled("declined", "The person called hung up during the briefing.")
 _NOT_TAKEN: Final = Dialled("declined", "The person called heard the briefing and did not take the call.")
 
@@ -33,12 +37,18 @@ class PutThrough:
     """Handlers of the paths, and the media of those who are briefed."""
 
     def __init__(
-        self, desk: Desk, lines: Lines, audiosocket: AudioSocketServer, *, decide_s: float, connect_s: float
+        self,
+        desk: Desk,
+        lines: Lines,
+        audiosocket: AudioSocketServer,
+        *,
+        connect_s: float,
+        briefing_s: float = BRIEFING_S,
     ) -> None:
         self._desk = desk
         self._lines = lines
         self._audiosocket = audiosocket
-        self._decide_s = decide_s
+        self._briefing_s = briefing_s
         self._connect_s = connect_s
 
     # --- paths
@@ -148,11 +158,11 @@ class PutThrough:
     async def _ask(self, session: AgiSession, asking: Awaitable[bool], *, default: bool) -> bool:
         """Raises LinkEnded when the person called leaves meanwhile; every other failure is the default."""
         try:
-            return await session.unless_hung_up(asking, self._decide_s)
+            return await session.unless_hung_up(asking, self._briefing_s)
         except LinkEnded:
             raise
         except TimeoutError:
-            log.warning("briefing_too_late", after_s=self._decide_s)
+            log.warning("briefing_too_late", after_s=self._briefing_s)
         except Exception:
             log.exception("briefing_failed")
         return default
