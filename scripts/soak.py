@@ -1,16 +1,19 @@
 """Callers who come and go all the time, for minutes: what a daemon must not keep of them.
 
     .venv/bin/python scripts/soak.py --minutes 5 --callers 40
+    .venv/bin/python scripts/soak.py --minutes 35 --callers 6 --csv soak.csv && scripts/draw-soak.py soak.csv soak.svg
 
 Starts a daemon of its own with scripted vendors and a webhook receiver beside it. Every caller does something else:
 hangs up while it rings, in the greeting, over his own question, while a tool runs, in the answer, after an
-interruption, or is hung up on. Prints what the daemon's process holds as time goes by, and ends with status 1 when
+interruption, is hung up on, put through to somebody who answers or does not, or finds no room, since two callers more
+call than may. Prints what the daemon's process holds as time goes by, and ends with status 1 when
 anything stayed: tasks, descriptors, memory, rows without an end, calls without exactly one report, webhooks that were
 not delivered.
 """
 
 import argparse
 import asyncio
+import csv
 import json
 import logging
 import os
@@ -23,8 +26,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ import uvloop
 from aiohttp import web
 
 from sovereign_pbx.commands.bench.load import sound
-from sovereign_pbx.commands.bench.process import memory_mb, process
+from sovereign_pbx.commands.bench.process import cpu_of, memory_mb, process
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller, NotAnswered
 from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.port_block import reserve_ports
@@ -42,7 +45,7 @@ from sovereign_pbx.testing.providers.deepgram import ScriptedDeepgram
 from sovereign_pbx.testing.providers.elevenlabs import ScriptedElevenLabs
 from sovereign_pbx.testing.providers.openai import Answer, ScriptedOpenAI
 
-SAMPLE_S = 10.0
+SAMPLE_S = 5.0
 READY_S = 30.0
 SETTLE_S = 40.0  # summaries, reports and the vendors' idle connections
 TASKS_MORE = 6  # handlers of the scrape itself, and timers of shared connections
@@ -50,13 +53,14 @@ DESCRIPTORS_MORE = 16  # beyond one for each caller: connections to vendors and 
 MB_AN_HOUR = 60.0  # a leak of 100 kB in each of the 600 calls of an hour would show
 STALLED = " stalled: "  # the scripted vendors share the machine with everything else
 STALLED_PART = 0.01
+COLLEAGUE = "200"
 QUESTION, INTERRUPTION = sound("question"), sound("interruption")
 LONG = "We open at nine, we close at five, and on Sundays we are closed all day long, as everybody here knows. " * 2
 
 
 @dataclass(slots=True)
 class Sample:
-    """What the daemon's process held at one moment."""
+    """What the daemon's process held at one moment, and its database."""
 
     at_s: float
     calls: int
@@ -65,6 +69,11 @@ class Sample:
     threads: int
     mb: float
     webhooks: int
+    rows: int  # of calls
+    open_rows: int  # without an end
+    database_mb: float  # with its write-ahead log
+    refused: int  # callers for whom there was no room, since the start
+    cpu_s: float  # processor time since the start
 
 
 @dataclass
@@ -107,6 +116,8 @@ class Soak:
         if request["messages"][-1]["role"] == "tool" or not request.get("tools"):
             return Answer("We open at nine.")
         luck = self.dice.random()
+        if luck < 0.08:
+            return Answer(tools=(("transfer_call", f'{{"destination": "{COLLEAGUE}"}}'),))
         if luck < 0.3:
             return Answer(tools=(("opening_hours", '{"day": "sunday"}'),))
         return Answer("Goodbye.", tools=(("end_call", "{}"),)) if luck < 0.4 else Answer(LONG)
@@ -119,6 +130,7 @@ class Soak:
             part = self.dice.choice(PARTS)
             self.placed[part.__name__] += 1
             caller = AudioSocketCaller(ticker, agi=self.agi, audio=self.audio, keep_audio=False)
+            caller.reached = self.dice.random() < 0.5
             async with caller:
                 try:
                     async with asyncio.timeout(60):
@@ -142,22 +154,39 @@ class Soak:
     async def sample(self) -> Sample:
         async with aiohttp.ClientSession() as session, session.get(f"{self.http}/metrics") as response:
             text = await response.text()
+        rows, open_rows, database_mb = await asyncio.to_thread(self._database)
         taken = Sample(
-            time.monotonic() - self.began,
-            int(_gauge(text, "calls_active")),
-            int(_gauge(text, "loop_tasks")),
-            len(os.listdir(f"/proc/{self.pid}/fd")),
-            len(os.listdir(f"/proc/{self.pid}/task")),
-            memory_mb(self.pid),
-            int(_gauge(text, "webhooks_pending")),
+            at_s=round(time.monotonic() - self.began, 1),
+            calls=int(_gauge(text, "calls_active")),
+            tasks=int(_gauge(text, "loop_tasks")),
+            descriptors=len(os.listdir(f"/proc/{self.pid}/fd")),
+            threads=len(os.listdir(f"/proc/{self.pid}/task")),
+            mb=round(memory_mb(self.pid), 2),
+            webhooks=int(_gauge(text, "webhooks_pending")),
+            rows=rows,
+            open_rows=open_rows,
+            database_mb=round(database_mb, 2),
+            refused=int(_sum(text, "calls_refused_total")),
+            cpu_s=round(cpu_of(self.pid).whole, 2),
         )
         self.samples.append(taken)
         print(
             f"{taken.at_s:7.0f} s {taken.calls:5d} calls {taken.tasks:5d} tasks {taken.descriptors:5d} descriptors"
-            f" {taken.threads:4d} threads {taken.mb:7.1f} MB {taken.webhooks:5d} webhooks waiting",
+            f" {taken.threads:4d} threads {taken.mb:7.1f} MB {taken.webhooks:5d} webhooks waiting {taken.rows:6d} rows"
+            f" {taken.open_rows:4d} open {taken.database_mb:7.2f} MB of database {taken.refused:5d} refused",
             flush=True,
         )
         return taken
+
+    @property
+    def database(self) -> Path:
+        return self.work / "state" / "sovereign.sqlite"
+
+    def _database(self) -> tuple[int, int, float]:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as store:
+            rows, ended = store.execute("SELECT count(*), count(ended_at) FROM calls").fetchone()
+        files = (self.database, self.database.with_name(f"{self.database.name}-wal"))
+        return rows, rows - ended, sum(file.stat().st_size for file in files if file.exists()) / 1e6
 
     async def settled(self) -> Sample:
         """What is left when every call is over and summed up."""
@@ -183,7 +212,7 @@ class Soak:
     def _judge_memory(self, busy: list[Sample]) -> None:
         """The slope of the second half: the first fills caches."""
         half = busy[len(busy) // 2 :]
-        if len(half) < 6:
+        if len(half) < 6 or half[-1].at_s - half[0].at_s < 60:
             return
         third = max(1, len(half) // 3)
         first, last = sorted(one.mb for one in half[:third]), sorted(one.mb for one in half[-third:])
@@ -192,7 +221,7 @@ class Soak:
             self.faults.append(f"memory grew by {grown:.1f} MB in {lasted:.0f} s")
 
     def _judge_rows(self) -> None:
-        with sqlite3.connect(f"file:{self.work / 'state' / 'sovereign.sqlite'}?mode=ro", uri=True) as store:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as store:
             rows = store.execute("SELECT id, started_at, ended_at, status, end_reason, error FROM calls").fetchall()
         open_rows = [row[0] for row in rows if row[2] is None or row[3] not in ("ended", "failed")]
         answered = {row[0] for row in rows if row[1] is not None}
@@ -285,7 +314,12 @@ async def asks_until_hung_up_on(soak: Soak, caller: AudioSocketCaller) -> None:
 async def _ask(soak: Soak, caller: AudioSocketCaller) -> None:
     await caller.place()
     await soak.some(1.2, 2.0)
-    await caller.say(QUESTION).finished.wait()
+    if _is_over(caller) or caller.leg is None:
+        return  # there was no room, and he has heard so
+    said = [asyncio.create_task(caller.say(QUESTION).finished.wait()), asyncio.create_task(caller.leg.ended.wait())]
+    await asyncio.wait(said, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in said:
+        waiting.cancel()
 
 
 def _is_over(caller: AudioSocketCaller) -> bool:
@@ -344,6 +378,7 @@ async def _receiver(stack: AsyncExitStack, soak: Soak) -> str:
 def _configure(work: Path, urls: dict[str, str], hook: str, ports: tuple[int, int, int], callers: int) -> Path:
     agi, audio, http = ports
     tool = {"name": "opening_hours", "description": "When the shop is open", "message": "Let me see."}
+    colleague = {"type": "number", "number": COLLEAGUE, "description": "A colleague", "message": "One moment please."}
     assistant = {
         "first_message": "Good morning, how can I help you?",
         "webhook_events": ["assistant-request", "tool-calls", "status-update", "end-of-call-report"],
@@ -352,7 +387,7 @@ def _configure(work: Path, urls: dict[str, str], hook: str, ports: tuple[int, in
             "provider": "openai",
             "model": "scripted",
             "messages": [{"role": "system", "content": "You answer the telephone."}],
-            "tools": [tool, {"type": "end_call"}],
+            "tools": [tool, {"type": "end_call"}, {"type": "transfer_call", "destinations": [colleague]}],
         },
         "tts_config": {"provider": "elevenlabs", "voice_id": "soak"},
     }
@@ -360,7 +395,8 @@ def _configure(work: Path, urls: dict[str, str], hook: str, ports: tuple[int, in
         "daemon": {"state_dir": str(work / "state"), "drain_seconds": 1},
         "http": {"port": http},
         "asterisk": {"agi": {"port": agi}, "audiosocket": {"port": audio}},
-        "limits": {"max_calls": 2 * callers},
+        "limits": {"max_calls": max(2, callers - 2), "over_limit": "message", "max_messages": 1},
+        "dialling": {"allow": [COLLEAGUE]},
         "webhook": {"url": hook, "secret": "soak"},
         "recording": {"enabled": True},
         "log": {"format": "json", "level": "warning"},
@@ -387,12 +423,16 @@ async def _until_ready(soak: Soak, log: Path) -> None:
     raise SystemExit(f"the daemon did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}")
 
 
+def _sum(text: str, name: str) -> float:
+    return sum(float(found) for found in re.findall(rf"^sovereign_{name}{{.*}} ([0-9.e+-]+)$", text, re.MULTILINE))
+
+
 def _gauge(text: str, name: str) -> float:
     found = re.search(rf"^sovereign_{name} ([0-9.e+-]+)$", text, re.MULTILINE)
     return float(found.group(1)) if found else 0.0
 
 
-async def run(seconds: float, callers: int, seed: int, work: Path) -> list[str]:
+async def run(seconds: float, callers: int, seed: int, work: Path, table: Path | None) -> list[str]:
     """Soak a daemon; what is wrong with it."""
     async with staged(work, random.Random(seed), callers) as soak:
         with CallerTicker() as ticker:
@@ -407,8 +447,18 @@ async def run(seconds: float, callers: int, seed: int, work: Path) -> list[str]:
             busy = soak.samples[before:]
             left = await soak.settled()
             soak.judge(idle, busy, left, callers)
+            if table is not None:
+                await asyncio.to_thread(write_table, soak.samples, table)
         soak.faults += complaints(work / "daemon.log")
         return soak.faults
+
+
+def write_table(samples: list[Sample], path: Path) -> None:
+    """Every sample as a line of CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(asdict(samples[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(sample) for sample in samples)
 
 
 def complaints(log: Path) -> list[str]:
@@ -432,6 +482,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--callers", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--csv", type=Path, help="write every sample there")
     options = parser.parse_args()
     if not 0 < options.minutes <= 240 or not 0 < options.callers <= 500:
         parser.error("up to 240 minutes and 500 callers")
@@ -440,7 +491,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="sovereign-soak-") as work,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        faults = runner.run(run(options.minutes * 60, options.callers, options.seed, Path(work)))
+        faults = runner.run(run(options.minutes * 60, options.callers, options.seed, Path(work), options.csv))
     for fault in faults:
         print(f"FAULT {fault}")
     print("nothing stayed" if not faults else f"{len(faults)} faults")

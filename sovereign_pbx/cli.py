@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "keys": "Make, list and revoke the keys of the REST API.",
     "dialplan": "Print the dialplan that brings calls here.",
     "config": "Show the configuration, an example, the reference, the schema.",
+    "drain": "Finish the present calls and take no more.",
     "models": "List and fetch the models of the embedded engines.",
     "bench": "Measure latency, barge-in and cost under load.",
     "version": "Print the version.",

@@ -45,6 +45,8 @@ from sovereign_pbx.calls.recording_links import RecordingLinks
 from sovereign_pbx.calls.recovery import recover
 from sovereign_pbx.calls.retention import Retention
 from sovereign_pbx.calls.session import Services
+from sovereign_pbx.calls.strain import Strain, StrainLimits
+from sovereign_pbx.calls.strain import watch as watch_strain
 from sovereign_pbx.calls.trace import Tracer, log_trace
 from sovereign_pbx.calls.usage_log import UsageLog
 from sovereign_pbx.calls.voices import VoiceBook
@@ -52,6 +54,7 @@ from sovereign_pbx.config import Config
 from sovereign_pbx.config_difference import Difference
 from sovereign_pbx.config_entries import entries_of
 from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.draining import CLOSING_S, Draining, longer
 from sovereign_pbx.in_use import Delivery, InUse, Lasting, Retiring, longest_s
 from sovereign_pbx.installation_file import read_kept
 from sovereign_pbx.log import LineWriter
@@ -103,6 +106,8 @@ class Daemon:
         self.audit: Audit
         self.campaigns: Campaigns
         self.desk: CallDesk
+        self.strain = Strain(strain_limits(config))
+        self.draining: Draining
         self._standing = AsyncExitStack()  # what goes on in the background by the configuration
         self._lasting: Lasting
         self._stopping = asyncio.Event()
@@ -144,11 +149,12 @@ class Daemon:
             service.notify("READY=1", f"STATUS=taking calls, version {__version__}")
             log.info("daemon.ready", version=__version__)
             await self._stopping.wait()
-            service.notify("STOPPING=1", "STATUS=finishing calls")
+            service.notify("STOPPING=1", "STATUS=finishing calls", longer(CLOSING_S))
             log.info("daemon.stopping", calls=len(desk), drain_seconds=self.config.daemon.drain_seconds)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.config.daemon.drain_seconds):
                     await desk.drain(self._at_once)
+            service.notify("STATUS=closing the books of calls", longer(CLOSING_S))
 
     async def _start(self, stack: AsyncExitStack) -> CallDesk:
         """In this order: what is started first is needed by what comes after, and closed after it."""
@@ -168,8 +174,9 @@ class Daemon:
         detector = await asyncio.to_thread(_detector)
         clock = await stack.enter_async_context(running(detector, self._broke))
         services = await self._first_services(stack, clock)
-        admission = Admission(call_limits(config), self.estate.directory)
+        admission = Admission(call_limits(config), self.estate.directory, lambda: self.strain.full)
         desk = self.desk = CallDesk(services, admission, outbound_limits(config))
+        self.draining = Draining(desk)
         await self._close_left()
         self.audit = Audit(desk, self.pbx, store, self._close_left)
         zones = zone_teller(config)
@@ -186,6 +193,7 @@ class Daemon:
                 detector,
                 desk,
                 guard,
+                self.strain,
                 turn_model=heard,
                 providers=services.providers,
                 logs=self._logs,
@@ -203,6 +211,8 @@ class Daemon:
         await stack.enter_async_context(in_background(auditing, "audit"))
         loading = keep_loaded(self.estate, self)  # behind the first calls, if they come at once
         await stack.enter_async_context(in_background(loading, "preload"))
+        await stack.enter_async_context(in_background(watch_strain(self.strain, clock), "strain"))
+        await stack.enter_async_context(in_background(self.draining.run(), "draining"))
         await stack.enter_async_context(in_background(self.reloader.run(), "reload"))
         return desk
 
@@ -362,6 +372,7 @@ class Daemon:
             desk=desk,
             reload=self.reloader.reload,
             audit=self.audit,
+            draining=self.draining,
             archive=Archive(store, recordings=config.recordings, recording_url=reporting.recording_url),
             is_good_link=lambda call_id, expires, signature: links.check(call_id, expires, signature, time.time()),
             campaigns=self.campaigns,
@@ -381,6 +392,7 @@ class Daemon:
         config = self.reloader.config = in_use.config
         self.in_use = in_use
         self.desk.reconfigure(in_use.services, call_limits(config), outbound_limits(config))
+        self.strain.limits = strain_limits(config)
         self.campaigns.reconfigure(config.dialling.rules, zone_teller(config))
         self.pace.resize(config.campaigns.max_at_once, config.campaigns.max_per_minute)
 
@@ -428,6 +440,16 @@ async def _do_not_call(config: Config, store: SqliteStore) -> DoNotCall:
     made = DoNotCall(store.do_not_call, files, section.country_code)
     await made.load()
     return made
+
+
+def strain_limits(config: Config) -> StrainLimits:
+    """`[limits]`, as far as it is about what the machine bears."""
+    section = config.limits
+    return StrainLimits(
+        max_lag_ms=section.max_lag_ms,
+        max_memory_mb=section.max_memory_mb,
+        min_free_memory_mb=section.min_free_memory_mb,
+    )
 
 
 def outbound_limits(config: Config) -> OutboundLimits:

@@ -9,6 +9,7 @@ from sovereign_pbx.api.health import Check
 from sovereign_pbx.api.vitals import Vitals
 from sovereign_pbx.calls.desk import CallDesk
 from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.strain import Strain
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
@@ -34,6 +35,7 @@ class Probe:
         detector: SpeechDetector,
         desk: CallDesk,
         guard: HangGuard,
+        strain: Strain,
         *,
         turn_model: bool,
         providers: Providers,
@@ -48,11 +50,12 @@ class Probe:
         self._providers = providers
         self._desk = desk
         self._guard = guard
+        self._strain = strain
         self._logs = logs
         self._loaded = loaded
 
     async def checks(self) -> Mapping[str, Check]:
-        """database, pbx, models, clock, outbox."""
+        """database, pbx, models, clock, admission, outbox."""
         stored = await self._store.health()
         pbx = dict(self._pbx.health())
         return {
@@ -60,6 +63,7 @@ class Probe:
             "pbx": Check(status=pbx.pop("status"), essential=True, values=pbx),
             "models": self._models(),
             "clock": self._clock_check(),
+            "admission": self._admission(),
             "outbox": await self._outbox(),
             "configuration": self._configuration(),
         }
@@ -78,6 +82,8 @@ class Probe:
             audiosocket_refused=_refused(pbx.get("audiosocket", {})),
             agi_refused=_refused(pbx.get("agi", {})),
             loop_worst_lag_seconds=self._guard.worst_lag_ms / 1000,
+            calls_held_back=float(self._desk.admission.closed() is not None),
+            tick_lag_p95_seconds=self._strain.lag_p95_ms / 1000,
             loop_tasks=len(asyncio.all_tasks()),
             store_queue=stored.pending,
             store_commit_seconds=stored.last_commit_ms / 1000,
@@ -120,6 +126,17 @@ class Probe:
         return Check(
             status="degraded", detail=f"missing: {', '.join(missing)}; fetch with `sovereign-pbx models fetch`"
         )
+
+    def _admission(self) -> Check:
+        """Calls that hold a place, how many may, and why nobody is taken if that is so."""
+        admission = self._desk.admission
+        closed = admission.closed()
+        values = {
+            "calls": admission.active,
+            "max_calls": admission.limits.max_calls,
+            "refused": dict(admission.refused),
+        }
+        return Check(status="degraded" if closed else "ok", detail=str(closed) if closed else "", values=values)
 
     def _clock_check(self) -> Check:
         lag_ms = self._guard.worst_lag_ms

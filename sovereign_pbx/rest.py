@@ -26,6 +26,7 @@ from sovereign_pbx.api.resources import (
     control,
     do_not_call,
     documents,
+    drain,
     elsewhere,
     health,
     mcp_servers,
@@ -73,6 +74,7 @@ class Backend:
     probe: HealthProbe
     desk: Desk
     audit: audit.Audit
+    draining: drain.Draining
     archive: Archive
     campaigns: Campaigns
     do_not_call: DoNotCallList
@@ -149,6 +151,7 @@ def _of_the_installation(backend: Backend) -> list[Operation]:
         *organization.operations(backend.installation, backend.estate, email=backend.config.mail.sender),
         *health.operations(backend.probe),
         *audit.operations(backend.audit),
+        *drain.operations(backend.draining),
         *configuration.operations(_reload(backend)),
         *elsewhere.operations(),
     ]

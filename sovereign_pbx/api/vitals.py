@@ -23,6 +23,12 @@ class Vitals:
     frames_dropped: float = _number("media_frames_dropped", "counter", "Received frames dropped because they were old.")
     audiosocket_refused: float = _number("audiosocket_refused", "counter", "AudioSocket connections turned away.")
     agi_refused: float = _number("agi_refused", "counter", "FastAGI connections turned away.")
+    calls_held_back: float = _number(
+        "calls_held_back", "gauge", "1 while nobody new is taken: the daemon drains, or the machine can't keep up."
+    )
+    tick_lag_p95_seconds: float = _number(
+        "media_tick_lag_p95_seconds", "gauge", "95 % of the media clock's ticks in the last second were not later."
+    )
     loop_worst_lag_seconds: float = _number(
         "loop_worst_lag_seconds", "gauge", "Longest wait of a timer of the event loop in the last 30 s."
     )

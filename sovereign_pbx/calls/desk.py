@@ -273,6 +273,11 @@ class CallDesk:
         now = asyncio.get_running_loop().time()
         return max((now - call.began for call in self._calls.values() if not call.over), default=0.0)
 
+    @property
+    def ending(self) -> bool:
+        """Whether the daemon is about to end: calls are not taken again."""
+        return self._ending
+
     def hold_off(self, held: bool) -> None:
         """Take no more calls, though the present ones go on as long as they like; or take them again. Raises Refused
         `shutting_down` when the daemon is ending."""

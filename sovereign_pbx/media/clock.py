@@ -22,6 +22,7 @@ from sovereign_pbx.media.vad_state import VadState
 log = structlog.get_logger(__name__)
 
 _COSTS_KEPT: Final = 512  # ten seconds of ticks
+_LAGS_KEPT: Final = 512
 
 
 class MediaClock:
@@ -33,6 +34,7 @@ class MediaClock:
         self._lines: tuple[Line, ...] = ()  # replaced, never changed: a tick goes on over the lines it began with
         self._schedule: Schedule | None = None
         self._costs: deque[float] = deque(maxlen=_COSTS_KEPT)
+        self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)  # since they were last taken
         self._ticks = 0
         self._quiet_until = float("-inf")
         self._failed: asyncio.Future[None] | None = None
@@ -99,6 +101,7 @@ class MediaClock:
         if self._schedule is None:
             self._schedule = Schedule(now)
         due = self._schedule.due(now)
+        self._lags.extend([due.lag_s] * min(due.ticks + due.skipped, _LAGS_KEPT))
         if due.skipped:
             self._tell_skipped(due, now)
         for late in range(due.ticks - 1, -1, -1):
@@ -146,6 +149,13 @@ class MediaClock:
         self.remove(line)
         if line.link.ended is not None:
             line.ended(line.link.ended)
+
+    def take_lags(self) -> list[float]:
+        """By how many seconds each tick since the last question was late, those given up included; at most ten seconds
+        of them."""
+        lags = list(self._lags)
+        self._lags.clear()
+        return lags
 
     def statistics(self) -> dict[str, float]:
         """ticks, late, caught_up, reanchored, skipped, worst_lag_ms, lines, tick_us_median, tick_us_p99."""

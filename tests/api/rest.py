@@ -121,6 +121,22 @@ async def scripted_probe(server: McpServer) -> Mapping[str, Any]:
     return {"ok": True, "duration_ms": 3, "tools": [tool]}
 
 
+class ScriptedDraining:
+    """Two calls, until they are given up."""
+
+    def __init__(self) -> None:
+        self.draining, self.calls = False, 2
+
+    def state(self) -> dict[str, Any]:
+        return {"draining": self.draining, "calls": self.calls, "oldest_seconds": 12.5}
+
+    def begin(self, *, now: bool) -> None:
+        self.draining, self.calls = True, 0 if now else self.calls
+
+    def cancel(self) -> None:
+        self.draining = False
+
+
 class ScriptedAudit:
     """One call, which the PBX has not got."""
 
@@ -169,6 +185,7 @@ async def backend_of(config: Config, store: SqliteStore) -> rest.Backend:
     return rest.Backend(
         config=config,
         audit=ScriptedAudit(),
+        draining=ScriptedDraining(),
         estate=estate,
         probe_mcp=scripted_probe,
         probe=ScriptedProbe(),

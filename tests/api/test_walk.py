@@ -63,6 +63,7 @@ BODIES: Mapping[str, tuple[Any, Any, str]] = {
         {"provider": "openai", "base_url": 7},
         "base_url",
     ),
+    "beginDrain": ({"now": True}, {"now": 1}, "now"),
     "updateOrganization": (ORGANIZATION, {"content_retention_days": 90}, "metadata_retention_days"),
 }
 
@@ -354,6 +355,13 @@ async def walk_the_installation(walk: Walk) -> None:
     assert (await walk("GET", "/api/openapi.json"))["openapi"] == "3.1.0"
 
 
+async def walk_drain(walk: Walk) -> None:
+    assert (await walk("GET", "/drain"))["draining"] is False
+    assert (await walk("POST", "/drain", {}))["draining"] is True
+    assert (await walk("POST", "/drain", {"now": True}))["calls"] == 0
+    assert (await walk("DELETE", "/drain"))["draining"] is False
+
+
 async def walk_mcp_test(walk: Walk) -> None:
     server = (await walk("POST", "/mcp-servers", BODIES["createMcpServer"][0]))["mcp_server"]
     assert (await walk("POST", f"/mcp-servers/{server['id']}/test"))["ok"] is True
@@ -365,7 +373,7 @@ def test_every_operation_does_what_it_is_for(tmp_path: Path) -> None:
             walk = Walk(api)
             for kind in KINDS:
                 await walk_kind(walk, kind)
-            for walk_on in (walk_calls, walk_campaigns, walk_the_installation, walk_mcp_test):
+            for walk_on in (walk_calls, walk_campaigns, walk_the_installation, walk_drain, walk_mcp_test):
                 await walk_on(walk)
             left_out = {operation.name for operation in ANSWERED} - walk.walked
             assert left_out == set(), "walk them here, by hand"

@@ -228,7 +228,7 @@ def test_stopping_the_daemon_stops_the_ringing(asterisk_root: Path, tmp_path: Pa
         on.callee.manner = "ring"
         await on.desk.place(on.request())
         call = await on.callee.incoming()
-        on.desk._closing = True  # as `drain` begins
+        on.desk.admission.draining = True  # as `drain` begins
         with pytest.raises(Refused) as caught:
             await on.desk.place(on.request())
         assert caught.value.code == "shutting_down"

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Draw the samples of a soak (`scripts/soak.py --csv`) as a picture (SVG). Needs matplotlib: the extra `plot`."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+CURVES = (
+    ("calls", "calls in progress", "#0b6e4f"),
+    ("tasks", "tasks", "#0b6e4f"),
+    ("descriptors", "file descriptors", "#0b6e4f"),
+    ("threads", "threads", "#0b6e4f"),
+    ("mb", "resident memory, MB", "#c0392b"),
+    ("open_rows", "rows without an end", "#c0392b"),
+    ("kb_a_row", "database, KB a call", "#d98c2b"),
+)
+
+
+def samples(path: Path) -> list[dict[str, float]]:
+    """Every line, numbers only."""
+    with path.open(encoding="utf-8", newline="") as file:
+        found = [{name: float(value) for name, value in line.items()} for line in csv.DictReader(file)]
+    for one in found:
+        one["kb_a_row"] = one["database_mb"] * 1000 / max(1.0, one["rows"])
+    return found
+
+
+def picture(found: list[dict[str, float]]) -> Any:
+    """The curves below each other, on one axis of time."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 9.5), layout="constrained")
+    minutes = [one["at_s"] / 60 for one in found]
+    for axes, (name, label, colour) in zip(figure.subplots(len(CURVES), sharex=True), CURVES, strict=True):
+        axes.plot(minutes, [one[name] for one in found], color=colour, linewidth=1.0)
+        axes.set_title(label, fontsize=9, loc="left")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.25)
+    axes.set_xlabel("minutes")
+    return figure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("picture", type=Path)
+    options = parser.parse_args()
+    try:
+        import matplotlib
+    except ImportError:
+        print("matplotlib is not installed: pip install 'sovereign-pbx[plot]'", file=sys.stderr)
+        return 2
+    # text stays text and names are the same each time: a picture that has not changed is no change in the repository
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "soak", "font.size": 9}):
+        picture(samples(options.table)).savefig(options.picture, format="svg", metadata={"Date": None})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
