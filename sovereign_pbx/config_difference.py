@@ -22,6 +22,7 @@ _TABLES: Final = {
 """Kinds of objects in the administrator's file, and where they stand there."""
 
 _ABSENT: Final = object()
+_AS_WRITTEN: Final = "given"  # what an assistant was made of, beside what it came to
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,12 @@ class Difference:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return dataclasses.asdict(self)
+        return {name: [_as_dict(one) for one in getattr(self, name)] for name in self.__slots__}
+
+    def logged(self) -> dict[str, list[str]]:
+        """For the log: only what there is."""
+        parts = {name: [str(one) for one in getattr(self, name)] for name in self.__slots__}
+        return {name: part for name, part in parts.items() if part}
 
     def lines(self) -> list[str]:
         """For people."""
@@ -61,6 +67,10 @@ class Difference:
             *(f"changed: {change}" for change in self.changed),
             *(f"needs a restart: {change}" for change in self.needs_restart),
         ]
+
+
+def _as_dict(one: str | Change) -> str | dict[str, Any]:
+    return one if isinstance(one, str) else dataclasses.asdict(one)
 
 
 def usable(present: Config, wanted: Config) -> Config:
@@ -142,5 +152,6 @@ def _parts(name: str, before: Any, after: Any, depth: int = 0) -> Iterator[str]:
 
 def _keyed(value: Any) -> Mapping[str, Any] | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        names = (field.name for field in dataclasses.fields(value) if field.name != _AS_WRITTEN)
+        return {name: getattr(value, name) for name in names}
     return value if isinstance(value, Mapping) else None

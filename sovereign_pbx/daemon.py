@@ -97,7 +97,7 @@ class Daemon:
         self.retention = Retention(config.retention.content_days, config.retention.metadata_days)
         self.in_use: InUse
         self.retiring = Retiring()
-        self.reloader = Reloader(config, self._take_up, lambda: self._stopping.is_set())
+        self.reloader = Reloader(config, self._take_up, self._is_draining)
         self.delivery: Delivery
         self.listener: Listener | None = None
         self.store: SqliteStore
@@ -122,6 +122,9 @@ class Daemon:
     @property
     def recording_links(self) -> RecordingLinks:
         return self.in_use.links
+
+    def _is_draining(self) -> bool:
+        return self._stopping.is_set() or self.desk.admission.draining
 
     def stop(self) -> None:
         """Take no more calls and end when the present ones have; asked again, give them back to the dialplan now."""
@@ -298,9 +301,9 @@ class Daemon:
         await phrases.load()
         stack.push_async_callback(phrases.aclose)
         self._lasting = Lasting(clock=clock, phrases=phrases, turn_model=turn_model)
+        self.in_use = await self.new_in_use(config, accounts, providers, self.estate.edition)
         stack.push_async_callback(lambda: self.in_use.resources.aclose())
         stack.push_async_callback(self.retiring.close)
-        self.in_use = await self.new_in_use(config, accounts, providers, self.estate.edition)
         return self.in_use.services
 
     async def new_in_use(self, config: Config, accounts: Accounts, providers: Providers, directory: Directory) -> InUse:

@@ -134,7 +134,7 @@ class Reloader:
         loaded.at, loaded.checksum, loaded.fault = time.time(), config.checksum, ""
         loaded.needs_restart = tuple(change.key for change in told.needs_restart)
         took_ms = round((time.monotonic() - began) * 1000)
-        log.info("configuration.loaded", checksum=config.checksum[:12], took_ms=took_ms, **told.as_dict())
+        log.info("configuration.loaded", checksum=config.checksum[:12], took_ms=took_ms, **told.logged())
         for finding in config.warnings:
             log.warning("configuration.doubtful", finding=str(finding))
         return {

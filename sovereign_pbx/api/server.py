@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
@@ -24,6 +25,16 @@ log = structlog.get_logger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(slots=True)
+class Serving:
+    """`retired`: another application is in place; connections end with the answers that are under way."""
+
+    retired: bool = False
+
+
+SERVING = web.AppKey("serving", Serving)
+
+
 def make_app(
     probe: HealthProbe,
     metrics: Metrics,
@@ -40,6 +51,7 @@ def make_app(
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application(middlewares=[_errors_as_json, *([_stranger(gate)] if gate else [])], client_max_size=max_body)
+    app[SERVING] = Serving()
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/metrics", get_metrics)
     add_operations(app, operations, gate)
@@ -108,6 +120,10 @@ class Listener:
     def replace(self, runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
         """Serve this with this certificate, from the next connection on. Connections of the `runner` before go on until
         its `cleanup`, which lets requests under way finish. Whether there is TLS at all can't be changed."""
+        if (retired := self.runner.app.get(SERVING)) is not None:
+            retired.retired = True
+        if (serving := runner.app.get(SERVING)) is not None:
+            serving.retired = False
         self.runner = runner
         if self.tls is not None and tls is not None:
             self.tls = tls
@@ -179,6 +195,8 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     for name, value in request.get(ALLOWANCE, {}).items():
         response.headers.setdefault(name, value)  # those of a narrower limit stay
+    if (serving := request.app.get(SERVING)) is not None and serving.retired:
+        response.force_close()  # else its client might send the next request while we close
     response.headers["Server"] = "Sovereign-PBX"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
