@@ -127,16 +127,17 @@ def test_after_the_conversation_the_caller_is_put_through(asterisk_root: Path) -
     async def script(stage: Stage) -> None:
         stage.agent.manner = "answer"
         call, call_id = await stage.talk()
-        stage.desk.step = NextStep("dial", "101")
+        stage.desk.steps = [NextStep("dial", "101")]
         stage.desk.links[call_id].close()
         offered = await stage.agent.incoming()
         await offered.answered()
         offered.say(b"".join(tone_frame(n, CALLER_HZ) for n in range(200)))
         await hears(call, CALLER_HZ)
+        assert stage.desk.through == [call_id]
         await offered.hang_up()
         assert (await call.over()).how == "they hung up"
         await until(lambda: len(stage.desk.gone_calls) == 1)
-        assert stage.desk.asked_next == [call_id]
+        assert stage.desk.asked_next == [call_id, call_id]
 
     perform(asterisk_root, script)
 
