@@ -39,6 +39,7 @@ def sales(**plan: Any) -> Tape:
 def test_the_call_goes_on_while_the_caller_is_put_through() -> None:
     tape = sales()
     assert tape.of(c.HandOver) == [c.HandOver(SALES, "transferred")]
+    assert not tape.of(c.CloseTurn)[-1].turn.interrupted
     assert tape.talk.away
     assert tape.at(60.0) == []
 

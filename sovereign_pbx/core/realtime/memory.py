@@ -274,7 +274,8 @@ class Live:
         if not isinstance(parting, HandOver) or not parting.destination:
             self.end(parting)
             return
-        self.cut()  # what nobody heard in time
+        if self.answer is not None or self.ledger.queue:  # nobody heard it in time
+            self.cut()
         self.close_turn()
         self.asked.clear()
         self.expect_nothing()
