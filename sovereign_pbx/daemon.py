@@ -280,6 +280,8 @@ class Daemon:
         await self._end_standing()
         sweeping = after_the_call.sweeper(config, self.store, self.retention).run()
         await self._standing.enter_async_context(in_background(sweeping, "retention"))
+        if (converter := after_the_call.converter(config, self.store)) is not None:
+            await self._standing.enter_async_context(in_background(converter.run(), "recordings"))
         if config.webhook.keep_days:
             tidying = keep_short(self.store, config.webhook.keep_days)
             await self._standing.enter_async_context(in_background(tidying, "webhook-history"))
@@ -487,6 +489,7 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         audit_s=section.audit_seconds,
         permit=section.permit,
         max_calls=section.max_connections,
+        agi_max_connections=section.max_connections,
         decide_timeout_s=section.agi.decide_timeout_seconds + 1.0,  # for a desk that hangs; the desk itself keeps time
         connect_within_s=section.audiosocket.expect_seconds,
         header_timeout_s=section.agi.header_timeout_seconds,

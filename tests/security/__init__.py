@@ -1,0 +1,1 @@
+"""Attacks, and what each meets. `scripts/draw-attacks.py` draws the table in docs/security.md from here."""
