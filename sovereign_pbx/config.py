@@ -44,6 +44,7 @@ from sovereign_pbx.config_sections import (
     Recording,
     Retention,
     Storage,
+    Transfers,
     Webhook,
 )
 from sovereign_pbx.config_source import Source, config_path, read_source
@@ -122,6 +123,7 @@ ROOT = Table(
     Key("limits", Record(Limits)),
     Key("webhook", Record(Webhook)),
     Key("dialling", Record(Dialling)),
+    Key("transfers", Record(Transfers)),
     Key("campaigns", Record(Campaigns)),
     Key("recording", Record(Recording)),
     Key("post_call", Record(PostCall)),
@@ -154,6 +156,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     webhook: Webhook = field(default_factory=Webhook)
     dialling: Dialling = field(default_factory=Dialling)
+    transfers: Transfers = field(default_factory=Transfers)
     campaigns: Campaigns = field(default_factory=Campaigns)
     recording: Recording = field(default_factory=Recording)
     post_call: PostCall = field(default_factory=PostCall)

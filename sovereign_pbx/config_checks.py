@@ -161,7 +161,7 @@ def _check_assistant(path: Path, assistant: Assistant, config: "Config", report:
     for tool in assistant.tools:
         for destination in tool.destinations:
             if refusal := config.dialling.rules.refusal(destination.number):
-                remedy = "see [dialling] allow: such a transfer ends at the dialplan's fallback"
+                remedy = "see [dialling] allow: the model is told that nobody can be put through there"
                 report.warn((*path, "llm_config", "tools"), refusal, remedy)
         if tool.kind == "webhook" and not (tool.url or assistant.webhook_url or config.webhook.url):
             remedy = "give it a url, or set webhook_url"

@@ -302,6 +302,35 @@ class Dialling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transfers:
+    """How callers are put through, whoever wants it; where to is the matter of [dialling]."""
+
+    ring_seconds: float = setting(
+        30.0, Real(3, 300), "How long it rings before the caller is back, where the transfer does not say."
+    )
+    caller_id: str = setting(
+        "caller",
+        Text(1, 33, pattern=r"caller|number|\+?[0-9]{1,32}", what='"caller", "number", or a number, digits only'),
+        'What the person called is shown: "caller" the caller\'s own number, "number" the one he dialled, or a number.',
+    )
+    diversion: bool = setting(
+        True, Flag(), "Tell the person called which number the caller had dialled (Diversion header, RFC 5806)."
+    )
+    music: str = setting(
+        "",
+        Text(0, 64, pattern=r"[A-Za-z0-9_-]*", what="a class of music on hold"),
+        "Class of music on hold that the caller hears while it rings; empty: he hears it ring.",
+        example="default",
+    )
+    after_answered: Literal["hangup", "fallback"] = setting(
+        "hangup",
+        Choice(("hangup", "fallback")),
+        "What becomes of a caller whose colleague hangs up first: the call ends, or the dialplan's fallback takes him.",
+    )
+    max_per_call: int = setting(5, Whole(1, 15), "Attempts to put the same caller through, before no more are made.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Campaigns:
     """What all campaigns may do together; what a single one may is set with it, through the API."""
 

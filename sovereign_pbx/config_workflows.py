@@ -23,7 +23,7 @@ def check_workflows(config: "Config", report: Report) -> None:
             tools = workflow.tools.get(node["id"], ())
             for destination in _destinations(node, tools):
                 if refusal := config.dialling.rules.refusal(destination):
-                    remedy = "see [dialling] allow: such a transfer ends at the dialplan's fallback"
+                    remedy = "see [dialling] allow: the caller is told that nobody can be reached there"
                     report.warn(path, refusal, remedy)
             for tool in _asked(node, tools):
                 if not tool.url and not asked:

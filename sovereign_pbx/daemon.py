@@ -48,6 +48,7 @@ from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.strain import Strain, StrainLimits
 from sovereign_pbx.calls.strain import watch as watch_strain
 from sovereign_pbx.calls.trace import Tracer, log_trace
+from sovereign_pbx.calls.transfer import TransferPolicy
 from sovereign_pbx.calls.usage_log import UsageLog
 from sovereign_pbx.calls.voices import VoiceBook
 from sovereign_pbx.config import Config
@@ -341,6 +342,7 @@ class Daemon:
             recordings=config.recordings,
             recording_keys=await after_the_call.recording_keys(config),
             dialling=config.dialling.rules,
+            transfers=transfer_policy(config),
             webhooks_due=lambda: self.delivery.deliverer.poke(),
             longest_call_s=float(config.limits.max_call_seconds),
             speculation_per_call=config.limits.speculation_per_call,
@@ -454,6 +456,19 @@ def strain_limits(config: Config) -> StrainLimits:
         max_lag_ms=section.max_lag_ms,
         max_memory_mb=section.max_memory_mb,
         min_free_memory_mb=section.min_free_memory_mb,
+    )
+
+
+def transfer_policy(config: Config) -> TransferPolicy:
+    """`[transfers]`."""
+    section = config.transfers
+    return TransferPolicy(
+        ring_s=section.ring_seconds,
+        caller_id=section.caller_id,
+        diversion=section.diversion,
+        music=section.music,
+        after_answered=section.after_answered,
+        max_per_call=section.max_per_call,
     )
 
 

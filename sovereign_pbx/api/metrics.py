@@ -66,6 +66,7 @@ class Metrics:
         self._guesses = self._counter("speculative_replies", "Answers begun before a turn was decided.", "outcome")
         self._waste = self._counter("speculation_waste", "What dropped ones took; tokens partly estimated.", "unit")
         self._step_s = self._histogram("step_seconds", "Steps of calls.", _STEP_S, "step", "outcome")
+        self._transfers = self._counter("transfers", "Attempts to put a caller through.", "mode", "outcome")
         self._sent = self._counter("webhook_deliveries", "Attempts to deliver a webhook.", "event", "outcome")
         self._sent_s = self._histogram("webhook_delivery_seconds", "Length of attempts.", _STEP_S, "event")
         for part in PARTS:
@@ -74,8 +75,8 @@ class Metrics:
     # --- what happens
 
     def observe(self, trace: Trace) -> None:
-        """A step's end, or one of the events `turn` (turn=TurnRecord), `refused` (why=…), `ended` (reason=…,
-        seconds=…)."""
+        """A step's end, or one of the events `turn` (turn=TurnRecord), `refused` (why=…), `transfer` (mode=…,
+        outcome=…), `ended` (reason=…, seconds=…)."""
         if trace.phase == "event":
             self._event(trace)
         elif trace.seconds is not None:
@@ -128,6 +129,8 @@ class Metrics:
             self._waste.labels("characters").inc(trace.keys["characters"])
         elif trace.name == "refused":
             self.call_refused(trace.keys["why"])
+        elif trace.name == "transfer":
+            self._transfers.labels(trace.keys["mode"], trace.keys["outcome"]).inc()
         elif trace.name == "ended":
             self.call_ended(trace.keys["reason"], trace.keys.get("seconds"))
 

@@ -32,10 +32,22 @@ TOOL_CALL = Table(
     Key("function", Table(Key("name", _TEXT), Key("arguments", ANY))),
 )
 
+TRANSFER = Table(
+    Key("destination", _TEXT),
+    Key("mode", _TEXT),
+    Key("started_at", _TEXT),
+    Key("outcome", _TEXT),
+    Key("seconds", ANY),
+    Key("why", _TEXT),
+)
+
 ENVELOPE = Table(
     Key("type", _TEXT),
     Key("timestamp", _TEXT),
-    Key("call", Table(Key("id", _TEXT), Key("type", _CALL_TYPES), Key("status", _TEXT))),
+    Key(
+        "call",
+        Table(Key("id", _TEXT), Key("type", _CALL_TYPES), Key("status", _TEXT), Key("transfers", ListOf(TRANSFER))),
+    ),
     Key("phone_number", Table(Key("id", _TEXT), Key("number", _TEXT), Key("name", _TEXT))),
     Key("customer", Table(Key("number", _TEXT))),
     Key("assistant", ASSISTANT),

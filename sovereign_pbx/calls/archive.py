@@ -123,6 +123,7 @@ def call_object(row: CallRow, messages: Sequence[Message], recording_url: str | 
         "room_name": row.id,
         "recording_url": recording_url,
         "recording": row.recording,
+        "transfers": [dict(attempt) for attempt in row.transfers],
         "agent_id": row.assistant_id or None,
         "assistant_id": row.assistant_id or None,
         "number_id": row.number_id,

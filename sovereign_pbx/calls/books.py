@@ -115,6 +115,18 @@ class Books:
         self._row.ended_at = utc_now()
         self._ended_clock = time.monotonic()
 
+    def transfer_started(self, attempt: Mapping[str, Any]) -> None:
+        """The caller is being put through: the row tells, and how it ends is not known yet."""
+        self.record.event("transfer.started", attempt)
+        self._row.transfers = [*self._row.transfers, dict(attempt)]
+        self.record.change({"transfers": self._row.transfers})
+
+    def transfer_ended(self, attempt: Mapping[str, Any]) -> None:
+        """What became of the last one."""
+        self.record.event("transfer.ended", attempt)
+        self._row.transfers = [*self._row.transfers[:-1], dict(attempt)]
+        self.record.change({"transfers": self._row.transfers})
+
     def recorded(self, details: Mapping[str, Any] | None) -> None:
         """What became of the recording; None: there was to be none."""
         self._row.recording = None if details is None else dict(details)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from sovereign_pbx.assistants.account import webhook_of
+from sovereign_pbx.assistants.dialling import normal
 from sovereign_pbx.assistants.directory import Number
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import Direction, plan_for
@@ -33,13 +34,14 @@ from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.summary import plain_summary, voicemail_summary
 from sovereign_pbx.calls.talk import Talk
 from sovereign_pbx.calls.transfer import transfer_to, trunk_of
+from sovereign_pbx.calls.transfers import Transfers
 from sovereign_pbx.calls.usable import usable
 from sovereign_pbx.calls.workflow import Conducted, prepare_workflow
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import ConfigError, ProviderError, Refused, WebhookError
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.plan import Plan
-from sovereign_pbx.core.values import EndReason
+from sovereign_pbx.core.values import BLIND, EndReason, TransferTerms
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.link import Decision, NextStep, Offer
 from sovereign_pbx.webhooks.envelope import assistant_request, utc_now
@@ -77,6 +79,7 @@ class Call:
         self.talk: Talk | LiveTalk | None = None
         self.refusal = ""  # what a webhook wants said instead of a conversation, or that there is no room
         self.refused_as: EndReason = "rejected"
+        self.transfers = Transfers(self, services)
         self.after_refusal = NextStep("hangup")
         self.seat = seat
         self._services = services
@@ -101,7 +104,10 @@ class Call:
         return await asyncio.shield(self._decision)
 
     def connect(self, link: MediaLink) -> None:
-        """The media is up: frames flow from the next tick on."""
+        """The media is up, or up again after a transfer that nobody took: frames flow from the next tick on."""
+        if self.transfers.returning and not self._over.is_set():
+            self.transfers.back(link)
+            return
         if self._link.done() or self._over.is_set() or self._prepared is None:
             link.close()
             return
@@ -128,6 +134,7 @@ class Call:
         self._end = (reason, error)
         if step is not None:
             self._next = step
+        self.transfers.over(reason, error)
         self.books.over()
         self._over.set()
         self.seat.give_back()
@@ -138,8 +145,11 @@ class Call:
         """An order from outside. Raises Refused: `call_not_active`, or what is against a transfer (nothing is said)."""
         if self.talk is None or self.over:
             raise Refused("call_not_active", "the call is not in progress")
+        if self.transfers.away and order.kind in ("say", "transfer"):
+            raise Refused("call_not_active", "the caller is being put through, there is nobody to hear it")
         if order.kind == "transfer":
-            self.transfer_to(order.destination)
+            self.transfers.check()
+            self.transfer_to(order.destination, order.terms)
         self.talk.instruct(order)
 
     def pause_recording(self, paused: bool) -> None:
@@ -149,10 +159,35 @@ class Call:
             raise Refused("call_not_active", "the call is not in progress")
         self.talk.pause_recording(paused)
 
-    def transfer_to(self, destination: str) -> NextStep:
+    def transfer_to(self, destination: str, terms: TransferTerms = BLIND) -> NextStep:
         """The step that puts the caller through. Raises Refused."""
-        trunk = trunk_of(self.number, self._services.directory) or self.trunk
-        return transfer_to(destination, self._services.dialling, trunk)
+        services = self._services
+        trunk = trunk_of(self.number, services.directory) or self.trunk
+        own = self.number.number if self.number is not None else ""
+        inbound = self.books.facts.type == "inbound_phone_call"
+        dialled = normal(own) or (self.offer.called if inbound else "")
+        return transfer_to(destination, services.dialling, trunk, services.transfers, terms, dialled=dialled)
+
+    def refusal_of(self, destination: str) -> str:
+        """Why the caller can't be put through to a destination, for the model; "" when he can."""
+        try:
+            self.transfer_to(destination)
+        except Refused as exc:
+            return str(exc)
+        return ""
+
+    def bounded(self, plan: Plan) -> Plan:
+        """The plan within what the configuration allows any call."""
+        return replace(
+            plan,
+            max_duration=plan.max_duration or self._services.longest_call_s,
+            refusal=self.refusal_of,
+            max_transfers=self._services.transfers.max_per_call,
+        )
+
+    def next_is(self, step: NextStep) -> None:
+        """What the dialplan is told next, as far as it is known now."""
+        self._next = step
 
     def fell_silent(self) -> None:
         """The PBX ended the audio in order. Nearly always the caller has hung up, which it says within milliseconds;
@@ -188,7 +223,7 @@ class Call:
 
     @property
     def talking(self) -> bool:
-        return self._link.done() and not self._over.is_set()
+        return self._link.done() and not self._over.is_set() and not self.transfers.away
 
     # --- life
 
@@ -301,11 +336,10 @@ class Call:
         elif (full := self.seat.take_assistant(assistant)) is not None:
             await self._turn_away(full, assistant)
         else:
-            limit = self._services.longest_call_s
             plan = plan_for(assistant)
             workflow = resolution.workflow
             plan = conducted(plan, workflow, assistant) if workflow is not None else plan
-            self._plan = replace(plan, max_duration=plan.max_duration or limit)
+            self._plan = self.bounded(plan)
             if workflow is not None and is_realtime(assistant.llm_config):
                 raise Refused("workflow_needs_text_model", "a workflow can't be conducted with a realtime model")
             if workflow is None:

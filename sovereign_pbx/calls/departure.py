@@ -2,16 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from sovereign_pbx.core.commands import HandOver, HangUp
-from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull, Refused
+from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFull
 from sovereign_pbx.pbx.link import NextStep
 
 if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
-
-log = structlog.get_logger(__name__)
 
 
 class Departure:
@@ -39,14 +35,4 @@ class Departure:
         elif not command.destination:
             self._call.end(command.reason, command.error, NextStep("fallback"))
         else:
-            self._put_through(command)
-
-    def _put_through(self, command: HandOver) -> None:
-        try:
-            step = self._call.transfer_to(command.destination)
-        except Refused as exc:
-            log.error("transfer.refused", destination=command.destination, why=str(exc), code=exc.code)
-            self._call.books.record.event("transfer.refused", {"destination": command.destination, "why": str(exc)})
-            self._call.end("error", f"the transfer's destination is not allowed: {exc}", NextStep("fallback"))
-        else:
-            self._call.end(command.reason, command.error, step)
+            self._call.transfers.begin(command)

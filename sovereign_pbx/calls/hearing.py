@@ -1,5 +1,6 @@
 """A call's ear: caller's frames to the recogniser, its words to the conversation."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -20,24 +21,39 @@ class Hearing:
         self._reopen = reopen
         self._feed = feed
         self._frames: Counter[str] = Counter()
+        self.awake = asyncio.Event()
+        self.awake.set()
 
     @property
     def heard_s(self) -> dict[str, float]:
         """Seconds of audio by who recognised them; what is replayed to another recogniser counts once."""
         return {name: frames * FRAME_S for name, frames in self._frames.items()}
 
+    def rest(self) -> None:
+        """Nobody is there to be heard until `wake`: the stream may be closed."""
+        self.awake.clear()
+
+    async def wake(self) -> None:
+        """Open another stream and go on; what is heard meanwhile is lost. Raises ProviderError."""
+        self._stream = await self._reopen()
+        self.awake.set()
+
     def frame(self, frame: bytes) -> None:
         """20 ms of the caller."""
+        if not self.awake.is_set():
+            return
         self._frames[served_by(self._stream)] += 1
         self._stream.send(frame)
 
     def speech(self, speaking: bool) -> None:
         """The VAD's word on the audio sent so far."""
-        self._stream.speech(speaking)
+        if self.awake.is_set():
+            self._stream.speech(speaking)
 
     def finalize(self) -> None:
         """The conversation wants the final text now."""
-        self._stream.finalize()
+        if self.awake.is_set():
+            self._stream.finalize()
 
     def switch(self, stream: SttStream) -> SttStream:
         """From here on `stream` listens; the old one is given back to be closed, which `listen` takes for its end."""

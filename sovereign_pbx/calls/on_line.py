@@ -1,6 +1,6 @@
 """What a talk is to its call, whoever its model is: a conversation on a line, to be held, ordered and ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sovereign_pbx.assistants.recording import is_recorded, pauses_for_keys
@@ -8,15 +8,18 @@ from sovereign_pbx.calls.recording import CallRecording
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Answered, HoldChanged, HungUp, Instructed
-from sovereign_pbx.core.values import EndReason, Message
-from sovereign_pbx.media.line import Line
+from sovereign_pbx.core.values import EndReason, Message, TransferOutcome
+from sovereign_pbx.media.line import Line, LineListener
+from sovereign_pbx.media.link import MediaLink
 
 if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
 
 
-class Fed(Protocol):
+class Fed(LineListener, Protocol):
     """A shell, as far as its talk needs it."""
+
+    line: Line | None
 
     def feed(self, event: Answered | HungUp | HoldChanged | Instructed) -> None: ...
 
@@ -49,6 +52,7 @@ class OnLine:
             note=call.books.record.event,
         )
         self._conceals = pauses_for_keys(block)
+        self._lines_before: Mapping[str, float] = {}  # their statistics
 
     @property
     def history(self) -> Sequence[Message]:
@@ -64,6 +68,35 @@ class OnLine:
         """The far end put the call on hold, or took it back."""
         self.line.held = held
         self.shell.feed(HoldChanged(held))
+
+    @property
+    def away(self) -> bool:
+        """The conversation waits while its caller is put through, and can go on with him. Not every kind can."""
+        return False
+
+    def not_taken(self, outcome: TransferOutcome, why: str) -> None:
+        """Nobody took the caller, and his media will be back in a moment."""
+        raise NotImplementedError
+
+    async def listen_again(self) -> None:
+        """Have ears again for whoever comes back, if they can be had in good time. Raises nothing but cancellation."""
+
+    def step_aside(self) -> None:
+        """The caller is put through: let go of his line, and keep the rest."""
+        self.close()
+
+    def relink(self, link: MediaLink) -> None:
+        """He is back on `link`: frames flow from the next tick on, beginning with what waits to be said to him."""
+        old = self.line
+        self._lines_before = added(self._lines_before, old.statistics())
+        self.line = Line(link, self.shell, recorder=old.recorder, playout=old.playout)
+        self.line.held = old.held
+        self.shell.line = self.line
+        self._services.clock.add(self.line)
+
+    def line_statistics(self) -> dict[str, float]:
+        """Of all lines that the call has had."""
+        return added(self._lines_before, self.line.statistics())
 
     def close(self) -> None:
         """Let go of the line: the PBX goes on with its dialplan."""
@@ -100,3 +133,9 @@ class OnLine:
         """The caller keys in what nobody may know."""
         if self._conceals:
             self.recording.conceal(on)
+
+
+def added(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """The statistics of two lines, one after the other; they share what is played out."""
+    shared = {name for name in now if name.startswith("playout_")}
+    return {name: value + (0 if name in shared else before.get(name, 0)) for name, value in now.items()}

@@ -175,7 +175,7 @@ class OutboundCall(Call):
     async def _get_ready(self, assistant: Assistant) -> None:
         try:
             plan = plan_for(assistant, direction="outbound")
-            self._plan = replace(plan, max_duration=plan.max_duration or self._services.longest_call_s)
+            self._plan = self.bounded(plan)
             self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=PHONE_RATE)
         except (ProviderError, ConfigError, Refused) as exc:
             log.error("call.not_ready", error=str(exc))

@@ -95,4 +95,5 @@ def _report(row: CallRow, facts: CallFacts, messages: Sequence[Message], recordi
         analysis=row.analysis_result,
         recording_url=recording_url,
         error=row.error,
+        transfers=row.transfers,
     )

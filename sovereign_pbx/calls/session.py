@@ -13,6 +13,7 @@ from sovereign_pbx.calls.post_call import PostCall
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.report import PLAIN_REPORTING, Reporting
 from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.calls.transfer import PLAIN_TRANSFERS, TransferPolicy
 from sovereign_pbx.core.plan import SpeculationPlan
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
@@ -41,6 +42,7 @@ class Services:
     recording_keys: tuple[bytes, ...] = ()  # whom recordings are encrypted for; nobody: they are not
     dialling: DialRules
     webhooks_due: Callable[[], None]
+    transfers: TransferPolicy = PLAIN_TRANSFERS
     longest_call_s: float | None = None
     speculation_per_call: int = SpeculationPlan().in_vain
     ask_timeout_s: float = 5.0

@@ -1,8 +1,10 @@
 """The talking part of a call: line, shell and conversation put together, and taken apart again."""
 
+import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -19,12 +21,13 @@ from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tones import play_digits
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.usage import talk_usage
-from sovereign_pbx.calls.workflow import Conducted, Scenery
+from sovereign_pbx.calls.workflow import OPEN_S, Conducted, Scenery
 from sovereign_pbx.core.conversation import Conversation
-from sovereign_pbx.core.events import Answered, Instructed
+from sovereign_pbx.core.errors import ConfigError, ProviderError, SovereignError
+from sovereign_pbx.core.events import Answered, HearingFailed, Instructed, TransferEnded
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.turn import State
-from sovereign_pbx.core.values import EndReason
+from sovereign_pbx.core.values import EndReason, TransferOutcome
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.speech.phrases import Phrase
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from sovereign_pbx.calls.call import Call
 
 log = structlog.get_logger(__name__)
+
+_EARS_S: Final = 1.5  # what the dialplan waits for a recogniser to open; it is given four seconds for all
 
 
 class Talk(OnLine):
@@ -56,6 +61,7 @@ class Talk(OnLine):
         self._prepared = prepared
         self._plan = plan
         self._run = run  # of a workflow
+        self._ears: asyncio.Task[None] | None = None
         self.conversation = Conversation(plan)
         departure = Departure(call)
         self.shell = Shell(
@@ -77,7 +83,7 @@ class Talk(OnLine):
     def start(self) -> None:
         """Frames flow from the next tick on; the greeting is queued before it."""
         if self.shell.hearing is not None:
-            self._call.spawn(self.shell.hearing.listen(), "hear")
+            self._ears = self._call.spawn(self.shell.hearing.listen(), "hear")
         self._call.spawn(render_rest(self._prepared, self._plan, self._services), "phrases")
         self._call.spawn(furnish(self.line, self._assistant), "background")
         self.shell.feed(Answered())
@@ -89,10 +95,53 @@ class Talk(OnLine):
         """An order from outside. Raises Refused `call_not_active` when the last words are being said already."""
         self._obey(order, ending=self.conversation.state in (State.LEAVING, State.ENDED))
 
+    @property
+    def away(self) -> bool:
+        return self.conversation.away
+
+    def not_taken(self, outcome: TransferOutcome, why: str) -> None:
+        self.shell.feed(TransferEnded(outcome, why))
+
+    def step_aside(self) -> None:
+        """Vendors close recognisers that hear nothing for ten seconds or so; this one is not kept for so long."""
+        super().step_aside()
+        hearing = self.shell.hearing
+        if hearing is not None and self._ears is not None and self._prepared.stt is not None:
+            hearing.rest()
+            self._ears.cancel()
+            self._call.see_out(_closed(self._prepared.stt), "stt-close")
+
+    async def listen_again(self) -> None:
+        """In good time means that the dialplan need not wait: a recogniser that is slow comes a little later."""
+        hearing = self.shell.hearing
+        if hearing is not None and self._ears is not None and self._ears.cancelling():
+            self._ears = self._call.spawn(self._wake(hearing), "hear")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EARS_S):
+                    await hearing.awake.wait()
+
+    async def _wake(self, hearing: Hearing) -> None:
+        """One failure is forgiven, as at any other time; after two the conversation hands the caller over."""
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(OPEN_S):
+                    await hearing.wake()
+            except (ProviderError, ConfigError, TimeoutError) as exc:
+                log.warning("stt.not_reopened", error=str(exc) or f"not open within {OPEN_S:g} s")
+                error = exc if isinstance(exc, ProviderError) else ProviderError("stt", "stt", "stalled", str(exc))
+                self.shell.feed(HearingFailed(error))
+            else:
+                await hearing.listen()
+                return
+
+    def relink(self, link: MediaLink) -> None:
+        super().relink(link)
+        self._call.spawn(furnish(self.line, self._assistant), "background")
+
     async def finish(self, reason: EndReason) -> tuple[dict[str, Any], str | None]:
         """Close the conversation's books and the recording; (statistics, path of the recording)."""
         recording = await self._end(reason)
-        return {"line": self.line.statistics(), "usage": self._usage()}, recording
+        return {"line": self.line_statistics(), "usage": self._usage()}, recording
 
     def _usage(self) -> dict[str, Any]:
         shell = self.shell
@@ -193,6 +242,15 @@ class Talk(OnLine):
 
     async def _play_digits(self, digits: str, tool_id: str) -> None:
         self.shell.feed(await play_digits(self._services.pbx, self._call.id, digits, tool_id))
+
+
+async def _closed(stream: SttStream) -> None:
+    """Close it in good time. Raises nothing: it is done with."""
+    try:
+        async with asyncio.timeout(OPEN_S):
+            await stream.close()
+    except (SovereignError, TimeoutError, OSError) as exc:
+        log.warning("provider.close_failed", error=str(exc) or type(exc).__name__)
 
 
 def _affordable(plan: Plan, in_vain: int) -> Plan:

@@ -131,12 +131,21 @@ def _facts(call: CallRow) -> Table:
         "error": call.error,
         "recording": call.recording_path,
         "summary": call.summary,
+        "transfers": "\n".join(map(_transfer, call.transfers)),
         **{name.replace("_", " "): _told(value) for name, value in call.statistics.items() if name != "usage"},
     }
     for name, value in shown.items():
         if value not in (None, ""):
             table.add_row(name, plain(value))
     return table
+
+
+def _transfer(attempt: Mapping[str, Any]) -> str:
+    """One attempt to put the caller through."""
+    seconds = "" if attempt.get("seconds") is None else f" after {attempt['seconds']:g} s"
+    why = f" ({attempt['why']})" if attempt.get("why") else ""
+    outcome = attempt.get("outcome") or "under way"
+    return f"{attempt.get('destination')}, {attempt.get('mode')}: {outcome}{seconds}{why}"
 
 
 def _told(value: Any) -> Any:

@@ -58,13 +58,21 @@ class Line:
 
     The line takes the link over (`link.listener`) and tells `listener`, always within the context (contextvars) in
     which the line was made. It closes a link that still works only in `close`, or because its listener raised.
+    `playout` is of the line that this one takes the place of, with what waits in it.
     """
 
-    def __init__(self, link: MediaLink, listener: LineListener, *, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        link: MediaLink,
+        listener: LineListener,
+        *,
+        recorder: Recorder | None = None,
+        playout: Playout | None = None,
+    ) -> None:
         self.link = link
         self.listener = listener
         self.recorder = recorder
-        self.playout = Playout(link.rate)
+        self.playout = playout or Playout(link.rate)
         self.vad: VadState | None = None  # lent by the clock's detector while the line is on the clock
         self.over: LinkEnded | None = None  # how it ended; nothing is told after that
         self.background: Background | None = None  # a room, in the place of comfort noise

@@ -89,6 +89,7 @@ class CallRow:
     recording: dict[str, Any] | None = None  # its format, length, size and sum, or why there is none
     assistant: dict[str, Any] = field(default_factory=dict)  # resolved configuration, extra keys kept, secrets not
     statistics: dict[str, Any] = field(default_factory=dict)
+    transfers: list[dict[str, Any]] = field(default_factory=list)  # attempts to put the caller through, in order
     updated_at: str = ""
 
 

@@ -11,13 +11,15 @@
         await caller.close()
 
 What it does is what the dialplan does: AGI /inbound, the answer, AudioSocket with the UUID it was given, AGI /next
-when the daemon ends the audio, AGI /hangup when the call is over.
+when the daemon ends the audio, whatever that says (Dial() reaches one of `colleagues`), AGI /hangup when the call is
+over.
 """
 
 import asyncio
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -28,6 +30,7 @@ from sovereign_pbx.testing.agi_caller import AgiConnection, AgiStatus, open_agi
 from sovereign_pbx.testing.agi_interpreter import AgiInterpreter
 from sovereign_pbx.testing.audiosocket_leg import AudioSocketLeg, Ending
 from sovereign_pbx.testing.caller_ticker import CallerTicker
+from sovereign_pbx.testing.colleague import Colleague, DialStatus
 from sovereign_pbx.testing.heard import Heard
 from sovereign_pbx.testing.utterance import Utterance
 
@@ -88,7 +91,8 @@ class AudioSocketCaller:
         self.heard = Heard(keep_audio=keep_audio)
         self.leg: AudioSocketLeg | None = None
         self.steps: list[str] = []
-        self.reached = True  # whoever the dialplan dials for this caller answers
+        self.reached = True  # whoever the dialplan dials for this caller answers, where `colleagues` names nobody
+        self.colleagues: list[Colleague] = []  # whom it dials, one after the other
         self.answered_at: float | None = None
         self.decision_s = 0.0
         self.ticker = ticker
@@ -100,6 +104,8 @@ class AudioSocketCaller:
         self._loop = asyncio.get_running_loop()
         self._connection: AgiConnection | None = None
         self._life: asyncio.Task[None] | None = None
+        self._left = asyncio.Event()  # the caller has hung up
+        self._status = ""  # DIALSTATUS
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,6 +142,7 @@ class AudioSocketCaller:
     async def hang_up(self) -> None:
         """The caller leaves, while it rings or talks; returns when the dialplan has run to its end."""
         self.interpreter.hung_up = True
+        self._left.set()
         if self._connection is not None:
             self._connection.hang_up()
         if self.leg is not None:
@@ -188,11 +195,15 @@ class AudioSocketCaller:
     async def _ask(self, path: str, arguments: Sequence[str], interpreter: AgiInterpreter | None = None) -> AgiStatus:
         """One `AGI(agi://…)` of the dialplan."""
         self._connection = await open_agi(self._agi, path, interpreter or self.interpreter, self._values, arguments)
-        if self._connection is None:
-            return "FAILURE"
-        async with asyncio.timeout(AGI_S):
-            await self._connection.closed.wait()
-        return self._connection.status
+        return await _served(self._connection)
+
+    async def _ask_aside(self, path: str, arguments: Sequence[str], interpreter: AgiInterpreter) -> AgiStatus:
+        """The same on another channel, which the caller's hang-up does not end."""
+        return await _served(await open_agi(self._agi, path, interpreter, self._values, arguments))
+
+    @property
+    def _token(self) -> str:
+        return self.variables.get("SOVEREIGN_CALL", "")
 
     async def _connect(self) -> bool:
         """Answer, and open AudioSocket with the UUID that the daemon gave."""
@@ -212,17 +223,40 @@ class AudioSocketCaller:
         """From the audio on: what the dialplan does next, as long as the caller is there."""
         while await self._talk():
             step = await self._next()
-            while step == "dial" and not self.reached and len(self.steps) < MAX_ROUNDS:
-                step = await self._next()
+            while step == "dial" and len(self.steps) < MAX_ROUNDS:
+                step = await self._dial()
             if step != "talk" or not await self._connect():
                 break
         # the `h` extension runs on a channel that is hung up already, and its AGI is not ended by that
         after = AgiInterpreter(self.variables)
-        await self._ask("hangup", [self.variables.get("SOVEREIGN_CALL", ""), str(CAUSE_NORMAL)], after)
+        await self._ask("hangup", [self._token, str(CAUSE_NORMAL), self._status], after)
 
-    async def _next(self) -> str:
-        self.variables.pop("SOVEREIGN_NEXT", None)
-        await self._ask("next", [self.variables.get("SOVEREIGN_CALL", "")])
+    async def _dial(self) -> str:
+        """Dial() with its time-out; what is next, "" when the caller is gone or somebody keeps him."""
+        usual: DialStatus = "ANSWER" if self.reached else "NOANSWER"
+        colleague = self.colleagues.pop(0) if self.colleagues else Colleague(status=usual)
+        if await self._leaves_within(colleague.rings_s):
+            self._status = "CANCEL"
+            return ""
+        self._status = colleague.status
+        if colleague.status == "ANSWER":
+            briefed = self.variables.get("SOVEREIGN_BRIEF") == "yes"
+            await colleague.answer(
+                self._token, briefed=briefed, ask=self._ask_aside, audio=self._audio, ticker=self.ticker
+            )
+            if colleague.taken and (colleague.talks_s is None or await self._leaves_within(colleague.talks_s)):
+                return ""
+        return await self._next(self._status, colleague.causes)
+
+    async def _leaves_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._left.wait(), seconds)
+        return self._left.is_set()
+
+    async def _next(self, *dialled: str) -> str:
+        for name in ("NEXT", "TRUNK", "CALLERID", "DIVERTED", "MUSIC", "BRIEF"):
+            self.variables.pop(f"SOVEREIGN_{name}", None)
+        await self._ask("next", [self._token, *dialled])
         self.steps.append(self.variables.get("SOVEREIGN_NEXT", "fallback"))
         return self.steps[-1]
 
@@ -232,3 +266,11 @@ class AudioSocketCaller:
         await leg.ended.wait()
         self.ticker.remove(leg.tick)
         return leg.ending in ("server closed", "server hung up") and not self.interpreter.hung_up
+
+
+async def _served(connection: AgiConnection | None) -> AgiStatus:
+    if connection is None:
+        return "FAILURE"
+    async with asyncio.timeout(AGI_S):
+        await connection.closed.wait()
+    return connection.status

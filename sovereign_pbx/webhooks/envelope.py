@@ -6,6 +6,7 @@ Every builder returns the exact bytes to sign and send. `at` is a time as `utc_t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,8 @@ CALL_TYPES: Final[Mapping[str, CallType]] = {
     "web": "web_call",
 }
 """By a row's direction."""
+
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Status = Literal["ringing", "in-progress", "ended", "ended-with-error"]
 
@@ -86,8 +89,10 @@ def end_of_call_report(
     analysis: Mapping[str, Any] | None = None,
     recording_url: str | None = None,
     error: str | None = None,
+    transfers: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """The whole call. Of `messages` only what was spoken is told: system and tool messages are the assistant's own."""
+    """The whole call. Of `messages` only what was spoken is told: system and tool messages are the assistant's own.
+    `transfers`, what became of each attempt to put the caller through, is an addition of ours to the contract."""
     spoken = [
         {"role": message.role, "content": message.content}
         for message in messages
@@ -101,14 +106,17 @@ def end_of_call_report(
         report["analysis"] = dict(analysis)
     if recording_url is not None:
         report["recording_url"] = recording_url
-    return _encode(facts, "end-of-call-report", at, status, report)
+    about = {"transfers": [dict(each) for each in transfers]} if transfers else {}
+    return _encode(facts, "end-of-call-report", at, status, report, about)
 
 
-def _encode(facts: CallFacts, event: str, at: str, status: Status, more: Mapping[str, Any]) -> bytes:
+def _encode(
+    facts: CallFacts, event: str, at: str, status: Status, more: Mapping[str, Any], about: Mapping[str, Any] = EMPTY
+) -> bytes:
     message: dict[str, Any] = {
         "type": event,
         "timestamp": at,
-        "call": {"id": facts.call_id, "type": facts.type, "status": status},
+        "call": {"id": facts.call_id, "type": facts.type, "status": status, **about},
         "phone_number": {"id": facts.number_id, "number": facts.called, "name": facts.number_name},
         "customer": {"number": facts.caller},
     }

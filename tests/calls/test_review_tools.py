@@ -183,17 +183,17 @@ def test_a_transfer_is_announced_and_dialled(tmp_path: Path, name: str) -> None:
     play(scene())
 
 
-def test_nobody_answering_a_transfer_brings_the_caller_to_the_fallback_and_not_round_in_circles(
-    tmp_path: Path,
-) -> None:
+def test_nobody_answering_a_transfer_brings_the_caller_back(tmp_path: Path) -> None:
     async def scene() -> None:
         saved = with_tools(transferring())
         async with house(tmp_path, saved, dialling={"allow": ["+3120*"]}) as place, place.caller() as caller:
             place.openai.script = (Answer(tools=(("transfer_call", '{"destination": "+31201234567"}'),)),)
             caller.reached = False
             await ask(caller)
-            await caller.over(15)
-            assert caller.steps == ["dial", "fallback"]
+            await until(lambda: caller.steps == ["dial", "talk"], 15)
+            await caller.hang_up()
+            (report,) = await place.reported()
+            assert report["end_reason"] == "user_hangup"
 
     play(scene())
 

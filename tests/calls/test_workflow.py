@@ -169,7 +169,7 @@ def test_a_transfer_node_gives_the_caller_to_its_destination(tmp_path: Path) -> 
     play(scene())
 
 
-def test_a_transfer_that_is_not_allowed_ends_at_the_fallback_and_is_noted(tmp_path: Path) -> None:
+def test_a_transfer_that_is_not_allowed_is_refused_before_a_word_and_noted(tmp_path: Path) -> None:
     async def scene() -> None:
         async with house(tmp_path, **{**sections(graph()), "dialling": {"allow": ["+32*"]}}) as place:
             place.openai.script = script("person")
@@ -177,10 +177,13 @@ def test_a_transfer_that_is_not_allowed_ends_at_the_fallback_and_is_noted(tmp_pa
                 await caller.place()
                 await silence(caller)
                 await caller.say(QUESTION).finished.wait()
-                await until(lambda: caller.steps, 10.0)
-                assert caller.steps == ["fallback"]
-            await place.reported()
-            assert "transfer.refused" in [name for name, _ in await events(place)]
+                await until(lambda: len(caller.heard.sounds()) >= 2, 10.0)
+                await silence(caller)
+                await caller.hang_up()
+                assert caller.steps == []
+            (report,) = await place.reported()
+            assert said(report)[-1] == "Your order is on its way."
+            assert "transfer_refused" in [name for name, _ in await events(place)]
 
     play(scene())
 

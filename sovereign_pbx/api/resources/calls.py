@@ -1,7 +1,7 @@
 """`/calls`: what was called, said and found out (contract §5), and the recordings."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import structlog
 from aiohttp import web
@@ -25,6 +25,7 @@ from sovereign_pbx.api.schema import (
 from sovereign_pbx.assistants.shape import Choice, Text, Whole
 from sovereign_pbx.assistants.table import Key, Table
 from sovereign_pbx.calls.archive import Archive, CallFilter
+from sovereign_pbx.core.values import TransferOutcome
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,17 @@ QUERY: Final = Table(
     Key("campaign_id", _ID, "Only calls of this campaign."),
 )
 
+TRANSFER: Final = object_schema(
+    {
+        "destination": STRING,
+        "mode": {"enum": ["blind", "attended"]},
+        "started_at": TIME,
+        "outcome": {"enum": [*get_args(TransferOutcome), None]},
+        "seconds": {"type": ["number", "null"]},
+        "why": STRING,
+    }
+)
+
 CALL: Final = object_schema(
     {
         "id": STRING,
@@ -74,6 +86,7 @@ CALL: Final = object_schema(
         "room_name": TEXT,
         "recording_url": TEXT,
         "recording": MAYBE_OBJECT,
+        "transfers": {"type": "array", "items": TRANSFER},
         "agent_id": TEXT,
         "assistant_id": TEXT,
         "number_id": TEXT,
