@@ -23,11 +23,11 @@ from sovereign_pbx.testing.sip_call import TRANSACTION_DEADLINE_S, CallFailed, S
 from sovereign_pbx.testing.sip_dialog import Dialog, Headers, Transaction
 from sovereign_pbx.testing.sip_message import SipMessage, response
 
-Manner = Literal["by hand", "answer", "ring", "busy", "decline", "dead"]
-"""What to do with a call that comes: nothing until the test does it, answer after 180, ring for ever, 486, 603,
+Manner = Literal["by hand", "answer", "ring", "busy", "decline", "unknown", "dead"]
+"""What to do with a call that comes: nothing until the test does it, answer after 180, ring for ever, 486, 603, 404,
 or not a single packet back."""
 
-REFUSALS = {"busy": "486 Busy Here", "decline": "603 Decline"}
+REFUSALS = {"busy": "486 Busy Here", "decline": "603 Decline", "unknown": "404 Not Found"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,10 +297,13 @@ async def _audio_relay(stack: AsyncExitStack, ports: Mapping[str, int], *, wante
     return relay
 
 
-async def _asterisk(root: Path, agi_port: int, audio_port: int, plan: str) -> PrivateAsterisk:
+async def _asterisk(
+    root: Path, agi_port: int, audio_port: int, plan: str, extra: Mapping[str, str] | None
+) -> PrivateAsterisk:
     agi, audio = f"127.0.0.1:{agi_port}", f"127.0.0.1:{audio_port}"
     text = await asyncio.to_thread(lambda: render(agi=agi, audiosocket=audio))
-    return PrivateAsterisk(root, dialplan=text + FALLBACK_PLAN + plan, context="sovereign", ami_read="call,dtmf")
+    dialplan = text + FALLBACK_PLAN + plan
+    return PrivateAsterisk(root, dialplan=dialplan, context="sovereign", ami_read="call,dtmf", extra=extra)
 
 
 KNOWN_PHRASES = (GREETING, ANSWER, LONG_ANSWER, PLAIN.filler, PLAIN.apology, PLAIN.unwell, PLAIN.unheard)
@@ -320,12 +323,13 @@ async def stage(
     unreachable: bool = False,
     phrases: Iterable[str] = (),
     plan: str = "",
+    extra: Mapping[str, str] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Stage]:
     """Everything started. `process`: the daemon as a program of its own. `relayed`: its manager connection can be cut,
     `audio_relayed`: and so can AudioSocket's, `audio_cut`: it is. `begin`: with a daemon.
-    `unreachable`: webhooks go nowhere. `plan`: more of the administrator's dialplan. `sections` are merged into
-    the configuration."""
+    `unreachable`: webhooks go nowhere. `plan`: more of the administrator's dialplan, `extra` of Asterisk's
+    other files. `sections` are merged into the configuration."""
     async with AsyncExitStack() as stack:
         deepgram = await stack.enter_async_context(ScriptedDeepgram(["What time do you open?"]))
         openai = await stack.enter_async_context(ScriptedOpenAI((ANSWER,), first_token_ms=50, tokens_per_s=200))
@@ -336,7 +340,7 @@ async def stage(
         ports = {name: block.take(socket.SOCK_STREAM) for name in ("agi", "audio", "http")}
         audio_relay = await _audio_relay(stack, ports, wanted=audio_relayed or audio_cut, cut=audio_cut)
         audio_port = audio_relay.port if audio_relay is not None else ports["audio"]
-        asterisk = await stack.enter_async_context(await _asterisk(root, ports["agi"], audio_port, plan))
+        asterisk = await stack.enter_async_context(await _asterisk(root, ports["agi"], audio_port, plan, extra))
         phone = await stack.enter_async_context(SipPhone(asterisk.sip_address, port=asterisk.caller_port))
         relay = await stack.enter_async_context(Relay(("127.0.0.1", asterisk.ami_port))) if relayed else None
         ami = {
