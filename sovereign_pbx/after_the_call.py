@@ -6,6 +6,8 @@ import time
 from sovereign_pbx.calls.analysis_plan import Template
 from sovereign_pbx.calls.post_call import PostCall, PostCallSettings
 from sovereign_pbx.calls.providers import Providers
+from sovereign_pbx.calls.recording_audit import RecordingAudit
+from sovereign_pbx.calls.recording_converter import Converter
 from sovereign_pbx.calls.recording_links import RecordingLinks, link_key
 from sovereign_pbx.calls.report import Reporting
 from sovereign_pbx.calls.retention import Retention, Sweeper
@@ -57,8 +59,17 @@ def mails(config: Config) -> bool:
 
 def sweeper(config: Config, store: SqliteStore, retention: Retention) -> Sweeper:
     """Who removes what has been kept long enough: `[retention]`, or what the API set, and `[recording]`."""
-    days = config.recording.retention_days
-    return Sweeper(store, retention, recordings=config.recordings, recording_days=days)
+    days, folder = config.recording.retention_days, config.recordings
+    audit = RecordingAudit(store, folder) if folder is not None else None
+    return Sweeper(store, retention, recordings=folder, recording_days=days, audit=audit)
+
+
+def converter(config: Config, store: SqliteStore) -> Converter | None:
+    """Who brings recordings into the form of `[recording] format`; None where they stay as they are."""
+    section = config.recording
+    if config.recordings is None or section.format == "wav":
+        return None
+    return Converter(store, config.recordings, section.format, bitrate_kbps=section.bitrate_kbps)
 
 
 async def recording_keys(config: Config) -> tuple[bytes, ...]:

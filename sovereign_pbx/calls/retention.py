@@ -15,6 +15,8 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
+from sovereign_pbx.calls.recording_audit import RecordingAudit
+from sovereign_pbx.calls.recording_files import recordings_in
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.webhooks.envelope import utc_text
 
@@ -74,12 +76,14 @@ class Sweeper:
         *,
         recordings: Path | None = None,
         recording_days: int = 0,
+        audit: RecordingAudit | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._calls = calls
         self._retention = retention
         self._recordings = recordings
         self._recording_days = recording_days
+        self._audit = audit
         self._now = now
         self._done: dict[Kind, str] = {"content": "", "metadata": ""}  # nothing older has anything left
         self._leads_done = ""  # nor any lead of a campaign that ended earlier
@@ -106,6 +110,7 @@ class Sweeper:
         if leads := await self._strip_leads():
             log.info("leads.stripped", leads=leads)
         await self._sweep_recordings()
+        await self._audit_recordings()
         return stripped
 
     async def _strip(self, kind: Kind) -> int:
@@ -145,24 +150,44 @@ class Sweeper:
 
     async def _sweep_recordings(self) -> None:
         """Files of calls that the store knows nothing of are removed by their own age."""
-        limits = [days for days in (self._recording_days, self._retention.content_days) if days]
-        if self._recordings is None or not limits:
+        days = self._days_of_recordings()
+        if self._recordings is None or not days:
             return
-        removed = await asyncio.to_thread(sweep, self._recordings, self._now() - min(limits) * _DAY_S)
+        removed = await asyncio.to_thread(sweep, self._recordings, self._now() - days * _DAY_S)
         if removed:
-            log.info("recordings.removed", recordings=removed, older_than_days=min(limits))
+            log.info("recordings.removed", recordings=removed, older_than_days=days)
+
+    async def _audit_recordings(self) -> None:
+        if self._audit is None:
+            return
+        days = self._days_of_recordings()
+        try:
+            await self._audit.audit(self._days_ago(days - 1) if days else "")  # a call may last until the next day
+        except OSError as exc:
+            log.warning("recordings.not_audited", error=exc.strerror)
+
+    def _days_of_recordings(self) -> int:
+        return min((days for days in (self._recording_days, self._retention.content_days) if days), default=0)
 
 
 def sweep(folder: Path, before: float) -> int:
     """Remove the recordings last written before `before` (Unix seconds); how many. Blocks."""
     old = []
-    for recording in folder.glob("*.wav"):
+    for recording in _all_in(folder):
         try:
             if recording.stat().st_mtime < before:
                 old.append(recording)
         except OSError as exc:
             log.warning("recording.not_removed", path=str(recording), error=exc.strerror)
     return _remove(old)
+
+
+def _all_in(folder: Path) -> list[Path]:
+    try:
+        return list(recordings_in(folder))
+    except OSError as exc:
+        log.warning("recordings.not_listed", path=str(folder), error=exc.strerror)
+        return []
 
 
 def _remove(recordings: Sequence[Path]) -> int:

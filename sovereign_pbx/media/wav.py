@@ -2,6 +2,7 @@
 
 import struct
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -45,3 +46,22 @@ def read_wav(path: Path) -> tuple[int, NDArray[np.int16]]:
         raise BadInput(f"{path}: not a PCM WAV file: {exc}") from exc
     whole = samples.size // channels * channels
     return rate, samples[:whole].reshape(-1, channels).T
+
+
+def wav_blocks(path: Path, block_frames: int = 1 << 18) -> tuple[int, Iterator[bytes]]:
+    """(rate, the interleaved samples of a stereo recording in blocks), however long it is. Raises as `read_wav` does,
+    now or while it is read."""
+    try:
+        file = wave.open(str(path), "rb")  # noqa: SIM115 - closed by the generator
+    except (wave.Error, EOFError) as exc:
+        raise BadInput(f"{path}: not a PCM WAV file: {exc}") from exc
+    if (file.getsampwidth(), file.getnchannels()) != (SAMPLE_BYTES, 2):
+        file.close()
+        raise BadInput(f"{path}: not a recording: 16 bits in two channels are expected")
+
+    def blocks() -> Iterator[bytes]:
+        with file:
+            while block := file.readframes(block_frames):
+                yield block[: len(block) // (2 * SAMPLE_BYTES) * 2 * SAMPLE_BYTES]
+
+    return file.getframerate(), blocks()

@@ -28,6 +28,7 @@ from sovereign_pbx.store import (
     call_queries,
     outbox,
     reading,
+    recording_queries,
     rows,
     schema,
     stripping,
@@ -38,6 +39,7 @@ from sovereign_pbx.store.claims import ClaimTable
 from sovereign_pbx.store.do_not_call import DoNotCallTable
 from sovereign_pbx.store.failure import StoreError
 from sovereign_pbx.store.reading import OutboxCounts
+from sovereign_pbx.store.recording_queries import Recorded
 from sovereign_pbx.store.stripping import Kind
 from sovereign_pbx.store.usage import Usage
 from sovereign_pbx.store.usage import usage as usage_of
@@ -232,6 +234,10 @@ class SqliteStore:
         return await self._read(usage_of, start, end, limit, offset)
 
     # --- retention
+
+    async def recorded(self, after: tuple[str, str], limit: int) -> list[Recorded]:
+        """Ended calls with a recording that come after (created_at, id), the oldest first."""
+        return await self._read(recording_queries.recorded, after, limit)
 
     async def expired(self, kind: Kind, since: str, before: str, limit: int) -> list[tuple[str, str, str | None]]:
         """Finished calls of that time with content or metadata left, oldest first: id, created_at, recording_path."""

@@ -317,6 +317,8 @@ async def walk_calls(walk: Walk) -> None:
     assert "c1" in [call["id"] for call in (await walk("GET", "/calls"))["calls"]]
     assert (await walk("GET", "/calls/c1"))["duration_seconds"] == 60
     assert await walk("GET", "/calls/c1/recording") == b"RIFF"
+    assert await walk("DELETE", "/calls/c1/recording") == {"success": True}
+    assert await walk.refused("GET", "/calls/c1/recording", 410) == "recording_removed"
     walk.api.desk.live.add("live")
     assert (await walk("POST", "/calls/live/control", {"type": "end-call"}))["success"] is True
     walk.api.desk.over.add("over")
