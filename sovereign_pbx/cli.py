@@ -23,11 +23,13 @@ COMMANDS: Final = {
     "call": "Place a call.",
     "calls": "List calls, show one with its transcript, follow them live.",
     "webhooks": "List webhooks, show one as it is sent, send dead ones again.",
-    "campaigns": "List campaigns, show one, watch it call.",
+    "campaigns": "List campaigns, import leads, start and pause one, watch it call, take its results.",
+    "do-not-call": "Add, remove, list and import numbers that nobody may call.",
     "assistants": "List assistants, show one, try which one takes a call.",
     "keys": "Make, list and revoke the keys of the REST API.",
     "dialplan": "Print the dialplan that brings calls here.",
     "config": "Show the configuration, an example, the reference, the schema.",
+    "reload": "Take up the configuration file as it is now, while calls go on.",
     "drain": "Finish the present calls and take no more.",
     "models": "List and fetch the models of the embedded engines.",
     "bench": "Measure latency, barge-in and cost under load.",
@@ -68,7 +70,8 @@ class LazyGroup(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         try:
-            command = getattr(importlib.import_module(f"sovereign_pbx.commands.{cmd_name}"), cmd_name, None)
+            name = cmd_name.replace("-", "_")
+            command = getattr(importlib.import_module(f"sovereign_pbx.commands.{name}"), name, None)
         except ModuleNotFoundError as exc:
             raise CouldNotRun(f"{cmd_name} needs the package {exc.name}, which is not installed") from exc
         return _with_config_option(command) if isinstance(command, click.Command) else None
@@ -93,7 +96,7 @@ class LazyGroup(click.Group):
 
 
 def _is_there(name: str) -> bool:
-    spec = importlib.util.find_spec(f"sovereign_pbx.commands.{name}")
+    spec = importlib.util.find_spec(f"sovereign_pbx.commands.{name.replace('-', '_')}")
     return spec is not None and spec.origin is not None  # a folder without __init__.py is no command
 
 

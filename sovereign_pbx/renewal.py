@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LOAD_S: Final = 120.0
+_LOAD_S: Final = 40.0
 """What models of new assistants may take to load. Then they are announced, and load behind their first callers."""
 
 Entries = Mapping[str, Iterable[Entry[Any]]]

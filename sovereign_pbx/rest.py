@@ -119,8 +119,7 @@ def _reload(backend: Backend) -> configuration.Reload:
             findings = exc.findings if isinstance(exc, InvalidConfig) else ()
             message = "The configuration was not taken up, and the one before it stays in use: the file has errors."
             details = [str(finding) for finding in findings] or [str(exc)]
-            extra = {"findings": [finding.as_dict() for finding in findings]}
-            raise ApiError(422, "invalid_configuration", message, details, extra=extra) from exc
+            raise ApiError(422, "invalid_configuration", message, details) from exc
 
     return reload
 

@@ -43,11 +43,18 @@ def trusted(config: Config) -> ssl.SSLContext | bool:
 
 
 async def ask(
-    session: aiohttp.ClientSession, method: str, url: str, *, key: str = "", body: Any = None, **options: Any
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    *,
+    key: str = "",
+    body: Any = None,
+    within_s: float = ANSWER_S,
+    **options: Any,
 ) -> Answered:
     """One request. Raises BadInput for an answer that is no JSON object, TimeoutError, aiohttp.ClientError, OSError."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+    timeout = aiohttp.ClientTimeout(total=within_s)
     async with session.request(
         method, url, headers=headers, json=body, timeout=timeout, allow_redirects=False, **options
     ) as response:
