@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
+from sovereign_pbx.core.audio import SAMPLE_BYTES
 from sovereign_pbx.core.errors import BadInput, ConfigError
 from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.media.progress_file import told_by
@@ -83,7 +84,8 @@ def _encode(source: Path, file: Any, to: Format, bitrate_kbps: int, private: Pat
     kbps = (bitrate_kbps or usual_kbps) if usual_kbps else 0
     before, tempfile.tempdir = tempfile.tempdir, str(private)  # nobody else's folder gets a copy in the clear
     try:
-        sound = sound_class.from_file(str(source), format="wav")
+        rate, blocks = wav_blocks(source)
+        sound = sound_class(data=b"".join(blocks), sample_width=SAMPLE_BYTES, frame_rate=rate, channels=2)
         with told_by(private / "progress", progress) as place:
             sound.export(
                 file,
@@ -99,16 +101,16 @@ def _encode(source: Path, file: Any, to: Format, bitrate_kbps: int, private: Pat
         tempfile.tempdir = before
 
 
-def _pydub() -> tuple[Any, tuple[type[Exception], ...]]:
+def _pydub() -> tuple[Any, type[Exception]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own escapes, of audioop's end, and of programs that we don't need
         try:
             from pydub import AudioSegment
-            from pydub.exceptions import CouldntDecodeError, CouldntEncodeError
+            from pydub.exceptions import CouldntEncodeError
         except ImportError as exc:
             remedy = "pip install 'sovereign-pbx[recording]'"
             raise ConfigError(f"converting recordings needs the package {exc.name}", remedy=remedy) from exc
-    return AudioSegment, (CouldntDecodeError, CouldntEncodeError, EOFError)
+    return AudioSegment, CouldntEncodeError
 
 
 def _last_line(text: str) -> str:
