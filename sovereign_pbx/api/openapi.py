@@ -87,7 +87,7 @@ def _responses(operation: Operation, path: str) -> dict[str, Any]:
     if operation.scope is not None:
         statuses |= {401, 403, 429}
     if operation.body is not None:
-        statuses |= {400, 413}
+        statuses |= {400, 408, 413}
     if operation.query is not None:
         statuses.add(400)
     if _PLACE.search(path):

@@ -21,12 +21,28 @@ _LARGE = 8_000
 """Bytes beyond which a body is read beside the loop: checking 120 kB takes 5 ms, and calls want their frames."""
 
 
+BODY_S = 10.0
+"""How long a body may take to arrive: who drips it must not keep one of the listener's places."""
+
+
 async def read_body(request: web.Request, shape: Shape, *, partial: bool) -> tuple[Any, Mapping[str, Any]]:
-    """The request's body as `checked_body` gives it. One that is too large is refused by aiohttp (413)."""
-    raw = await request.read()
+    """The request's body as `checked_body` gives it. One that is too large is refused (413), before it comes where it
+    says so; ApiError 408 for one that takes too long."""
+    raw = await _whole(request)
     if len(raw) > _LARGE:
         return await asyncio.to_thread(_read, raw, shape, partial)
     return _read(raw, shape, partial)
+
+
+async def _whole(request: web.Request) -> bytes:
+    most, announced = request.client_max_size, request.content_length or 0
+    if announced > most:
+        raise web.HTTPRequestEntityTooLarge(most, announced)
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as exc:
+        raise ApiError(408, "request_timeout", f"The body did not arrive within {BODY_S:g} seconds.") from exc
 
 
 def _read(raw: bytes, shape: Shape, partial: bool) -> tuple[Any, Mapping[str, Any]]:
