@@ -34,6 +34,7 @@ MOST_REPEATS: Final = 2
 BriefingLine = Literal["words", "question", "keys", "again"]
 """words: what the call is about. question, keys: to be answered by voice or key, by key alone. again: no answer was
 understood; the question follows."""
+_ASKED_THEN: Final = ("words", "again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Acceptance:
         self._stage = Stage.OPENING
         self._line: BriefingLine | None = None  # what is being said
         self._listening = False
+        self._after: BriefingLine | None = None  # what follows when he has said what he is saying
+        self._speaking = False
         self._began = False  # he has begun to speak since we did
         self._wants_words = False
         self._meant: Verdict = "nothing"  # by his words so far
@@ -174,14 +177,19 @@ class Acceptance:
         if self._stage is not Stage.SAYING or line != self._line:
             return
         self._line = None
-        if line in ("words", "again"):
-            self._say("question" if self._listening else "keys")
+        following: BriefingLine | None = ("question" if self._listening else "keys") if line in _ASKED_THEN else None
+        if following is not None and not self._speaking:
+            self._say(following, go_on=True)
+        elif following is not None:
+            self._wait(now + SILENCE_S)
+            self._after = following
         elif self._wants_words:
             self._repeat()
         else:
             self._wait(now + SILENCE_S)
 
     def _speech(self, begins: bool, now: float) -> None:
+        self._speaking = begins
         if self._stage is Stage.OPENING:
             until = self._latest_opening if begins else now + GREETED_S
             self._until = min(until, self._latest_opening)
@@ -190,7 +198,7 @@ class Acceptance:
             if self._stage is Stage.WAITING:
                 self._until = max(self._until, now + SILENCE_S)
         elif self._stage is Stage.WAITING:
-            self._until = max(self._until, now + LATE_S)
+            self._until = now + LATE_S if self._after is not None else max(self._until, now + LATE_S)
 
     def _words(self, heard: Words, now: float) -> None:
         if self._stage is Stage.OPENING or (self._stage is Stage.SAYING and not self._began):
@@ -206,6 +214,8 @@ class Acceptance:
             self._say("words")
         elif self._stage is Stage.HEARING:
             self._answered(self._meant)
+        elif self._after is not None:
+            self._say(self._after)
         elif self._stage is Stage.WAITING:
             self._silences += 1
             if self._silences > 1:
@@ -218,7 +228,7 @@ class Acceptance:
     def _hear(self, meant: Verdict, now: float) -> None:
         """It may be the answer; a moment later it will be."""
         self._hush()
-        self._stage, self._until, self._meant = Stage.HEARING, now + SURE_S, meant
+        self._stage, self._until, self._meant, self._after = Stage.HEARING, now + SURE_S, meant, None
 
     def _answered(self, meant: Verdict) -> None:
         if meant == "yes":
@@ -246,10 +256,12 @@ class Acceptance:
         else:
             self._say("words")
 
-    def _say(self, line: BriefingLine) -> None:
+    def _say(self, line: BriefingLine, *, go_on: bool = False) -> None:
+        """`go_on`: behind another line, so that what he has begun to say over that one counts."""
         self._hush()
-        self._stage, self._line, self._until = Stage.SAYING, line, self._end
-        self._began = self._wants_words = False
+        self._stage, self._line, self._until, self._after = Stage.SAYING, line, self._end, None
+        self._began = self._began and go_on
+        self._wants_words = False
         self._out.append(Say(line))
 
     def _hush(self) -> None:
@@ -258,7 +270,7 @@ class Acceptance:
             self._out.append(Hush())
 
     def _wait(self, until: float) -> None:
-        self._stage, self._line, self._until = Stage.WAITING, None, until
+        self._stage, self._line, self._until, self._after = Stage.WAITING, None, until, None
 
     def _settle(self, outcome: BriefingOutcome) -> None:
         self._hush()

@@ -11,6 +11,7 @@ from sovereign_pbx.core.briefing import (
     ACCEPT_KEY,
     DECLINE_KEY,
     GREETING_S,
+    LATE_S,
     SILENCE_S,
     TOTAL_S,
     Acceptance,
@@ -126,6 +127,31 @@ def test_a_yes_or_no_counts_over_the_words_and_after_them(at: float, text: str, 
     him.says(at, text)
     assert him.outcome == outcome
     assert him.playing is None
+
+
+@pytest.mark.parametrize("at", [GREETING_S + 7.8, ASKED_AT + SILENCE_S + 1.7])
+def test_a_yes_across_the_end_of_a_line_is_no_less_a_yes(at: float) -> None:
+    him = Colleague()
+    him.says(at, "Yes please", seconds=1.0, interim=False)
+    assert him.outcome == "accepted"
+
+
+def test_a_yes_whose_text_comes_when_the_next_line_has_begun_counts() -> None:
+    him = Colleague()
+    him.says(GREETING_S + 7.2, "Yes please", seconds=0.7, interim=False)
+    assert him.lines == ["words", "question"]
+    assert him.outcome == "accepted"
+
+
+def test_the_question_waits_for_somebody_who_is_speaking() -> None:
+    him = Colleague()
+    him.until(GREETING_S + 7.5)
+    him.feed(Speech(True))
+    him.until(GREETING_S + 9.0)
+    assert him.lines == ["words"]
+    him.feed(Speech(False))
+    him.until(GREETING_S + 9.0 + LATE_S)
+    assert him.lines == ["words", "question"]
 
 
 def test_a_yes_over_the_words_stops_them_with_its_first_interim() -> None:
