@@ -1,8 +1,8 @@
 """`make test`: fetch what the tests need, then run all on this Python and the unit tests on every other one found.
 
-Two runs go on side by side: the scenes, which last as long as calls do and wait most of that time, and, with less claim
-to the processor, all the rest. The summary of this Python's tests comes last. With arguments there is one run, of this
-Python's pytest, which gets them.
+Three runs go on side by side: the scenes of failures and the other live calls, which last as long as calls do and wait
+most of that time, and, with less claim to the processor, all the rest. The summary of this Python's tests comes last,
+or that of what failed. With arguments there is one run, of this Python's pytest, which gets them.
 """
 
 import os
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot")
 UNIT = "not pbx and not speech and not long"
-SCENES = "pbx or long"
+SCENES = "scene"
+LIVE = "(pbx or long) and not scene"
 REST = "not pbx and not long"
 YIELDING = ["nice", "-n", "10"]  # a scene is heard by the millisecond: what can wait gives way to it
 
@@ -39,8 +40,9 @@ def main() -> int:
     missing = [f"Python {name}: no environment" for name, _ in others if name not in environments]
     with ThreadPoolExecutor() as side_by_side:
         rest = side_by_side.submit(one_by_one, here, environments)
-        scenes = run(f"Python {here}, scenes", [sys.executable], SCENES)
-        runs = [*rest.result(), scenes]
+        scenes = side_by_side.submit(run, f"Python {here}, scenes", [sys.executable], SCENES)
+        live = run(f"Python {here}, live calls", [sys.executable], LIVE)
+        runs = [*rest.result(), scenes.result(), live]
     failed = missing + [one.name for one in runs if one.code]
     if failed:
         print(f"test: failed: {', '.join(failed)}", file=sys.stderr)
@@ -70,7 +72,7 @@ class Run:
 
 def one_by_one(here: str, environments: dict[str, Path]) -> list[Run]:
     """The other half of this Python's tests, then the unit tests on the others."""
-    runs = [run(f"Python {here}, all but scenes", [*YIELDING, sys.executable], REST)]
+    runs = [run(f"Python {here}, all else", [*YIELDING, sys.executable], REST)]
     for name, python in sorted(environments.items()):
         runs.append(run(f"Python {name}, unit tests", [*YIELDING, str(python)], UNIT, "-p", "no:cacheprovider"))
     return runs

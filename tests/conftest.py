@@ -20,8 +20,11 @@ _STALLED = pytest.StashKey[list[tuple[str, float, str]]]()  # test, seconds, and
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole calls take as long as calls do: they are `long`, and played on one Python only."""
+    """Whole calls take as long as calls do: they are `long`, and played on one Python only. What the troupe plays is a
+    `scene`."""
     for item in items:
+        if hasattr(getattr(item, "function", None), "scene"):
+            item.add_marker("scene")
         module = item.getparent(pytest.Module)
         if module is None or module.obj.__name__ == _KEPT:
             continue
