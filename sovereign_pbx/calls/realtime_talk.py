@@ -15,11 +15,11 @@ from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.usage import live_usage
 from sovereign_pbx.core.errors import Refused, SovereignError
-from sovereign_pbx.core.events import Answered, Instructed
+from sovereign_pbx.core.events import Answered, Instructed, TransferEnded
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.realtime.conversation import RealtimeConversation
 from sovereign_pbx.core.realtime.memory import Phase
-from sovereign_pbx.core.values import EndReason
+from sovereign_pbx.core.values import EndReason, TransferOutcome
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.speech.phrases import Phrase
@@ -75,11 +75,23 @@ class LiveTalk(OnLine):
             raise Refused("realtime_unavailable", NO_SESSION)
         self._obey(order, ending=ending)
 
+    @property
+    def away(self) -> bool:
+        return self.conversation.away
+
+    def not_taken(self, outcome: TransferOutcome, why: str) -> None:
+        """The session has been kept, so the model begins to speak before the caller's media is there."""
+        self.shell.feed(TransferEnded(outcome, why))
+
+    def relink(self, link: MediaLink) -> None:
+        super().relink(link)
+        self._call.spawn(furnish(self.line, self._call.assistant), "background")
+
     async def finish(self, reason: EndReason) -> tuple[dict[str, Any], str | None]:
         """Close the conversation's books and the recording; (statistics, path of the recording)."""
         recording = await self._end(reason)
         self._prepared.session = self.shell.session
-        return {"line": self.line.statistics(), "usage": self._usage()}, recording
+        return {"line": self.line_statistics(), "usage": self._usage()}, recording
 
     def _usage(self) -> dict[str, Any]:
         words, speaking = self._prepared.words, self.shell.speaking
