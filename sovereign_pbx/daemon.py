@@ -29,6 +29,7 @@ from sovereign_pbx.calls.campaign_desk import DeskDialler
 from sovereign_pbx.calls.campaign_floor import Floor
 from sovereign_pbx.calls.campaign_hours import Hours
 from sovereign_pbx.calls.campaign_leads import ZonesOf
+from sovereign_pbx.calls.campaign_left import LeftLines
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns
@@ -241,6 +242,7 @@ class Daemon:
                 call_row=store.call,
                 events=store.events,
                 hours=Hours(self.campaigns.zones),
+                left=LeftLines(self.pbx.left_over, self.pace),
                 total=self.pace,
                 ring_s=self.config.dialling.ring_seconds,
                 now=lambda: datetime.now(UTC),

@@ -11,6 +11,7 @@ import structlog
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.calls.campaign_calls import Dialler
 from sovereign_pbx.calls.campaign_hours import Hours
+from sovereign_pbx.calls.campaign_left import LeftLines
 from sovereign_pbx.calls.campaign_outcome import Answerer, Outcome, answerer_of, outcome_of, outcome_of_lost
 from sovereign_pbx.calls.campaign_pace import Clock, TotalPace
 from sovereign_pbx.calls.campaign_retries import retry_minutes
@@ -38,6 +39,7 @@ class Floor:
     call_row: Callable[[str], Awaitable[CallRow | None]]
     events: Callable[[str], Awaitable[Sequence[tuple[str, str, Mapping[str, Any]]]]]
     hours: Hours
+    left: LeftLines
     total: TotalPace
     ring_s: float
     now: Callable[[], datetime]

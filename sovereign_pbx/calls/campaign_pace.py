@@ -51,12 +51,18 @@ class TotalPace:
         self._at_once = at_once
         self._per_minute = per_minute
         self._taken = 0
+        self._held = 0
         self._news = asyncio.Event()  # somebody left, or there may be more
         self._turn = asyncio.Lock()
 
     def resize(self, at_once: int, per_minute: int) -> None:
         """Hold those who come from now on to these limits; nobody's call is ended."""
         self._at_once, self._per_minute = at_once, per_minute
+        self._news.set()
+
+    def hold(self, lines: int) -> None:
+        """So many lines are taken by what is nobody's call here."""
+        self._held = lines
         self._news.set()
 
     @asynccontextmanager
@@ -79,7 +85,7 @@ class TotalPace:
                 place.leave()
 
     async def _seat(self) -> "Place":
-        while self._taken >= self._at_once:
+        while self._taken + self._held >= self._at_once:
             self._news.clear()
             await self._news.wait()
         self._taken += 1

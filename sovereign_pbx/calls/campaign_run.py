@@ -87,6 +87,8 @@ class CampaignRun:
             return None
         if len(self.calls) >= row.calls_at_once:
             return _LOOK_S
+        if len(self.calls) + floor.left.of(self.id) >= row.calls_at_once:
+            return _BLOCKED_S
         wait_s = max(self._minute.wait_s(row.calls_per_minute), self._hold_until - floor.clock())
         if wait_s > 0:
             return wait_s

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -33,6 +34,7 @@ class CampaignRunner:
         """Until cancelled. Raises nothing else."""
         async with asyncio.TaskGroup() as group:
             await _until_done(self._settle_left)
+            group.create_task(self._floor.left.watch(), name="campaigns-left-lines")
             while True:
                 self._look.clear()
                 await _until_done(lambda: self._start_scheduled(group))
@@ -47,6 +49,7 @@ class CampaignRunner:
     async def _settle_left(self) -> None:
         """Whom an earlier daemon was calling when it ended. Before anybody else is called."""
         left = await self._floor.tables.calling()
+        self._floor.left.begin(Counter(lead.campaign_id for lead in left))
         await self._let_ring_out(left)
         for lead in left:
             log.warning("campaign.left_calling", campaign=lead.campaign_id, lead=lead.id, call=lead.call_id)

@@ -21,6 +21,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.campaign_calls import CampaignCall
 from sovereign_pbx.calls.campaign_floor import Floor
 from sovereign_pbx.calls.campaign_hours import Hours
+from sovereign_pbx.calls.campaign_left import LeftLines
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns, utc_text
@@ -100,6 +101,7 @@ class World:
     points: int = 0
     most_at_once: int = 0
     place_s: float = 0.1
+    left_lines: int = 0
     began_at: datetime = MORNING
     dead: bool = False
     _loop_began: float = virtual_time.START_S
@@ -216,12 +218,17 @@ class World:
         if found is not None:
             await found.over.wait()
 
+    async def left_over(self) -> int:
+        """Lines that the dialplan has after a crash."""
+        return self.left_lines
+
     # --- daemons
 
     def campaigns(self) -> Campaigns:
         return Campaigns(CampaignTables(self.write, self.read), self.directory, DialRules(allow=("+31*",)))
 
     def runner(self, campaigns: Campaigns, *, at_once: int = 10, per_minute: int = 600) -> CampaignRunner:
+        total = TotalPace(at_once, per_minute, self.clock)
         return CampaignRunner(
             Floor(
                 tables=CampaignTables(self.write, self.read),
@@ -231,7 +238,8 @@ class World:
                 call_row=self.call_row,
                 events=self.events,
                 hours=Hours(campaigns.zones),
-                total=TotalPace(at_once, per_minute, self.clock),
+                left=LeftLines(self.left_over, total),
+                total=total,
                 ring_s=RING_S,
                 now=self.now,
                 clock=self.clock,

@@ -165,6 +165,30 @@ def test_a_lead_whose_call_was_cut_off_before_an_answer_is_not_called_again() ->
     assert world.states()[0] == ("failed", "unknown", 1)
 
 
+def test_lines_that_the_dialplan_has_after_a_crash_count_as_calls() -> None:
+    """Whoever was talking is in the fallback now; nobody else is called until there is a line for him."""
+    world = World(kill_at={15}, ends=lambda number, attempt: End(seconds=300.0))
+
+    async def run() -> None:
+        await prepared(world)
+        await _killed(world)
+        rang = len(world.dialled)
+        assert rang == 2
+        world.recover()
+        world.left_lines = 2
+        async with running(world):
+            await asyncio.sleep(120)
+            assert len(world.dialled) == rang
+            world.left_lines = 1
+            await asyncio.sleep(10)
+            assert len(world.dialled) == rang + 1
+            world.left_lines = 0
+            await reached(lambda: world.status() == "completed")
+
+    virtual_time.run(run())
+    assert world.most_at_once <= 2
+
+
 async def _killed(world: World) -> None:
     try:
         async with running(world):

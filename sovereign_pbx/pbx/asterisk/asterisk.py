@@ -16,6 +16,7 @@ from sovereign_pbx.pbx.asterisk.audit import Audit
 from sovereign_pbx.pbx.asterisk.channels import Channels
 from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
+from sovereign_pbx.pbx.asterisk.left_over import left_over
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
 from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
@@ -199,6 +200,11 @@ class AsteriskPbx:
     def call_ids(self) -> frozenset[str]:
         """The calls that this PBX knows of, from the first question of the dialplan until their channel is gone."""
         return frozenset(line.call_id for line in self._lines) if self._started else frozenset()
+
+    async def left_over(self) -> int:
+        """How many lines there are that an earlier daemon of this installation had made. Raises Refused
+        `pbx_unavailable` where Asterisk can't be asked."""
+        return await left_over(self.ami, self._lines, self._settings.instance)
 
     async def audit(self) -> dict[str, Any]:
         """Every call as it is known here, and where Asterisk says otherwise; changes nothing. `asked` is false where
