@@ -12,7 +12,6 @@ do-not-call list. Exit status 1 when anything is not as promised.
 """
 
 import argparse
-import asyncio
 import sys
 import tempfile
 from dataclasses import replace
@@ -73,8 +72,8 @@ def _arguments() -> argparse.Namespace:
 
 def _heading(plan: Plan, outcome: Outcome) -> str:
     return (
-        f"{plan.leads} leads, {plan.at_once} at once, {plan.per_minute} a minute, {plan.kills} × `kill -9` of the daemon,"
-        f" {plan.restarts} of Asterisk; {outcome.seconds:.0f} s on {datetime.now(UTC):%Y-%m-%d}:"
+        f"{plan.leads} leads, {plan.at_once} at once, {plan.per_minute} a minute, {plan.kills} × `kill -9` of"
+        f" the daemon, {plan.restarts} of Asterisk; {outcome.seconds:.0f} s on {datetime.now(UTC):%Y-%m-%d}:"
     )
 
 

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "demo": "Hold a real spoken call on a private Asterisk.",
     "call": "Place a call.",
     "calls": "List calls, show one with its transcript, follow them live.",
+    "recordings": "List, export, verify, decrypt and delete recordings.",
     "webhooks": "List webhooks, show one as it is sent, send dead ones again.",
     "campaigns": "List campaigns, import leads, start and pause one, watch it call, take its results.",
     "do-not-call": "Add, remove, list and import numbers that nobody may call.",

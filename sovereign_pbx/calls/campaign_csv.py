@@ -53,7 +53,7 @@ class CsvRules:
 
 @dataclass(slots=True)
 class LeadReader:
-    """Yields a LeadRow or a BadLine for each line that is not empty. Raises BadInput where the file is none of leads."""
+    """Yields a LeadRow or a BadLine for each line that is not empty. Raises BadInput where no column has numbers."""
 
     campaign_id: str
     at: str
@@ -103,7 +103,7 @@ class LeadReader:
         try:
             number, known = parsed(phone, self.rules.country)
         except BadInput as exc:
-            return BadLine(line, self.headings[self._phone], f"{phone[:_SHOWN]!r} {exc}")
+            return BadLine(line, self.headings[self._phone], f"{phone[:_SHOWN]!r} {exc}" if phone else str(exc))
         report = Report(entries=4 * MOST_VARIABLES)
         checked = LEAD.check(self._given(number, cells), (), report)
         if report.errors:

@@ -2,7 +2,10 @@
 `phonenumbers` carries: its import takes 20 ms and the first number of a country some more, so not on the event loop.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 _UNKNOWN: Final = "Etc/Unknown"
 
@@ -14,12 +17,20 @@ def zones_of(number: str) -> str:
     have them all.
     """
     from phonenumbers import NumberParseException, parse
-    from phonenumbers.timezone import time_zones_for_number
 
     try:
-        zones = time_zones_for_number(parse(number))
+        return zones_of_parsed(parse(number))
     except NumberParseException:
         return ""
+
+
+def zones_of_parsed(number: "PhoneNumber") -> str:
+    """The same of a number that is parsed already."""
+    from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
+
+    zones = time_zones_for_number(number)
+    if zones == (_UNKNOWN,):  # a range that is newer than the table: the country at least is known
+        zones = time_zones_for_geographical_number(number)
     return " ".join(sorted(zone for zone in zones if zone != _UNKNOWN))
 
 

@@ -15,7 +15,11 @@ from rich.text import Text
 from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.commands import output
 from sovereign_pbx.commands.call_page import local_time, plain
+from sovereign_pbx.commands.campaign_choice import the_one
+from sovereign_pbx.commands.campaign_import import import_leads
 from sovereign_pbx.commands.campaign_page import STYLES, CampaignPage, settled
+from sovereign_pbx.commands.campaign_results import results
+from sovereign_pbx.commands.campaign_steering import cancel, pause, start
 from sovereign_pbx.commands.database import reading
 from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.store import campaign_queries
@@ -24,7 +28,11 @@ from sovereign_pbx.store.campaign_queries import Counted
 
 @click.group()
 def campaigns() -> None:
-    """List campaigns, show one, watch it call."""
+    """List campaigns, import leads, start, pause and cancel one, watch it call, take its results."""
+
+
+for one in (import_leads, results, start, pause, cancel):
+    campaigns.add_command(one)
 
 
 @campaigns.command("list")
@@ -53,7 +61,7 @@ def show(invocation: Invocation, database: Path | None, as_json: bool, leads: bo
     The beginning of the id is enough where no other campaign has it; so is the name.
     """
     with reading(invocation, database) as connection:
-        page = _page(connection, _the_one(connection, campaign))
+        page = _page(connection, the_one(connection, campaign))
         everybody = campaign_queries.leads(connection, page.row.id) if leads else []
     if as_json:
         print_json({**page.as_dict(), **({"all_leads": [asdict(one) for one in everybody]} if leads else {})})
@@ -76,7 +84,7 @@ def watch(invocation: Invocation, database: Path | None, interval: float, campai
     """Follow one campaign until it is over, or until interrupted."""
     console = output.console()
     with contextlib.suppress(KeyboardInterrupt), reading(invocation, database) as connection:
-        campaign_id = _the_one(connection, campaign)
+        campaign_id = the_one(connection, campaign)
         if console.is_terminal:
             _redraw(console, connection, campaign_id, interval)
         else:
@@ -110,19 +118,6 @@ def _page(connection: sqlite3.Connection, campaign_id: str) -> CampaignPage:
     if page is None:
         raise CouldNotRun("the campaign has been deleted")
     return page
-
-
-def _the_one(connection: sqlite3.Connection, wanted: str) -> str:
-    found = campaign_queries.campaigns_by_prefix(connection, wanted, 6) if wanted else []
-    exact = [row for row in found if wanted == row.id] or [row for row in found if wanted == row.name]
-    if len(exact or found) == 1:
-        return (exact or found)[0].id
-    if not found:
-        raise CouldNotRun(
-            f"no campaign has this name, or an id that begins with {wanted!r}; `campaigns list` shows them"
-        )
-    shown = ", ".join(f"{row.id} ({plain(row.name).plain})" for row in found[:5])
-    raise CouldNotRun(f"several campaigns fit {wanted!r}: {shown}{', …' if len(found) > 5 else ''}")
 
 
 def _table(found: list[Counted]) -> Table:

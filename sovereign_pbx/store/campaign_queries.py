@@ -1,7 +1,7 @@
 """What is asked of campaigns and leads, as plain functions on a connection: daemon and command line share them."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sovereign_pbx.store.campaign_rows import (
@@ -18,6 +18,10 @@ Counted = tuple[CampaignRow, LeadCounts]
 
 _CAMPAIGN = f"SELECT {', '.join(CAMPAIGN_COLUMNS)} FROM campaigns"
 _LEAD = f"SELECT {', '.join(LEAD_COLUMNS)} FROM leads"
+RESULT_COLUMNS = (
+    *("phone_number", "status", "reason", "error", "attempts", "last_attempt_at", "due_at", "timezones", "lead_id"),
+    *("call_id", "answered_at", "ended_at", "duration_seconds", "end_reason"),
+)
 _FREE = (
     "NOT EXISTS (SELECT 1 FROM leads AS other WHERE other.status = 'calling'"
     " AND other.phone_number = leads.phone_number AND other.phone_number <> '')"
@@ -136,6 +140,26 @@ def outcomes(connection: sqlite3.Connection, campaign_id: str) -> dict[tuple[str
         "SELECT status, coalesce(outcome, ''), count(*) FROM leads WHERE campaign_id = ? GROUP BY 1, 2 ORDER BY 1, 2"
     )
     return {(status, outcome): count for status, outcome, count in connection.execute(query, (campaign_id,))}
+
+
+def variable_names(connection: sqlite3.Connection, campaign_id: str) -> list[str]:
+    """The names of all variables that any lead has, in the order in which they first come."""
+    query = (
+        "SELECT key, min(leads.seq) FROM leads, json_each(leads.variables) WHERE campaign_id = ?"
+        " GROUP BY key ORDER BY 2, json_each.id"
+    )
+    return [row[0] for row in connection.execute(query, (campaign_id,))]
+
+
+def results(connection: sqlite3.Connection, campaign_id: str) -> Iterator[tuple[Any, ...]]:
+    """RESULT_COLUMNS of every lead and its variables as JSON, oldest first; from its last call what there still is."""
+    query = (
+        "SELECT leads.phone_number, leads.status, leads.outcome, leads.error, leads.attempts, leads.last_attempt_at,"
+        " leads.due_at, leads.zones, leads.id, leads.call_id, calls.started_at, calls.ended_at, calls.duration_seconds,"
+        " calls.end_reason, leads.variables"
+        " FROM leads LEFT JOIN calls ON calls.id = leads.call_id WHERE campaign_id = ? ORDER BY seq"
+    )
+    yield from connection.execute(query, (campaign_id,))
 
 
 def campaigns_by_prefix(connection: sqlite3.Connection, prefix: str, limit: int) -> list[CampaignRow]:
