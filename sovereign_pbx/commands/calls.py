@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from sovereign_pbx.cli import CouldNotRun, Invocation
+from sovereign_pbx.cli import Invocation
 from sovereign_pbx.commands import output
+from sovereign_pbx.commands.call_choice import the_one
 from sovereign_pbx.commands.call_feed import CallFeed
 from sovereign_pbx.commands.call_page import CallPage, local_time, parties, plain
 from sovereign_pbx.commands.call_picture import draw_call
@@ -65,7 +66,7 @@ def show(
     The beginning of the id is enough where no other call has it.
     """
     with reading(invocation, database) as connection:
-        page = CallPage.read(connection, _the_one(connection, call_id))
+        page = CallPage.read(connection, the_one(connection, call_id))
     if plot:
         click.echo(draw_call(page, out))
     elif as_json:
@@ -123,17 +124,6 @@ def _print_news(console: Console, feed: CallFeed) -> None:
     except sqlite3.OperationalError as exc:
         if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # those pass by themselves
             raise
-
-
-def _the_one(connection: sqlite3.Connection, prefix: str) -> CallRow:
-    found = stored.calls_by_prefix(connection, prefix, 6) if prefix else []
-    exact = [call for call in found if call.id == prefix]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if not found:
-        raise CouldNotRun(f"no call has an id that begins with {prefix!r}; `calls list` shows them")
-    shown = ", ".join(call.id for call in found[:5])
-    raise CouldNotRun(f"several calls begin with {prefix!r}: {shown}{', …' if len(found) > 5 else ''}")
 
 
 def _table(found: list[CallRow]) -> Table:

@@ -67,9 +67,11 @@ def opened(file: BinaryIO, secrets: Sequence[bytes]) -> Iterator[bytes]:
     sealed = file.read(CHUNK_BYTES + _TAG_BYTES)
     while True:
         following = file.read(CHUNK_BYTES + _TAG_BYTES)
-        plain = chunks.open(sealed, last=not following)
+        plain, was_last = chunks.open(sealed, last=not following)
         if plain:
             yield plain
+        if not following and not was_last:
+            raise BadInput(CUT_OFF)
         if not following:
             return
         sealed = following
@@ -85,15 +87,25 @@ class _Chunks:
     def seal(self, plain: bytes, *, last: bool) -> bytes:
         return self._cipher.encrypt(self._nonce(last), plain, None)
 
-    def open(self, sealed: bytes, *, last: bool) -> bytes:
+    def open(self, sealed: bytes, *, last: bool) -> tuple[bytes, bool]:
+        """(what is in it, whether it says that it is the last). `last`: nothing follows, so it ought to be; in a file
+        that was cut off it is one like any other."""
+        number, nonce = self._count, self._nonce(last)
+        plain = self._opened(nonce, sealed)
+        if plain is not None:
+            return plain, last
+        plain = self._opened(nonce[:-1] + b"\0", sealed) if last else None
+        if plain is not None:
+            return plain, False
+        raise BadInput(CUT_OFF if last else f"the file is damaged {number * CHUNK_BYTES} bytes into its content")
+
+    def _opened(self, nonce: bytes, sealed: bytes) -> bytes | None:
         from cryptography.exceptions import InvalidTag
 
-        number, nonce = self._count, self._nonce(last)
         try:
             return self._cipher.decrypt(nonce, sealed, None)
-        except (InvalidTag, ValueError) as exc:
-            fault = CUT_OFF if last else f"the file is damaged {number * CHUNK_BYTES} bytes into its content"
-            raise BadInput(fault) from exc
+        except (InvalidTag, ValueError):
+            return None
 
     def _nonce(self, last: bool) -> bytes:
         nonce = self._count.to_bytes(11, "big") + (b"\1" if last else b"\0")
@@ -166,7 +178,7 @@ def _read_header(file: BinaryIO) -> tuple[bytes, list[tuple[bytes, bytes]], byte
 def _stanzas(lines: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     """Of other kinds than X25519 a file may have any number; they are for somebody else."""
     found = []
-    for line, body in zip(lines, [*lines[1:], b""], strict=True):
+    for line, body in zip(lines, [*lines, b""][1:], strict=True):
         words = line.split(b" ")
         if words[:2] == [b"->", b"X25519"] and len(words) == 3:
             share, wrapped = _bytes(words[2]), _bytes(body)

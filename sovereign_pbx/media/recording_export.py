@@ -43,8 +43,10 @@ _TOLERANCE_S: Final = 0.1  # encoders fill up their last frame
 
 def export(source: Path, target: Path, to: Format, *, bitrate_kbps: int = 0, progress: Progress | None = None) -> None:
     """Write the WAV at `source` to `target`, 0600, which must not exist; read it back, and remove it if it is not the
-    same. Raises ConfigError (ffmpeg or pydub is missing), BadInput (no recording, or it could not be converted),
-    OSError."""
+    same. To wav is a copy.
+
+    Raises ConfigError (ffmpeg or pydub is missing), BadInput (no recording, or it could not be converted), OSError.
+    """
     with _new(target) as file:
         if to == "wav":
             with source.open("rb") as original:
