@@ -316,7 +316,8 @@ class Talk:
         if not isinstance(parting, HandOver) or not parting.destination:
             return self.end(parting)
         self.drop_guess()
-        self.cut()  # what nobody heard in time
+        if self.ledger.queue:
+            self.cut()  # what nobody heard in time
         self.close_turn()
         for call_id in [each for each in self.tools if self._collects(each)]:
             entry = self.tools.pop(call_id)
