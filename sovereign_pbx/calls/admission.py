@@ -144,8 +144,12 @@ class Admission:
         return self.counts[Pool("calls", "")]
 
     def closed(self) -> Full | None:
-        """Why nobody at all is taken, or None."""
-        return Full("draining") if self.draining else self._strained()
+        """Why nobody at all is taken, or None. Who talks is protected from lag by it; where nobody does, a late call is
+        better than none."""
+        strained = None if self.draining else self._strained()
+        if strained is not None and strained.why == "lag" and not self.active:
+            return None
+        return Full("draining") if self.draining else strained
 
     def offered(self, called: str, channel: str) -> Seat | Full:
         """A seat for a caller: the whole daemon's, its number's and its trunk's places."""

@@ -155,6 +155,7 @@ async def house(folder: Path, assistants: Mapping[str, Any] | None = None, **sec
             "assistants": dict(assistants or {"reception": assistant()}),
             "numbers": [{"number": "*", "name": "Main line", "assistant": "reception"}],
             **sections,
+            "limits": {"max_lag_ms": 0, **sections.get("limits", {})},  # whatever else this machine has to do
         }
         ticker = stack.enter_context(CallerTicker())
         made = House(folder, deepgram, openai, elevenlabs, receiver, ticker, settings)

@@ -105,8 +105,13 @@ def test_a_placed_call_takes_its_assistants_place_once() -> None:
 
 
 def test_nobody_is_taken_while_the_machine_is_late_or_the_daemon_drains() -> None:
-    late = Full("lag", "120 ms")
-    assert admission(late).offered("1", "") == late
+    short = Full("memory", "the daemon holds 900 MB")
+    assert admission(short).offered("1", "") == short
+    late = admission(Full("lag", "120 ms"))
+    seat = seated(late.offered("1", ""))  # nobody talks whom he could disturb
+    assert late.offered("1", "") == Full("lag", "120 ms")
+    seat.give_back()
+    seated(late.offered("1", ""))
     table = admission()
     table.draining = True
     assert table.offered("1", "") == Full("draining")

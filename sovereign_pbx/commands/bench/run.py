@@ -78,7 +78,7 @@ async def measure_all(
 
 async def _measure(target: Target, count: int, seconds: float, called: str) -> Signs:
     idle_mb = memory_mb(target.pid) if target.pid else 0.0
-    late_before, _ = await _ticks(target)
+    late_before, _ = await ticks_of(target)
     with CallerTicker() as ticker:
         spread = min(PERIOD_S, count * 0.25)
         callers = [
@@ -95,7 +95,7 @@ async def _measure(target: Target, count: int, seconds: float, called: str) -> S
         busy_mb = memory_mb(target.pid) if target.pid else 0.0
         outcomes: list[Outcome] = await asyncio.gather(*talks)
         own_lag_ms = ticker.latest_s * 1000
-    late, worst_s = await _ticks(target)
+    late, worst_s = await ticks_of(target)
     signs = signs_of(count, outcomes, cpu=used, memory_mb=max(0.0, busy_mb - idle_mb))
     return replace(
         signs,
@@ -106,7 +106,7 @@ async def _measure(target: Target, count: int, seconds: float, called: str) -> S
     )
 
 
-async def _ticks(target: Target) -> tuple[float, float]:
+async def ticks_of(target: Target) -> tuple[float, float]:
     """How many ticks of the daemon's media clock came late, and by how many seconds at worst, since its start."""
     if not target.http:
         return 0.0, 0.0

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,6 +42,7 @@ class Setting:
     script: Mapping[str, Any]
     assistants: Mapping[str, Any]  # by number; "*" any
     vendor_options: Sequence[str] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)  # `[limits]`, where they are not to be wide open
 
 
 def _address(text: str, option: str) -> tuple[str, int]:
@@ -100,7 +101,7 @@ def _configuration(
             "agi": {"port": agi},
             "audiosocket": {"port": audio},
         },
-        "limits": {"max_calls": most + 1, "max_lag_ms": 0},  # what is too much is to be measured
+        "limits": {"max_calls": most + 1, "max_lag_ms": 0, **setting.limits},  # what is too much is to be measured
         "log": {"format": "json"},
         "providers": {
             vendor: {"api_key": "test-key", "base_url": urls[vendor]} for vendor in ("deepgram", "openai", "elevenlabs")
