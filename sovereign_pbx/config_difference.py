@@ -46,10 +46,6 @@ class Difference:
     changed: tuple[Change, ...] = ()
     needs_restart: tuple[Change, ...] = ()
 
-    @property
-    def empty(self) -> bool:
-        return not (self.added or self.removed or self.changed or self.needs_restart)
-
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {name: [_as_dict(one) for one in getattr(self, name)] for name in self.__slots__}

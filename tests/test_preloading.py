@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.shelf import Entry
-from sovereign_pbx.preloading import keep_loaded
+from sovereign_pbx.preloading import keep_loaded, newcomers
 from tests.waiting import until
 
 
@@ -47,5 +48,26 @@ def test_what_is_there_is_loaded_first_and_what_comes_as_it_comes() -> None:
                 await estate.assistants.put(entry("night", llm_config={"messages": [{"role": "user", "content": "?"}]}))
             await until(lambda: recorder.loaded == [["desk"], ["sales"], ["night"]])
             keeping.cancel()
+
+    asyncio.run(run())
+
+
+def test_only_those_are_newcomers_who_need_what_nobody_needed_before() -> None:
+    before = Estate(Nowhere(), {"assistant": [entry("desk")]}).directory
+    after = Estate(Nowhere(), {"assistant": [entry("other"), entry("sales", **WHISPER), entry("twin", **WHISPER)]})
+    assert [one.name for one in newcomers(before, after.directory)] == ["sales"]
+
+
+def test_the_edition_of_earlier_calls_stays_as_it_was() -> None:
+    async def run() -> None:
+        estate = Estate(Nowhere(), {"assistant": [entry("desk")]})
+        first, second = estate.edition, Directory({})
+        async with estate.changing:
+            await estate.assistants.put(entry("made"))
+            assert first.assistant("made") is not None
+            estate.load({"assistant": [entry("night"), entry("made")]}, second)
+            await estate.assistants.put(entry("later"))
+        assert [*first.assistants] == ["desk", "made"]
+        assert [*second.assistants] == [*estate.directory.assistants] == ["night", "made", "later"]
 
     asyncio.run(run())

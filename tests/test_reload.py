@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import structlog
 import tomli_w
 
+from sovereign_pbx.api.keys import read_keys, write_keys
 from sovereign_pbx.config_difference import Change
 from sovereign_pbx.config_findings import InvalidConfig
 from sovereign_pbx.core.errors import Refused
@@ -381,6 +383,91 @@ def test_a_daemon_that_ends_takes_nothing_up(tmp_path: Path) -> None:
             place.daemon.stop()
             with pytest.raises(Refused, match="is ending"):
                 await reloaded(place, limits={"max_calls": 5})
+
+    play(scene())
+
+
+def test_while_calls_are_drained_nothing_is_taken_up(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with house(tmp_path) as place:
+            place.daemon.desk.hold_off(True)
+            with pytest.raises(Refused, match="takes no other configuration up"):
+                await reloaded(place, limits={"max_calls": 5})
+            place.daemon.desk.hold_off(False)
+            await place.daemon.reloader.reload()
+            assert place.daemon.desk.admission.limits.max_calls == 5
+
+    play(scene())
+
+
+def test_a_revoked_key_opens_nothing_any_more(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with with_api(tmp_path) as (place, session):
+            other = await asyncio.to_thread(make_key, place.daemon.config, ("read",))
+            headers = {"Authorization": f"Bearer {other}"}
+            assert (await session.get("/api/v1/calls", headers=headers)).status == 200
+            await asyncio.to_thread(_revoke_last, place.daemon.config.keys)
+            assert (await session.post("/api/v1/configuration/reload")).status == 200
+            assert (await session.get("/api/v1/calls", headers=headers)).status == 401
+
+    play(scene())
+
+
+def _revoke_last(path: Path) -> None:
+    *others, last = read_keys(path)
+    write_keys(path, [*others, replace(last, revoked_at="2026-11-20T00:00:00Z")])
+
+
+def test_what_the_api_makes_while_the_file_is_read_is_there_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with with_api(tmp_path) as (place, session):
+
+            async def meanwhile(*_: Any) -> None:
+                body = {"phone_number": "555", "name": "Made"}
+                assert (await session.post("/api/v1/numbers", json=body)).status == 201
+
+            monkeypatch.setattr("sovereign_pbx.renewal._load", meanwhile)
+            await reloaded(place, limits={"max_calls": 5})
+            assert (found := place.daemon.in_use.services.directory.number("555")) and found.name == "Made"
+            assert (await (await session.get("/api/v1/numbers")).json())["numbers"][-1]["name"] == "Made"
+
+    play(scene())
+
+
+def test_a_signal_asks_for_a_reload_and_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr("sovereign_pbx.service.notify", lambda *states: told.append(states))
+
+    async def scene() -> None:
+        async with house(tmp_path) as place:
+            await saved(place, limits={"max_cals": 5})
+            place.daemon.reloader.ask()
+            await until(lambda: place.daemon.reloader.loaded.fault)
+            await saved(place, limits={"max_calls": 5})
+            place.daemon.reloader.ask()
+            await until(lambda: place.daemon.desk.admission.limits.max_calls == 5)
+            await until(lambda: len(told) >= 5)
+            first, _, refused, second, ready = told[:5]
+            assert first[0] == "READY=1"
+            assert second[0] == "RELOADING=1" and second[1].removeprefix("MONOTONIC_USEC=").isdigit()
+            assert refused[0] == "READY=1" and refused[1].endswith("the file as it is now was refused")
+            assert ready[0] == "READY=1" and "configuration of" in ready[1]
+
+    play(scene())
+
+
+def test_webhooks_go_out_by_the_new_settings_each_once(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with house(tmp_path) as place:
+            former = place.daemon.delivery
+            async with calling(place):
+                await reloaded(place, webhook={**place.settings["webhook"], "user_agent": "Another/2.0"})
+                assert place.daemon.delivery is not former and former.session.closed
+            await place.reported()
+            ids = [one.webhook_id for one in place.receiver.got]
+            assert len(ids) == len(set(ids))
 
     play(scene())
 

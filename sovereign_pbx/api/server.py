@@ -196,7 +196,8 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     for name, value in request.get(ALLOWANCE, {}).items():
         response.headers.setdefault(name, value)  # those of a narrower limit stay
     if (serving := request.app.get(SERVING)) is not None and serving.retired:
-        response.force_close()  # else its client might send the next request while we close
+        response.force_close()
+        response.headers["Connection"] = "close"  # else its client might send the next request while we close
     response.headers["Server"] = "Sovereign-PBX"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

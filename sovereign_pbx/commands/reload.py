@@ -21,6 +21,7 @@ from sovereign_pbx.commands.output import json_option, print_json
 from sovereign_pbx.commands.own_api import Answered, ask, base_url, trusted
 from sovereign_pbx.config import ROOT, Config, Examined, examine
 from sovereign_pbx.config_checks import is_loopback
+from sovereign_pbx.config_difference import Change, Difference
 from sovereign_pbx.config_secrets import Expander, References
 from sovereign_pbx.config_source import config_path, read_source
 from sovereign_pbx.core.errors import BadInput, ConfigError
@@ -145,22 +146,20 @@ def _refused(details: Any) -> None:
 
 
 def _tell(answer: dict[str, Any]) -> None:
-    for warning in _listed(answer, "warnings"):
+    try:
+        told, warnings = _difference(answer), [str(warning) for warning in answer["warnings"]]
+    except (KeyError, TypeError) as exc:
+        raise CouldNotRun("the daemon's answer is none of /configuration/reload") from exc
+    for warning in warnings:
         click.echo(shown_text(warning), err=True)
-    lines = [f"{what}: {shown_text(name)}" for what in ("added", "removed") for name in _listed(answer, what)]
-    for part, words in (("changed", "changed"), ("needs_restart", "needs a restart")):
-        lines += [f"{words}: {_change(one)}" for one in _listed(answer, part)]
-    for line in lines or ["nothing differs"]:
-        click.echo(line)
+    for line in told.lines() or ["nothing differs"]:
+        click.echo(shown_text(line))
 
 
-def _listed(answer: dict[str, Any], name: str) -> list[Any]:
-    found = answer.get(name)
-    return found if isinstance(found, list) else []
-
-
-def _change(one: Any) -> str:
-    if not isinstance(one, dict):
-        raise CouldNotRun("the daemon's answer is none of /configuration/reload")
-    key, before, after = (shown_text(one.get(name) or "") for name in ("key", "before", "after"))
-    return f"{key} {before} → {after}" if before or after else key
+def _difference(answer: dict[str, Any]) -> Difference:
+    return Difference(
+        added=tuple(str(name) for name in answer["added"]),
+        removed=tuple(str(name) for name in answer["removed"]),
+        changed=tuple(Change(**one) for one in answer["changed"]),
+        needs_restart=tuple(Change(**one) for one in answer["needs_restart"]),
+    )
