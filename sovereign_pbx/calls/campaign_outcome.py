@@ -14,6 +14,7 @@ INTERRUPTED: Final = "interrupted"
 
 _NOT_AGAIN: Final = frozenset({"rejected", "api_end_call"})
 _NOT_REACHED: Final = frozenset({"no_answer", "busy", "rejected"})
+_NOBODY: Final = {"fax": "fax", "network": "not_in_service"}
 _HELD_UP: Final = frozenset({"screening", "waiting", "nobody"})
 
 
@@ -28,7 +29,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Answerer:
     """Who was found to have answered, the last finding: person | mailbox | screening | waiting | declined | nobody |
-    ""; and whether a service had asked who calls."""
+    fax | network (an announcement that the number is none) | ""; and whether a service had asked who calls."""
 
     who: str = ""
     screened: bool = False
@@ -50,8 +51,8 @@ def outcome_of(row: CallRow, answerer: Answerer = Answerer(), *, message_left: s
     A person who answered is reached, however the conversation went on, also where he hung up before it began (only who
     has answered can hang up): nobody is called twice because a machine failed. A mailbox is reached where the message
     was left on it and that is to count (`message_left`); a service that screens calls, a silent line, a busy one and
-    one that rings out are nobody. Who turned the call down, there or by his screening service, or was taken out of it
-    by the API, is not called again.
+    one that rings out are nobody. A fax machine and a number that is out of service stay what they are. Who turned the
+    call down, there or by his screening service, or was taken out of it by the API, is not called again.
     """
     reason = row.end_reason or INTERRUPTED
     if reason == "voicemail":
@@ -59,6 +60,8 @@ def outcome_of(row: CallRow, answerer: Answerer = Answerer(), *, message_left: s
         return Outcome("completed" if left else "again", reason)
     if reason in _NOT_AGAIN and (row.started_at is None or reason == "rejected"):
         return Outcome("failed", reason)
+    if answerer.who in _NOBODY:
+        return Outcome("failed", _NOBODY[answerer.who])
     if reason == "user_hangup" and answerer.who == "mailbox":  # it had enough before the message was over
         return Outcome("again", "voicemail")
     if answerer.who in _HELD_UP and reason in ("no_answer", "user_hangup", "silence_timeout"):

@@ -25,7 +25,11 @@ class Retries:
 
     def check(self, value: Any, path: Path, report: Report) -> Any:
         checked = _ALL.check(value, path, report)
-        return checked if checked is NOTHING else {reason: one for reason, one in checked.items() if one}
+        if checked is NOTHING:
+            return NOTHING
+        for reason in checked.keys() - set(REASONS):
+            report.error((*path, reason), f"is no outcome after which somebody is called again: {self.words()}")
+        return {reason: one for reason, one in checked.items() if one}
 
     def words(self) -> str:
         return f"a table of any of {', '.join(REASONS)}"

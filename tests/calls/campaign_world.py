@@ -25,6 +25,7 @@ from sovereign_pbx.calls.campaign_left import LeftLines
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
 from sovereign_pbx.calls.campaigns import Campaigns, utc_text
+from sovereign_pbx.calls.number_zones import no_zones
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.store import CallRow, rows, schema, writer
 from sovereign_pbx.store import reading as call_reading
@@ -102,6 +103,7 @@ class World:
     most_at_once: int = 0
     place_s: float = 0.1
     left_lines: int = 0
+    zones_of: Callable[[str], str] = no_zones
     began_at: datetime = MORNING
     dead: bool = False
     _loop_began: float = virtual_time.START_S
@@ -225,7 +227,9 @@ class World:
     # --- daemons
 
     def campaigns(self) -> Campaigns:
-        return Campaigns(CampaignTables(self.write, self.read), self.directory, DialRules(allow=("+31*",)))
+        return Campaigns(
+            CampaignTables(self.write, self.read), self.directory, DialRules(allow=("+31*",)), self.zones_of
+        )
 
     def runner(self, campaigns: Campaigns, *, at_once: int = 10, per_minute: int = 600) -> CampaignRunner:
         total = TotalPace(at_once, per_minute, self.clock)

@@ -1,6 +1,7 @@
 """The parts of campaigns that need no daemon: prompts, outcomes, leads, pace."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sovereign_pbx.assistants.model import Assistant
-from sovereign_pbx.assistants.problem import InvalidSettings
+from sovereign_pbx.assistants.problem import InvalidSettings, Report
+from sovereign_pbx.calls.campaign_fields import NEW
 from sovereign_pbx.calls.campaign_leads import read_leads
-from sovereign_pbx.calls.campaign_outcome import Outcome, outcome_of
+from sovereign_pbx.calls.campaign_outcome import Outcome, answerer_of, outcome_of, outcome_of_lost
 from sovereign_pbx.calls.campaign_pace import MinutePace, TotalPace
 from sovereign_pbx.calls.campaign_prompt import assistant_for, filled
+from sovereign_pbx.calls.campaign_retries import retry_minutes
 from sovereign_pbx.store import CallRow
 from sovereign_pbx.store.campaign_rows import CampaignRow, LeadRow
 from sovereign_pbx.testing import virtual_time
@@ -117,6 +120,68 @@ def test_the_template_stands_behind_the_assistants_own_instructions_and_before_i
 )
 def test_what_became_of_a_lead(row: dict[str, Any], outcome: Outcome) -> None:
     assert outcome_of(CallRow(id="x", **row)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "outcome"),
+    [
+        ([("screening", True)], "no_answer", Outcome("again", "screened")),
+        ([("screening", True), ("waiting", False)], "user_hangup", Outcome("again", "screened")),
+        ([("screening", True), ("declined", True)], "rejected", Outcome("failed", "rejected")),
+        ([("screening", True), ("person", True)], "user_hangup", Outcome("completed", "user_hangup")),
+        ([("nobody", False)], "no_answer", Outcome("again", "no_answer")),
+        ([("mailbox", False)], "user_hangup", Outcome("again", "voicemail")),
+        ([("fax", False)], "error", Outcome("failed", "fax")),
+        ([("network", False)], "error", Outcome("failed", "not_in_service")),
+        ([("person", False)], "silence_timeout", Outcome("completed", "silence_timeout")),
+        ([], "transferred", Outcome("completed", "transferred")),
+    ],
+)
+def test_who_was_found_to_have_answered_counts(found: list[tuple[str, bool]], reason: Any, outcome: Outcome) -> None:
+    """Whoever holds the call up for somebody is not the one who was to be reached."""
+    events = [(AT, "answered_by", {"who": who, "screened": screened}) for who, screened in found]
+    answerer = answerer_of([(AT, "tone", {}), *events])
+    assert outcome_of(CallRow(id="x", started_at=AT, end_reason=reason), answerer) == outcome
+
+
+def test_a_message_that_was_left_can_count_as_an_attempt() -> None:
+    row = CallRow(id="x", started_at=AT, end_reason="voicemail", assistant={"voicemail_message": "Call us."})
+    assert outcome_of(row, message_left="retry") == Outcome("again", "voicemail")
+
+
+def test_what_a_killed_daemon_leaves_is_final() -> None:
+    assert outcome_of_lost(CallRow(id="x", end_reason="error")) == Outcome("failed", "unknown")
+    assert outcome_of_lost(CallRow(id="x", end_reason="error", started_at=AT)) == Outcome("completed", "interrupted")
+    assert outcome_of_lost(CallRow(id="x", end_reason="busy")) is None, "its end was written"
+
+
+# --- retries
+
+
+@pytest.mark.parametrize(
+    ("reason", "attempts", "ended_so", "minutes"),
+    [
+        ("no_answer", 1, 1, 30),
+        ("no_answer", 3, 3, None),
+        ("busy", 1, 1, 5),
+        ("busy", 2, 2, None),
+        ("busy", 2, 1, 5),
+        ("busy", 3, 1, None),
+        ("voicemail", 1, 1, 600),
+        ("voicemail", 2, 2, 600),
+    ],
+)
+def test_another_attempt_by_reason(reason: str, attempts: int, ended_so: int, minutes: int | None) -> None:
+    retries = {"busy": {"minutes": 5, "attempts": 2}, "voicemail": {"minutes": 600}}
+    row = replace(campaign(), max_attempts=3, retry_minutes=30, retries=retries)
+    assert retry_minutes(row, reason, attempts, ended_so) == minutes
+
+
+@pytest.mark.parametrize("value", [[], {"late": {}}, {"busy": {"minutes": 0}}, {"busy": 5}, {"busy": {"attempts": 11}}])
+def test_retries_that_make_no_sense_are_refused(value: object) -> None:
+    report = Report()
+    NEW.check({"retries": value}, (), report)
+    assert any("retries" in one.path for one in report.errors)
 
 
 # --- leads

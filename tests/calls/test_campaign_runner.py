@@ -17,14 +17,14 @@ from sovereign_pbx.testing import virtual_time
 from tests.calls.campaign_world import MORNING, End, World, fields, leads, reached, running
 
 
-def ran(world: World, count: int, **changes: Any) -> World:
+def ran(world: World, count: int, within_s: float = 7200.0, **changes: Any) -> World:
     """A campaign from its start to its end."""
 
     async def run() -> None:
         async with running(world) as campaigns:
             row = (await campaigns.create(fields(**changes), leads(count))).row
             await campaigns.change(row.id, {"status": "scheduled"})
-            await reached(lambda: world.status() in ("completed", "paused"))
+            await reached(lambda: world.status() in ("completed", "paused"), within_s)
 
     virtual_time.run(run())
     return world
@@ -250,3 +250,74 @@ def test_a_change_that_is_overtaken_by_the_campaigns_own_end_is_refused() -> Non
         assert caught.value.code == "status_changed"
 
     virtual_time.run(run())
+
+
+def test_each_lead_is_called_within_the_window_of_its_own_zone() -> None:
+    """It is 10:00 in Amsterdam, and Friday: New York is called from 15:00 on, Honolulu from 20:00 on."""
+    world = World(ends=lambda number, attempt: End(seconds=1))
+
+    async def run() -> None:
+        async with running(world) as campaigns:
+            given = leads(6)
+            for at, zone in enumerate(("America/New_York", "Pacific/Honolulu"), 4):
+                given[at]["timezone"] = zone
+            row = (await campaigns.create(fields(weekdays=(4,)), given)).row
+            await campaigns.change(row.id, {"status": "scheduled"})
+            await reached(lambda: world.status() == "completed", 50_000, step_s=30)
+
+    virtual_time.run(run())
+    moments = {one.number[-1]: MORNING + timedelta(seconds=one.at) for one in world.dialled}
+    assert all(moments[number] < MORNING + timedelta(minutes=5) for number in "0123")
+    assert moments["4"].strftime("%a %H:%M") == "Fri 14:00"
+    assert moments["5"].strftime("%a %H:%M") == "Fri 19:00"
+
+
+def test_a_lead_is_called_only_while_it_is_within_the_window_everywhere_it_may_be() -> None:
+    """A number that may be in New York or in Los Angeles; and one that could only be called where it is night."""
+    world = World(ends=lambda number, attempt: End(seconds=1))
+    zones = {
+        "+31200000000": "America/Los_Angeles America/New_York",
+        "+31200000001": "Europe/Amsterdam Pacific/Auckland",
+    }
+    world.zones_of = lambda number: zones.get(number, "")
+    ran(world, 3, within_s=40_000)
+    (first,) = [one for one in world.dialled if one.number.endswith("0")]
+    assert (MORNING + timedelta(seconds=first.at)).strftime("%H:%M") == "17:00"
+    assert world.states()[1:] == [("skipped", "never_in_window", 0), ("completed", "user_hangup", 1)]
+    assert "give the lead one" in (world.leads()[1].error or "")
+
+
+def test_one_number_is_not_called_by_two_campaigns_at_once() -> None:
+    world = World()
+
+    async def run() -> None:
+        async with running(world) as campaigns:
+            for _ in range(3):
+                row = (await campaigns.create(fields(), [*leads(1), *leads(1)])).row
+                assert (await campaigns.get(row.id)).counts.total == 1
+                await campaigns.change(row.id, {"status": "scheduled"})
+            await reached(lambda: all(state[0] == "completed" for state in world.states()))
+
+    virtual_time.run(run())
+    began = sorted(one.at for one in world.dialled)
+    assert len(began) == 3 and all(later - earlier >= 20 for earlier, later in itertools.pairwise(began))
+
+
+def test_another_attempt_comes_by_its_reason() -> None:
+    def ends(number: str, attempt: int) -> End:
+        return End("busy", False, 1) if number.endswith("0") else End("no_answer", False, 30)
+
+    retries = {"busy": {"minutes": 2, "attempts": 3}, "no_answer": {"attempts": 1}}
+    world = ran(World(ends=ends), 2, max_attempts=5, retry_minutes=60, retries=retries)
+    assert world.states() == [("failed", "busy", 3), ("failed", "no_answer", 1)]
+    busy = [one.at for one in world.dialled if one.number.endswith("0")]
+    assert all(120 <= later - earlier < 300 for earlier, later in itertools.pairwise(busy))
+
+
+def test_a_screening_service_that_puts_nobody_through_is_nobody() -> None:
+    screened = {"who": "waiting", "screened": True}
+
+    def ends(number: str, attempt: int) -> End:
+        return End("no_answer", True, 30, screened) if attempt == 1 else End()
+
+    assert ran(World(ends=ends), 1, max_attempts=2).states() == [("completed", "user_hangup", 2)]

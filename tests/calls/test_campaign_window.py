@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sovereign_pbx.calls.campaign_window import Schedule, is_open, window
+from sovereign_pbx.calls.campaign_window import Schedule, is_open, window, window_in_all
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NINE_TO_FIVE = Schedule(time(9), time(17), AMSTERDAM)
@@ -90,3 +90,56 @@ def test_it_is_never_open_at_an_hour_outside_on_the_wall(schedule: Schedule, now
         assert local.time() >= schedule.start or local.time() < schedule.end
         began = local.weekday() if local.time() >= schedule.start else (local.weekday() - 1) % 7
         assert began in schedule.weekdays or (schedule.start == schedule.end and local.weekday() in schedule.weekdays)
+
+
+# --- in several time zones at once
+
+
+@pytest.mark.parametrize(
+    ("zones", "now", "open_", "changes_at"),
+    [
+        # nine to five in New York and in Los Angeles: five hours
+        (("America/New_York", "America/Los_Angeles"), "2026-11-20 16:59", False, "2026-11-20 17:00"),
+        (("America/New_York", "America/Los_Angeles"), "2026-11-20 17:00", True, "2026-11-20 22:00"),
+        (("America/New_York", "America/Los_Angeles"), "2026-11-20 22:00", False, "2026-11-21 17:00"),
+        # the weeks in which one has changed its clocks and the other has not
+        (("America/New_York", "Europe/London"), "2026-10-26 12:59", False, "2026-10-26 13:00"),
+        (("America/New_York", "Europe/London"), "2026-11-02 13:59", False, "2026-11-02 14:00"),
+        # where one ends as the other begins there is none
+        (("Europe/Amsterdam", "Pacific/Auckland"), "2026-11-20 12:00", False, None),
+        (("Europe/Amsterdam",), "2026-11-20 12:00", True, "2026-11-20 16:00"),
+    ],
+)
+def test_in_several_zones_it_is_open_while_it_is_in_all(
+    zones: tuple[str, ...], now: str, open_: bool, changes_at: str | None
+) -> None:
+    schedules = [Schedule(time(9), time(17), ZoneInfo(zone)) for zone in zones]
+    found = window_in_all(schedules, at(now))
+    assert (found.is_open, found.changes_at) == (open_, at(changes_at) if changes_at else None)
+
+
+_together = st.builds(
+    lambda start, end, days, zones: [Schedule(start, end, zone, days) for zone in zones],
+    _times,
+    _times,
+    st.frozensets(st.integers(0, 6), min_size=1),
+    st.lists(_zones, min_size=2, max_size=3),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_together, _moments, st.integers(0, 10_000))
+@example([Schedule(time(2), time(3), ZoneInfo("Europe/Amsterdam"))] * 2, at("2026-03-28 12:00"), 5000)
+@example([Schedule(time(2), time(3), ZoneInfo("Europe/Amsterdam"))] * 2, at("2026-10-24 12:00"), 5000)
+def test_until_it_changes_it_is_as_it_was(schedules: list[Schedule], now: datetime, share: int) -> None:
+    """On every day, those included on which clocks are changed."""
+    found = window_in_all(schedules, now)
+
+    def in_all(moment: datetime) -> bool:
+        return all(is_open(schedule, moment) for schedule in schedules)
+
+    assert found.is_open == in_all(now)
+    until = found.changes_at or now + timedelta(days=8)
+    assert in_all(now + (until - now) * share / 10_001) == found.is_open
+    if found.changes_at is not None:
+        assert in_all(found.changes_at) != found.is_open
