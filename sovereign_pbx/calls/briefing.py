@@ -81,9 +81,13 @@ class Briefing:
 
     async def prepare(self) -> None:
         """Have everything made that he may hear. Returns when it is, or can't be; raises nothing but cancellation,
-        which the making outlives until `close`."""
+        which closes it: whoever prepared it is gone."""
         self._begin_making()
-        await asyncio.wait(self._sounds.values(), timeout=_PREPARE_S)
+        try:
+            await asyncio.wait(self._sounds.values(), timeout=_PREPARE_S)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     def connect(self, link: MediaLink) -> None:
         """His media is up: frames flow from the next tick on. A second one, or one after the end, is closed."""
@@ -95,7 +99,7 @@ class Briefing:
             self._line = Line(link, self)
             now = asyncio.get_running_loop().time()
             self._pump = Pump(
-                Acceptance(language_of(self._assistant), now),
+                Acceptance("" if self._multilingual else language_of(self._assistant), now),
                 {Say: self._say, Hush: self._hush, Settle: self._settle},
             )
             self._spawn(self._listen(link.rate), "hear")
@@ -205,6 +209,10 @@ class Briefing:
             self._line.close()
 
     # --- ears
+
+    @property
+    def _multilingual(self) -> bool:
+        return str(self._assistant.stt_config.get("language", "multi")) == "multi"
 
     async def _listen(self, rate: int) -> None:
         try:

@@ -116,6 +116,6 @@ def _longest(said: list[str], at: int, phrases: Phrases) -> int:
 def _lists(language: str) -> dict[str, Phrases]:
     found = {}
     for kind, lists in (("yes", _YES), ("no", _NO), ("what", _WHAT)):
-        known = (language,) if language in lists else tuple(lists)
+        known = (language,) if language and language in lists else tuple(lists)
         found[kind] = lists[""].union(*(lists[name] for name in known))
     return found

@@ -160,6 +160,36 @@ def test_closing_it_settles_whoever_waits_and_lets_go_of_his_media(tmp_path: Pat
     play(scene())
 
 
+def test_whoever_gives_up_preparing_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with desk(tmp_path) as at:
+            at.house.elevenlabs.first_audio_ms = 3000
+            preparing = asyncio.create_task(at.briefing.prepare())
+            await until(lambda: bool(at.asked()))
+            preparing.cancel()
+            await asyncio.wait({preparing})
+            assert not [task for task in asyncio.all_tasks() if "a-call" in task.get_name()]
+            at.briefing.connect(at.link)
+            assert at.link.ended is not None
+
+    play(scene())
+
+
+def test_a_yes_in_any_language_counts_where_the_recogniser_knows_several(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stt = {"provider": "deepgram", "model": "nova-3", "language": "multi"}
+        async with desk(tmp_path, stt_config=stt) as at:
+            at.house.deepgram.script = (Utterance(("Doe maar.",)),)
+            await at.briefing.prepare()
+            at.briefing.connect(at.link)
+            await until(lambda: at.loud_s > 0.3)
+            at.says(INTERRUPTION)
+            async with asyncio.timeout(6):
+                assert await at.briefing.outcome() == "accepted"
+
+    play(scene())
+
+
 def test_a_second_link_and_one_after_the_end_are_closed(tmp_path: Path) -> None:
     async def scene() -> None:
         async with desk(tmp_path) as at:

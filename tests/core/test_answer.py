@@ -15,6 +15,7 @@ from sovereign_pbx.core.answer import verdict
         ("de", ["Ja, bitte.", "Gerne.", "Ja, stellen Sie durch.", "in ordnung", "Na klar!"]),
         ("fr", ["Oui.", "Oui, passez-le-moi.", "D’accord", "bien sûr, allez-y"]),
         ("sv", ["yes", "ja", "oui"]),
+        ("", ["Doe maar.", "Na klar!", "Volontiers.", "Sure."]),
     ],
 )
 def test_a_yes_with_nothing_but_courtesy_is_a_yes(language: str, texts: list[str]) -> None:
