@@ -10,6 +10,7 @@ from sovereign_pbx.calls.admission import Admission, Full, Limits, Seat, decisio
 from sovereign_pbx.calls.call import FALLBACK, NO_AUDIO, Call
 from sovereign_pbx.calls.outbound import REFUSE, Finished, OutboundCall, OutboundRequest
 from sovereign_pbx.calls.placing import OutboundLimits, Placing
+from sovereign_pbx.calls.remains import Remains
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
@@ -35,6 +36,7 @@ class CallDesk:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended: OrderedDict[str, NextStep] = OrderedDict()
         self._ending = False
+        self._remains = Remains()
         self.frames_dropped = 0  # of calls that are over
 
     # --- Desk
@@ -328,3 +330,4 @@ class CallDesk:
         for remembered in (self._ended, self._finished):
             while len(remembered) > _REMEMBERED:
                 remembered.popitem(last=False)
+        self._remains.one_more()
