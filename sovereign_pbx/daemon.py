@@ -5,7 +5,7 @@ import hashlib
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,6 +186,7 @@ class Daemon:
         self.audit = Audit(desk, self.pbx, store, self._close_left)
         zones = zone_teller(config)
         self.campaigns = Campaigns(store.campaigns, self.estate.directory, config.dialling.rules, zones)
+        self.campaigns.unwanted = self._unwanted
         self.delivery.start()
         stack.push_async_callback(self._end_standing)
         await self.stand(config)
@@ -228,6 +229,11 @@ class Daemon:
     def _hurry(self) -> None:
         for one in (self.in_use, *self.retiring.in_use):
             one.services.post_call.hurry(self.config.post_call.shutdown_seconds)
+
+    async def _unwanted(self, numbers: Sequence[str]) -> set[str]:
+        """Which of these nobody may call."""
+        list_ = self.in_use.services.do_not_call
+        return await list_.among(numbers) if list_ is not None else set()
 
     async def _campaigning(self, stack: AsyncExitStack, store: SqliteStore, desk: CallDesk) -> None:
         """Campaigns run from when calls are taken; when the last call has ended, what became of it is written."""

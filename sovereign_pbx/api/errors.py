@@ -13,6 +13,8 @@ _STATUS_OF_REFUSAL: Mapping[str, int] = {
     "call_not_active": 400,
     "destination_not_allowed": 403,
     "do_not_call": 403,
+    "bad_file": 400,
+    "not_a_number": 400,
     "dialling_limit_reached": 429,
     "too_many_calls": 503,
     "pbx_unavailable": 503,

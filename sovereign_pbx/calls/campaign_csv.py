@@ -5,6 +5,7 @@ commands. Memory does not grow with the file, but for eight bytes or so a number
 
 import codecs
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,11 @@ def lines_of(file: Path) -> Iterator[str]:
     """The lines of a file in whatever encoding it has. Raises BadInput, OSError."""
     with file.open(encoding=encoding_of(file), errors="replace", newline="") as source:
         yield from source
+
+
+def lines_in(text: str) -> Iterator[str]:
+    """The lines of a file that is read already."""
+    return iter(io.StringIO(text.removeprefix("\ufeff"), newline=""))
 
 
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ being placed has been placed, and once it is answered no other is.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,10 +15,12 @@ from weakref import WeakValueDictionary
 from sovereign_pbx.assistants.dialling import DialRules
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.problem import InvalidSettings, Path, Problem
+from sovereign_pbx.calls.campaign_csv import CsvRules, LeadReader, lines_in
+from sovereign_pbx.calls.campaign_import import ImportReport, Sieve
 from sovereign_pbx.calls.campaign_leads import ZonesOf, read_leads, without_twins
 from sovereign_pbx.calls.campaign_zone import Zones
 from sovereign_pbx.calls.number_zones import no_zones
-from sovereign_pbx.core.errors import ConfigError, Refused
+from sovereign_pbx.core.errors import BadInput, ConfigError, Refused
 from sovereign_pbx.store.campaign_rows import CampaignRow, LeadCounts, LeadRow
 from sovereign_pbx.store.campaigns import CampaignTables
 from sovereign_pbx.store.failure import StoreError
@@ -56,13 +58,15 @@ class Added:
 
 
 class Campaigns:
-    """The campaigns of this installation. `changed` is told the id of a campaign whose runner should look at it."""
+    """The campaigns of this installation. `changed` is told the id of a campaign whose runner should look at it.
+    `unwanted` tells which of some numbers nobody may call."""
 
     def __init__(
         self, tables: CampaignTables, directory: Directory, rules: DialRules, zones_of: ZonesOf = no_zones
     ) -> None:
         self.zones = Zones()
         self.changed: Callable[[str], None] = lambda campaign_id: None
+        self.unwanted: Callable[[Sequence[str]], Awaitable[set[str]]] = _nobody
         self._tables = tables
         self._directory = directory
         self._rules = rules
@@ -150,14 +154,42 @@ class Campaigns:
         at = utc_text(datetime.now(UTC))
         rows = await asyncio.to_thread(read_leads, campaign_id, given, at, where=where, zones_of=self._zones_of)
         async with self.lock(campaign_id):
-            row = (await self.get(campaign_id)).row
-            if row.status in FROZEN:
-                raise Refused("campaign_frozen", f"This campaign is {row.status}: make another for these leads.")
+            await self._open(campaign_id)
             there = await self._tables.numbers_there(campaign_id, [one.phone_number for one in rows])
             kept, duplicates = without_twins(rows, there)
             await self._tables.add_leads(kept)
         self.changed(campaign_id)
         return Added(kept, duplicates)
+
+    async def import_csv(
+        self, campaign_id: str, text: str, rules: CsvRules, *, strict: bool = False, dry_run: bool = False
+    ) -> ImportReport:
+        """Take the leads of a CSV file: the good lines or, `strict`, none where one is bad. Raises Refused `bad_file`
+        where it is none of leads."""
+        rules = replace(
+            rules, country=rules.country or self._rules.country, zones_by_number=self._zones_of is not no_zones
+        )
+        at = utc_text(datetime.now(UTC))
+        sieve = Sieve()
+        try:
+            rows = await asyncio.to_thread(lambda: sieve.read(LeadReader(campaign_id, at, rules).read(lines_in(text))))
+        except BadInput as exc:
+            raise Refused("bad_file", str(exc)) from exc
+        numbers = [row.phone_number for row in rows]
+        unwanted = await self.unwanted(numbers)
+        async with self.lock(campaign_id):
+            await self._open(campaign_id)
+            kept = sieve.sift(rows, await self._tables.numbers_there(campaign_id, numbers), unwanted)
+            if kept and not dry_run and not (strict and sieve.report.bad):
+                await self._tables.add_leads(kept)
+        self.changed(campaign_id)
+        return sieve.report
+
+    async def _open(self, campaign_id: str) -> None:
+        """Raises Refused where no lead can be added."""
+        row = (await self.get(campaign_id)).row
+        if row.status in FROZEN:
+            raise Refused("campaign_frozen", f"This campaign is {row.status}: make another for these leads.")
 
     async def remove_lead(self, campaign_id: str, lead_id: str) -> None:
         """Not while it is being called."""
@@ -207,6 +239,10 @@ class Campaigns:
             raise Refused("number_not_active", "The number of this campaign is not there or not active.")
         if not self._rules.allow:
             raise Refused("nothing_may_be_dialled", "Nothing may be dialled: [dialling] allow is empty.")
+
+
+async def _nobody(numbers: Sequence[str]) -> set[str]:
+    return set()
 
 
 def utc_text(moment: datetime) -> str:

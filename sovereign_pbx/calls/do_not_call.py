@@ -20,6 +20,7 @@ from sovereign_pbx.store.do_not_call import Listed
 log = structlog.get_logger(__name__)
 
 _LOOK_S: Final = 10.0  # how soon a changed file counts
+_CHUNK: Final = 500
 _MOST_BYTES: Final = 512 << 20
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -27,6 +28,9 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 class Kept(Protocol):
     """As much of the store as is needed."""
+
+    async def listed_of(self, numbers: Sequence[str]) -> set[str]:
+        """Which of these numbers have an entry."""
 
     async def listed(self, number: str) -> Listed | None:
         """The entry of this number, in the form of `in_full`."""
@@ -104,6 +108,14 @@ class DoNotCall:
         if found is not None:
             why = f" ({found.reason})" if found.reason else ""
             raise Refused("do_not_call", f"{number} is on the do-not-call list since {found.added_at[:10]}{why}")
+
+    async def among(self, numbers: Sequence[str]) -> set[str]:
+        """Which of these, in the form of `in_full`, nobody may call. Raises StoreError."""
+        await self._refresh()
+        found = {number for number in numbers if number in self._numbers}
+        for at in range(0, len(numbers), _CHUNK):
+            found |= await self._kept.listed_of(numbers[at : at + _CHUNK])
+        return found
 
     async def _refresh(self) -> None:
         """A file that can't be read any more counts as it was: nobody is called because of a mistake in a script."""

@@ -55,6 +55,7 @@ BODIES: Mapping[str, tuple[Any, Any, str]] = {
     "createCampaign": (CAMPAIGN, {**CAMPAIGN, "timezone": "Mars/Base"}, "timezone"),
     "updateCampaign": ({"name": "Other"}, {"status": "finished"}, "status"),
     "addCampaignLeads": ({"phone_number": "+31612345678"}, {"phone_number": 7}, "phone_number"),
+    "importCampaignLeads": ({"csv": "phone\n+31612345679\n"}, {"csv": 7}, "csv"),
     "addDoNotCall": ({"numbers": ["+31612345678"]}, {"numbers": "+31612345678"}, "numbers"),
     "setByokKey": ({"provider": "openai", "api_key": "sk-secret"}, {"provider": "openai"}, "api_key"),
     "deleteByokKey": ({"provider": "openai"}, {}, "provider"),
@@ -334,6 +335,7 @@ async def walk_campaigns(walk: Walk) -> None:
     assert (await walk("PATCH", path, {"name": "Other"}))["campaign"]["name"] == "Other"
     await walk("POST", f"{path}/leads", {"phone_number": "+31612345678"})
     (lead,) = (await walk("GET", f"{path}/leads"))["leads"]
+    assert (await walk("POST", f"{path}/leads/import", BODIES["importCampaignLeads"][0]))["taken"] == 1
     assert await walk("DELETE", f"{path}/leads/{lead['id']}") == {"success": True}
     assert await walk.refused("DELETE", f"{path}/leads/{lead['id']}", 404) == "not_found"
     assert await walk("DELETE", path) == {"success": True}
@@ -357,6 +359,11 @@ async def walk_the_installation(walk: Walk) -> None:
     assert (await walk("GET", "/api/openapi.json"))["openapi"] == "3.1.0"
 
 
+async def walk_reload(walk: Walk) -> None:
+    answer = await walk("POST", "/configuration/reload")
+    assert (answer["success"], answer["added"]) == (True, ["assistants.night"])
+
+
 async def walk_drain(walk: Walk) -> None:
     assert (await walk("GET", "/drain"))["draining"] is False
     assert (await walk("POST", "/drain", {}))["draining"] is True
@@ -375,7 +382,7 @@ def test_every_operation_does_what_it_is_for(tmp_path: Path) -> None:
             walk = Walk(api)
             for kind in KINDS:
                 await walk_kind(walk, kind)
-            for walk_on in (walk_calls, walk_campaigns, walk_the_installation, walk_drain, walk_mcp_test):
+            for walk_on in (walk_calls, walk_campaigns, walk_the_installation, walk_reload, walk_drain, walk_mcp_test):
                 await walk_on(walk)
             left_out = {operation.name for operation in ANSWERED} - walk.walked
             assert left_out == set(), "walk them here, by hand"

@@ -1,6 +1,7 @@
 """Whom nobody may call: files, the kept list, and what happens when neither can be read."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ class Kept:
 
     def __init__(self, *numbers: str, broken: bool = False) -> None:
         self.numbers, self.broken = numbers, broken
+
+    async def listed_of(self, numbers: Sequence[str]) -> set[str]:
+        return {number for number in numbers if await self.listed(number)}
 
     async def listed(self, number: str) -> Listed | None:
         if self.broken:
@@ -56,6 +60,16 @@ def test_a_number_is_found_however_it_is_written(tmp_path: Path, number: str) ->
 def test_the_kept_list_is_asked_too() -> None:
     assert refusal(DoNotCall(Kept("+31612345678"), country="31"), "0612345678") == "do_not_call"
     assert refusal(DoNotCall(Kept("+31612345678")), "sip:anna@example.org") == ""
+
+
+def test_those_of_many_are_told_that_nobody_may_call(tmp_path: Path) -> None:
+    list_ = DoNotCall(Kept("+31612345678"), [write(tmp_path, "+31612345679\n")])
+
+    async def ask() -> set[str]:
+        await list_.load()
+        return await list_.among(["+31612345677", "+31612345678", "+31612345679"])
+
+    assert asyncio.run(ask()) == {"+31612345678", "+31612345679"}
 
 
 def test_nobody_is_called_while_the_list_can_not_be_read() -> None:

@@ -24,9 +24,11 @@ from sovereign_pbx.api.schema import (
     object_schema,
 )
 from sovereign_pbx.assistants.problem import InvalidSettings
-from sovereign_pbx.assistants.shape import Whole
+from sovereign_pbx.assistants.shape import Flag, Text, Whole
 from sovereign_pbx.assistants.table import Key, Table
+from sovereign_pbx.calls.campaign_csv import CsvRules
 from sovereign_pbx.calls.campaign_fields import CHANGED, CLEARED, NEW, STATUSES, WEEKDAYS
+from sovereign_pbx.calls.campaign_import import ImportReport
 from sovereign_pbx.calls.campaign_leads import LEAD, LEADS
 from sovereign_pbx.calls.campaigns import Campaign, Campaigns, Lead
 
@@ -90,6 +92,29 @@ _NUMBERS: Final = {"type": "array", "items": STRING}
 PAGE: Final = Table(
     Key("limit", Whole(1, 10_000), "Older clients: at most so many."),
     Key("offset", Whole(0, 1_000_000_000), "Older clients: after so many."),
+)
+
+IMPORTED: Final = Table(
+    Key("csv", Text(1, 16_000_000), "The file's text, its first line naming the columns.", required=True),
+    Key("country", Text(0, 4), "Of numbers without a country code, as in NL or 31; left out: as configured."),
+    Key("phone_column", Text(0, 200), "The column of telephone numbers, where it is called something else."),
+    Key("delimiter", Text(0, 1), "Between columns; left out: the one that is found."),
+    Key("strict", Flag(), "Take none where a line is bad.", False),
+    Key("dry_run", Flag(), "Take none, only tell what would be taken.", False),
+)
+
+_BAD_LINE: Final = object_schema({"line": COUNT, "column": STRING, "reason": STRING})
+REPORT: Final = object_schema(
+    {
+        "lines": COUNT,
+        "taken": COUNT,
+        "bad": COUNT,
+        "duplicates": COUNT,
+        "do_not_call": COUNT,
+        "bad_lines": {"type": "array", "items": _BAD_LINE},
+        "duplicate_numbers": {"type": "array", "items": STRING},
+        "do_not_call_numbers": {"type": "array", "items": STRING},
+    }
 )
 
 ADDED: Final = Table(
@@ -156,6 +181,15 @@ class _Resource:
         added = await _checked(self._campaigns.add(asked.ids["id"], many))
         return await _in_parts(added.leads, _duplicates(added.duplicates), status=201)
 
+    async def import_csv(self, asked: Asked) -> Any:
+        body = asked.body
+        names = {name: body[name] for name in ("country", "phone_column", "delimiter") if body.get(name)}
+        strict, dry_run = bool(body.get("strict")), bool(body.get("dry_run"))
+        report = await self._campaigns.import_csv(
+            asked.ids["id"], body["csv"], CsvRules(**names), strict=strict, dry_run=dry_run
+        )
+        return _shown_report(report, kept=not dry_run and not (strict and report.bad))
+
     async def remove_lead(self, asked: Asked) -> Any:
         await self._campaigns.remove_lead(asked.ids["id"], asked.ids["leadId"])
         return {"success": True}
@@ -179,6 +213,18 @@ def show_lead(lead: Lead) -> dict[str, Any]:
 def _duplicates(numbers: Sequence[str]) -> dict[str, Any]:
     """Told only where there are some: clients of the hosted platform don't know the word."""
     return {"duplicates": list(numbers)} if numbers else {}
+
+
+def _shown_report(report: ImportReport, *, kept: bool) -> dict[str, Any]:
+    bad = [{"line": one.line, "column": one.column, "reason": one.reason} for one in report.bad_lines]
+    counts = {name: getattr(report, name) for name in ("lines", "bad", "duplicates", "do_not_call")}
+    return {
+        **counts,
+        "taken": report.taken if kept else 0,
+        "bad_lines": bad,
+        "duplicate_numbers": report.duplicate_numbers,
+        "do_not_call_numbers": report.unwanted_numbers,
+    }
 
 
 _LEAD_STATES: Final = ("pending", "calling", "completed", "failed", "skipped")
@@ -282,6 +328,16 @@ def _of_leads(here: _Resource) -> list[Operation]:
             body=ADDED,
             status=201,
             answer=added,
+            **_WRITE,
+        ),
+        _operation(
+            "POST",
+            "/{id}/leads/import",
+            "importCampaignLeads",
+            "Add the leads of a CSV file: good lines are taken, bad ones told.",
+            here.import_csv,
+            body=IMPORTED,
+            answer=REPORT,
             **_WRITE,
         ),
         _operation(
