@@ -15,6 +15,15 @@ Parting = HangUp | HandOver
 
 
 @dataclass(slots=True, eq=False)
+class Transfers:
+    """Attempts to put the caller through."""
+
+    attempts: int = 0
+    bound_for: str = ""  # where the last of them went
+    limit_passed: bool = False  # the call's greatest length, while it rang
+
+
+@dataclass(slots=True, eq=False)
 class Reply:
     """One answer of the model, from `Think` on."""
 

@@ -25,7 +25,7 @@ from sovereign_pbx.core.commands import (
 from sovereign_pbx.core.digits import Collecting, Digits
 from sovereign_pbx.core.ear import Ear
 from sovereign_pbx.core.endpointing import Verdict
-from sovereign_pbx.core.exchange import Parting, Reply, Turn
+from sovereign_pbx.core.exchange import Parting, Reply, Transfers, Turn
 from sovereign_pbx.core.expectation import ANYTHING
 from sovereign_pbx.core.habit import Habit
 from sovereign_pbx.core.heard import estimate_ms
@@ -87,9 +87,7 @@ class Talk:
         self.fillers = 0  # said in this call
         self.waiting: list[str] = []  # `say` that came while the caller had the floor
         self.parting: Parting | None = None
-        self.transfers = 0  # attempts to put the caller through
-        self.bound_for = ""  # where the last of them went
-        self.limit_passed = False  # while he was being put through
+        self.transfers = Transfers()
         self.failures = 0  # provider failures since an answer last came through
         # the beginning
         self.greeted = False
@@ -325,8 +323,8 @@ class Talk:
         self.alarms.keep((Alarm.LIMIT,))
         self.silence.reset()
         self.owed, self.aside, self.parting, self.way = False, "", None, None
-        self.transfers += 1
-        self.bound_for = parting.destination
+        self.transfers.attempts += 1
+        self.transfers.bound_for = parting.destination
         self.tidy()
         self.out.append(parting)
         return State.AWAY

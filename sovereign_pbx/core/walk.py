@@ -102,7 +102,7 @@ def _leave(talk: Talk, node: TransferNode | EndNode) -> State:
 
 def refused(talk: Talk, node: TransferNode) -> str:
     """Why nobody is put through there, "" where somebody is."""
-    why = destinations.refusal(talk.plan, node.destination, talk.transfers)
+    why = destinations.refusal(talk.plan, node.destination, talk.transfers.attempts)
     if why:
         talk.note("transfer_refused", destination=node.destination, why=why)
     return why

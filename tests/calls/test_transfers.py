@@ -111,7 +111,7 @@ def test_who_is_not_answered_is_back_with_the_assistant_and_everything_works_as_
 
 @pytest.mark.parametrize(
     ("status", "causes", "outcome"),
-    [("BUSY", "17", "busy"), ("CHANUNAVAIL", "20", "failed"), ("BUSY", "17-CallRejected", "declined")],
+    [("BUSY", "17", "busy"), ("CHANUNAVAIL", "20", "failed"), ("CONGESTION", "21", "declined")],
 )
 def test_each_way_of_not_being_taken_has_its_name(tmp_path: Path, status: Any, causes: str, outcome: str) -> None:
     async def scene() -> None:

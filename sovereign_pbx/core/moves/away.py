@@ -19,10 +19,10 @@ GRACE_S: Final = 30.0  # for a caller whose time ran out while it rang
 
 def transfer_ended(talk: Talk, event: TransferEnded) -> State:
     """He is told at once, by the model or in the words of the plan; what he said as he left comes before that."""
-    talk.note("transfer_ended", outcome=event.outcome, attempts=talk.transfers)
+    talk.note("transfer_ended", outcome=event.outcome, attempts=talk.transfers.attempts)
     talk.ear.speaking = False
-    if talk.limit_passed:
-        talk.limit_passed = False
+    if talk.transfers.limit_passed:
+        talk.transfers.limit_passed = False
         talk.alarm(Alarm.LIMIT, GRACE_S)
     consent = talk.plan.consent
     if consent is not None and not talk.agreed:
@@ -31,7 +31,7 @@ def transfer_ended(talk: Talk, event: TransferEnded) -> State:
     talk.open_turn(talk.now)
     talk.take_last_words()
     talk.greeted = True
-    talk.history.add_system(destinations.came_back(talk.bound_for, event.outcome))
+    talk.history.add_system(destinations.came_back(talk.transfers.bound_for, event.outcome))
     if talk.plan.workflow is not None:
         walk.back(talk)
         return floor.answer(talk) if talk.owed else floor.rest(talk)
@@ -40,7 +40,7 @@ def transfer_ended(talk: Talk, event: TransferEnded) -> State:
 
 
 def limit_while_away(talk: Talk, _: Tick) -> State:
-    talk.limit_passed = True
+    talk.transfers.limit_passed = True
     return talk.state
 
 

@@ -128,7 +128,8 @@ def _built_in(talk: Talk, reply: Reply, call: ToolCall) -> str | None:
 
 def _put_through(talk: Talk, reply: Reply, call: ToolCall) -> str:
     """Whatever is against it the model is told now, before a word of the announcement is said."""
-    wanted = destinations.wanted(talk.plan, argument(call, "destination"), argument(call, "summary"), talk.transfers)
+    destination, summary = argument(call, "destination"), argument(call, "summary")
+    wanted = destinations.wanted(talk.plan, destination, summary, talk.transfers.attempts)
     if isinstance(wanted, str):
         talk.note("transfer_refused", why=wanted)
         return wanted
