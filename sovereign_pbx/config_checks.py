@@ -9,6 +9,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_after import check_after_the_call
 from sovereign_pbx.config_http import check_beyond
+from sovereign_pbx.config_limits import check_limits
 from sovereign_pbx.config_made_checks import check_made, is_left_out
 from sovereign_pbx.config_realtime import check_realtime
 from sovereign_pbx.config_targets import check_targets
@@ -32,6 +33,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_patience(config, report)
     _check_listeners(config, report)
     _check_campaigns(config, report)
+    check_limits(config, report)
     check_made(config, report)
     check_targets(config, report)
     check_tools(config, report)
