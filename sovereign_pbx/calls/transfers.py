@@ -258,9 +258,10 @@ class Transfers:
         await self._make_briefing(attempt)
 
     async def _make_briefing(self, attempt: Attempt) -> None:
-        assert self._call.assistant is not None
         if attempt.briefing is not None:
             await attempt.briefing.close()
+        if self._now is not attempt or self._call.assistant is None:  # nobody would close another one
+            return
         attempt.briefed = False
         attempt.briefing = Briefing(self._services, self._call.assistant, attempt.words, call_id=self._call.id)
         await attempt.briefing.prepare()
