@@ -242,6 +242,26 @@ def test_whoever_answers_says_his_name_first_and_is_heard_out() -> None:
     assert him.said == [(2.7, "words")]
 
 
+def test_whoever_talks_in_pauses_when_he_answers_is_waited_for_four_seconds_at_most() -> None:
+    him = Colleague()
+    for at in (0.5, 1.5, 2.5, 3.5):
+        him.until(at)
+        him.feed(Speech(True))
+        him.until(at + 0.3)
+        him.feed(Speech(False))
+        him.until(at + 0.35)
+    him.until(5.0)
+    assert him.said[0] == (1.2, "words")
+    busy = Colleague()
+    for at in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5):
+        busy.until(at)
+        busy.feed(Speech(True))
+        busy.until(at + 0.35)
+        busy.feed(Speech(False))
+    busy.until(5.0)
+    assert busy.said[0] == (4.0, "words")
+
+
 def test_a_yes_by_which_the_call_is_answered_takes_no_caller() -> None:
     him = Colleague("nl")
     him.says(0.2, "Ja?", seconds=0.4)  # its text comes when we speak already
