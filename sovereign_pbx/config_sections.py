@@ -47,6 +47,9 @@ class Daemon:
     drain_seconds: float = setting(
         30.0, Real(0, 3600), "How long calls may go on after a stop was asked for; then they return to the dialplan."
     )
+    core_dumps: bool = setting(
+        False, Flag(), "Let a crash leave an image of the memory behind, with the keys and the conversations in it."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

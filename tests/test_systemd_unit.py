@@ -28,6 +28,12 @@ def test_stopping_waits_longer_than_calls_may_take_to_drain() -> None:
     assert float(settings()["TimeoutStopSec"]) > Daemon().drain_seconds + 10
 
 
+def test_a_crash_leaves_no_image_of_the_memory() -> None:
+    from sovereign_pbx.core_dumps import NO_IMAGE
+
+    assert settings()["LimitCORE"] == str(NO_IMAGE)
+
+
 def test_a_wrong_configuration_is_not_tried_again_and_anything_else_is() -> None:
     assert settings()["RestartPreventExitStatus"] == "2"
     assert settings()["Restart"] == "always"

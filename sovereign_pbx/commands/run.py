@@ -17,10 +17,12 @@ def run(invocation: Invocation) -> None:
     """
     import uvloop
 
-    from sovereign_pbx import log
+    from sovereign_pbx import core_dumps, log
     from sovereign_pbx.daemon import serve_until_told
 
     config = invocation.config()
+    if not config.daemon.core_dumps:
+        core_dumps.forbid()
     for finding in config.warnings:
         click.echo(str(finding), err=True)
     logs = log.setup(config.log.level, config.log.format, redact=config.redactor.redact)
