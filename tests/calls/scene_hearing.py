@@ -26,6 +26,7 @@ _LOUD = 32768 * 10 ** (-40.0 / 20)  # above comfort noise
 _BLOCK_BYTES = RATE * _BLOCK_MS // 1000 * 2
 _TONE = 200 // _BLOCK_MS
 _HOLE_S = 1.0  # less is the jitter of a busy machine, even within a word
+_CLOCK_S = 3.0  # more than the jitter of a busy machine
 _PAUSE = 400 // _BLOCK_MS  # between the clauses of a phrase, when the voice is late
 _SURE = 6  # letters and gaps in a row that are no accident
 _FRAME = 20 // _BLOCK_MS
@@ -87,8 +88,14 @@ def _end_to_end(ear: RtpEar) -> tuple[bytes, list[tuple[int, float]]]:
     """PCM in which only long pauses are left; and (first block, time) of each packet."""
     packets = ear.audio_packets()
     pcm, times, until = bytearray(), [], 0.0
+    first, origin = (packets[0], 0.0) if packets else (None, 0.0)
     for packet in packets:
-        since = ((packet.timestamp - packets[0].timestamp) & 0xFFFFFFFF) / RATE
+        assert first is not None
+        since = origin + ((packet.timestamp - first.timestamp) & 0xFFFFFFFF) / RATE
+        if abs(since - (packet.at - packets[0].at)) > _CLOCK_S:
+            # Another clock: of music, of ringing, of the colleague to whom the caller was put through
+            first, origin = packet, max(until, packet.at - packets[0].at)
+            since = origin
         if since - until > _HOLE_S:
             times.append((len(pcm) // _BLOCK_BYTES, packets[0].at + until))
             pcm += bytes(round((since - until) * 1000 / _BLOCK_MS) * _BLOCK_BYTES)

@@ -75,6 +75,7 @@ class Stage:
     tasks: Counter[str] = field(default_factory=Counter)
     started: bool = True  # False: the daemon was not meant to start
     unreachable: bool = False  # nobody takes the webhooks: they have to wait in the outbox
+    most_pooled: int = 8  # connections of each kind that may be kept for the next call
 
     # --- doing
 
@@ -250,7 +251,7 @@ class Stage:
         for _ in range(60):  # three seconds: closing handshakes, and whatever the loop has in hand
             now = await self._descriptors()
             left = {name: number for name, number in (now - self.baseline).items() if name not in _POOLED}
-            pooled = {name: now[name] for name in _POOLED if now[name] > 8}
+            pooled = {name: now[name] for name in _POOLED if now[name] > self.most_pooled}
             tasks = self.daemon.tasks() - self.tasks
             if not left and not pooled and not tasks:
                 return
