@@ -1,6 +1,7 @@
 """Whole calls with realtime models whose callers are put through, and come back when nobody takes them."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from tests.calls.realtime_house import DIALECTS, asks, greeted, live_assistant, 
 from tests.waiting import until
 
 SALES = "+31201234567"
-TOOL = {"type": "transfer_call", "destinations": [{"type": "number", "number": SALES, "description": "Sales"}]}
+TOOL: dict[str, Any] = {
+    "type": "transfer_call",
+    "destinations": [{"type": "number", "number": SALES, "description": "Sales"}],
+}
 ANSWERS: tuple[str | Answer, ...] = (
     Answer("I'll put you through.", (("transfer_call", f'{{"destination": "{SALES}"}}'),)),
     "We open at nine.",
@@ -126,6 +130,29 @@ def test_a_caller_who_hangs_up_while_it_rings_leaves_no_session(tmp_path: Path) 
             (report,) = await place.house.reported()
             assert report["end_reason"] == "user_hangup"
             assert [each["outcome"] for each in report["call"]["transfers"]] == ["caller_gone"]
+            await until(lambda: not place.vendor.open_requests)
+
+    play(scene())
+
+
+def test_a_colleague_hears_the_briefing_from_the_model_itself_and_takes_the_caller(tmp_path: Path) -> None:
+    async def scene() -> None:
+        tool = {**TOOL, "destinations": [{**TOOL["destinations"][0], "mode": "attended"}]}
+        assistant = live_assistant(llm={"tools": [tool]})
+        async with live_house(tmp_path, "openai", assistant, **ALLOWED) as place, place.house.caller() as caller:
+            told = {"destination": SALES, "summary": "He asks when you open."}
+            place.vendor.answers = [Answer("I'll put you through.", (("transfer_call", json.dumps(told)),))]
+            anna = Colleague(rings_s=1.0, keys="1")
+            caller.colleagues = [anna]
+            await greeted(caller)
+            await asks(caller)
+            (report,) = await place.house.reported()
+            assert anna.taken
+            assert [(each["mode"], each["outcome"]) for each in report["call"]["transfers"]] == [
+                ("attended", "accepted")
+            ]
+            read = [str(event) for seen in list(place.vendor.sessions)[1:] for event in seen.of("response.create")]
+            assert any("He asks when you open." in each for each in read)
             await until(lambda: not place.vendor.open_requests)
 
     play(scene())
