@@ -70,6 +70,8 @@ def _try_provider(path: KeyPath, validate: Any, stage: str, block: Any, provider
 
 
 def _placed(problems: list[Problem], file: Path) -> list[Finding]:
+    if not problems:
+        return []
     source = read_source(file)
     return located(problems, str(file), source.positions)
 

@@ -38,7 +38,7 @@ def mcp_findings(config: "Config", file: Path) -> list[Finding]:
         Problem(path, f'the tools of MCP server "{tool.mcp_server_id}" need the package mcp', remedy)
         for path, tool in _mcp_tools(config)
     ]
-    return located(problems, str(file), read_source(file).positions)
+    return located(problems, str(file), read_source(file).positions) if problems else []
 
 
 def _schema_fault(tool: Tool) -> str:

@@ -13,7 +13,8 @@ import structlog
 
 from sovereign_pbx import rest
 from sovereign_pbx.assistants.directory import Directory
-from sovereign_pbx.assistants.shelf import Entry
+from sovereign_pbx.assistants.secret import Secret
+from sovereign_pbx.assistants.shelf import Entry, secrets_in
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_api_made import machine_owned
 from sovereign_pbx.config_difference import Difference, difference, usable
@@ -60,7 +61,9 @@ async def take_up(daemon: "Daemon", wanted: Config) -> Difference:
     async with AsyncExitStack() as on_failure:
         fresh = await _made(daemon, config, on_failure)
         async with daemon.estate.changing:
-            entries = await asyncio.to_thread(_entries, config)
+            entries, secrets = await asyncio.to_thread(_entries, config)
+            for secret in secrets:
+                config.redactor.add(secret)
             delivery, calls = daemon.delivery, daemon.desk.tasks
             api = daemon.listener.runner if daemon.listener is not None else None
             take_effect(_steps(daemon, fresh, entries))
@@ -144,10 +147,11 @@ async def _load(in_use: InUse, former: InUse) -> None:
         log.warning("configuration.models_late", seconds=_LOAD_S)
 
 
-def _entries(config: Config) -> Entries:
-    """What the API made is read once more: it may have made something since the file was."""
+def _entries(config: Config) -> tuple[Entries, set[Secret]]:
+    """And their secrets. What the API made is read once more: it may have made something since the file was."""
     made, _ = machine_owned(config.state_dir)
-    return entries_of(replace(config, made=made))
+    entries = entries_of(replace(config, made=made))
+    return entries, {secret for kind in entries.values() for entry in kind for secret in secrets_in(entry.thing)}
 
 
 def _retention(config: Config) -> tuple[int, int]:

@@ -64,7 +64,9 @@ class Estate:
         return {kind: tuple(shelf) for kind, shelf in self._shelves.items()}
 
     def load(self, entries: Mapping[str, Iterable[Entry[Any]]], edition: Directory) -> None:
-        """Put `entries` in place of everything, within `changing`. `edition` is filled, and is the one from now on."""
+        """Put `entries` in place of everything, within `changing`. `edition` is filled, and is the one from now on.
+        Whoever made the entries has hidden their secrets: looking for these takes longer than a frame of audio may
+        wait."""
         assert self.changing.locked(), "what is put in place was read within `changing`"
         for kind, shelf in self._shelves.items():
             shelf.restock(entries.get(kind, ()))

@@ -63,6 +63,8 @@ class Shelf(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
         self._hide = hide
         self.restock(entries)
+        for entry in self._entries.values():
+            self._hide_secrets(entry)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -71,11 +73,11 @@ class Shelf(Generic[T]):
         return iter(tuple(self._entries.values()))
 
     def restock(self, entries: Iterable[Entry[T]]) -> None:
-        """Put these in place of all present ones. Nothing is written, and `changed` is not called."""
+        """Put these, whose secrets are hidden already, in place of all present ones. Nothing is written, and `changed`
+        is not called."""
         fresh: dict[str, Entry[T]] = {}
         for entry in entries:
             fresh.setdefault(entry.id, entry)
-            self._hide_secrets(entry)
         self._entries = fresh
 
     def get(self, object_id: str) -> Entry[T] | None:
