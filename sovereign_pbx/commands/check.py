@@ -9,6 +9,7 @@ from sovereign_pbx.config import Examined, examine
 from sovereign_pbx.config_findings import Finding
 from sovereign_pbx.config_host import folder_findings, port_findings, provider_findings
 from sovereign_pbx.config_http import keys_line
+from sovereign_pbx.config_recording import recording_findings
 from sovereign_pbx.config_tls import tls_findings
 from sovereign_pbx.config_tools import mcp_findings
 
@@ -38,7 +39,7 @@ def _on_this_machine(examined: Examined, *, ports: bool) -> list[Finding]:
         return []
     config, file = examined.config, examined.path
     found = [*provider_findings(config, file), *mcp_findings(config, file), *folder_findings(config, file)]
-    found += tls_findings(config, file)
+    found += [*tls_findings(config, file), *recording_findings(config, file)]
     return [*found, *port_findings(config, file)] if ports else found
 
 

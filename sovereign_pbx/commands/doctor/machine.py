@@ -13,6 +13,7 @@ from sovereign_pbx.config_checks import listeners
 from sovereign_pbx.config_findings import Finding
 from sovereign_pbx.config_host import folder_findings, port_findings, provider_findings
 from sovereign_pbx.config_port_owner import owner_of
+from sovereign_pbx.config_recording import recording_findings
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.speech import models
 from sovereign_pbx.speech.stt.whisper_engine import SHIPPED as SHIPPED_WHISPERS
@@ -30,6 +31,7 @@ async def configuration(patient: Patient) -> Result:
     """What `check` says about the file and the providers in it."""
     examined = patient.examined
     known = await asyncio.to_thread(provider_findings, patient.config, examined.path)
+    known += await asyncio.to_thread(recording_findings, patient.config, examined.path)
     return of_findings([*examined.findings, *known], f"{examined.path}: no errors, no warnings", "sovereign-pbx check")
 
 
