@@ -271,3 +271,81 @@ def test_the_assistant_of_an_unfinished_campaign_stays_and_the_campaign_is_named
         assert (await api.delete(f"/assistants/{assistant}")).status == 200
 
     with_api(tmp_path, act)
+
+
+def test_one_number_is_one_lead_and_others_are_told(tmp_path: Path) -> None:
+    async def act(api: Client) -> None:
+        twice = [{"phone_number": "+31612345678"}, {"phone_number": "0031612345678"}, {"phone_number": "+31612345679"}]
+        got = await api.post("/campaigns", {**CAMPAIGN, "leads": twice})
+        assert (got.body["campaign"]["total_leads"], got.body["duplicates"]) == (2, ["+31612345678"])
+        path = f"/campaigns/{got.body['campaign']['id']}/leads"
+        more = await api.post(path, {"leads": [twice[0], {"phone_number": "+31612345680"}]})
+        assert [one["phone_number"] for one in more.body["leads"]] == ["+31612345680"]
+        assert more.body["duplicates"] == ["+31612345678"]
+        alone = await api.post(path, twice[0])
+        assert (alone.status, alone.body["code"]) == (409, "duplicate_lead")
+
+    with_api(tmp_path, act)
+
+
+def test_a_lead_may_have_a_time_zone_of_its_own(tmp_path: Path) -> None:
+    async def act(api: Client) -> None:
+        campaign = await made(api)
+        path = f"/campaigns/{campaign['id']}/leads"
+        lead = (await api.post(path, {"phone_number": "+442079460958", "timezone": "Europe/London"})).body["lead"]
+        assert (lead["timezone"], lead["timezones"]) == ("Europe/London", ["Europe/London"])
+        wrong = await api.post(path, {"phone_number": "+442079460959", "timezone": "Mars/Base"})
+        assert (wrong.status, "there is no time zone 'Mars/Base'" in wrong.body["message"]) == (400, True)
+
+    with_api(tmp_path, act)
+
+
+def test_retries_by_reason_are_kept_changed_and_cleared(tmp_path: Path) -> None:
+    async def act(api: Client) -> None:
+        campaign = await made(api, retries={"busy": {"minutes": 5, "attempts": 2}}, message_left="retry")
+        assert (campaign["retries"], campaign["message_left"]) == ({"busy": {"minutes": 5, "attempts": 2}}, "retry")
+        path = f"/campaigns/{campaign['id']}"
+        assert (await api.patch(path, {"retries": {"no_answer": {"minutes": 60}}})).body["campaign"]["retries"] == {
+            "no_answer": {"minutes": 60}
+        }
+        cleared = (await api.patch(path, {"retries": None, "message_left": None})).body["campaign"]
+        assert (cleared["retries"], cleared["message_left"]) == ({}, "completed")
+        wrong = await api.patch(path, {"retries": {"no-answer": {}}})
+        assert (wrong.status, "no_answer" in wrong.body["message"]) == (400, True)
+
+    with_api(tmp_path, act)
+
+
+def test_a_csv_file_is_imported_and_its_bad_lines_are_told(tmp_path: Path) -> None:
+    async def act(api: Client) -> None:
+        path = f"/campaigns/{(await made(api))['id']}/leads"
+        text = "\ufeffTelefoon;Naam\n0612345678;Jan\n06-12345679;Piet\n12;Kort\n0612345679;Piet\n"
+        dry = (await api.post(f"{path}/import", {"csv": text, "country": "NL", "dry_run": True})).body
+        strict = (await api.post(f"{path}/import", {"csv": text, "country": "NL", "strict": True})).body
+        assert (dry["taken"], strict["taken"], len((await api.get(path)).body["leads"])) == (0, 0, 1)
+        report = (await api.post(f"{path}/import", {"csv": text, "country": "NL"})).body
+        assert (report["lines"], report["taken"], report["bad"], report["duplicates"]) == (4, 1, 1, 2)
+        assert report["bad_lines"] == [{"line": 4, "column": "Telefoon", "reason": "'12' is too short"}]
+        assert (await api.get(path)).body["leads"][-1]["variables"] == {"Naam": "Piet"}
+        none = await api.post(f"{path}/import", {"csv": "a;b\n1;2\n"})
+        assert (none.status, none.body["code"]) == (400, "bad_file")
+
+    with_api(tmp_path, act)
+
+
+def test_the_do_not_call_list_is_kept_and_paged(tmp_path: Path) -> None:
+    async def act(api: Client) -> None:
+        numbers = [f"+3161234567{number}" for number in range(5)]
+        added = await api.post("/do-not-call", {"numbers": [*numbers, "0031612345670"], "reason": "asked"})
+        assert (added.status, added.body["numbers"]) == (201, numbers)
+        first = (await api.get("/do-not-call", limit=3)).body
+        assert [one["number"] for one in first["numbers"]] == numbers[:3]
+        rest = (await api.get("/do-not-call", limit=3, after=first["next"])).body
+        assert ([one["number"] for one in rest["numbers"]], rest["next"]) == (numbers[3:], None)
+        wrong = await api.post("/do-not-call", {"numbers": ["+31612345679", "Jan"]})
+        assert (wrong.status, wrong.body["code"]) == (400, "not_a_number")
+        assert (await api.get("/do-not-call/%2B31612345679")).status == 404, "all or none"
+        reader = await api.with_scopes("read")
+        assert (await reader.delete("/do-not-call/%2B31612345670")).status == 403
+
+    with_api(tmp_path, act)

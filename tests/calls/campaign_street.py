@@ -96,7 +96,7 @@ class Street:
         times = self.times(ring.number)
         manners = self.manners[ring.number]
         try:
-            await self._take(call, manners[min(times, len(manners)) - 1])
+            await self._take(call, ring, manners[min(times, len(manners)) - 1])
             await call.over(60.0)
         except asyncio.CancelledError:
             call.close()
@@ -104,9 +104,10 @@ class Street:
                 return  # cut off, not the end of the street
             raise
         finally:
-            ring.ended = asyncio.get_running_loop().time()
+            over = [asyncio.get_running_loop().time(), *([call.end.at] if call.end else [])]
+            ring.ended = min([*over, *([ring.ended] if ring.ended else [])])  # when it happened, not when it was seen
 
-    async def _take(self, call: SipCall, manner: str) -> None:
+    async def _take(self, call: SipCall, ring: Ring, manner: str) -> None:
         if manner == "busy":
             call.decline("486 Busy Here")
         elif manner == "declines":
@@ -116,12 +117,13 @@ class Street:
         else:
             call.ring()
             await call.answer()
-            await (self._records(call) if manner == "mailbox" else self._listens(call))
+            await (self._records(call) if manner == "mailbox" else self._listens(call, ring))
 
-    async def _listens(self, call: SipCall) -> None:
+    async def _listens(self, call: SipCall, ring: Ring) -> None:
         """Says nothing, hears the greeting begin, and hangs up."""
         await _until_greeted(call, _LONGEST_S)
         if call.end is None:
+            ring.ended = asyncio.get_running_loop().time()  # the line is free once they have our BYE
             await call.hang_up()
 
     async def _records(self, call: SipCall) -> None:
@@ -147,6 +149,16 @@ class Street:
             now += change
             most = max(most, now)
         return most
+
+    def crowded(self, most: int) -> list[str]:
+        """When more lines were taken than `most`, and whose."""
+        found = []
+        for one in self.rings:
+            there = [ring for ring in self.rings if ring.at <= one.at < (ring.ended or float("inf"))]
+            if len(there) > most:
+                told = ", ".join(f"{self.manners[ring.number]} {one.at - ring.at:.2f} s" for ring in there)
+                found.append(f"{one.moment:%H:%M:%S} {told}")
+        return found
 
     def most_in(self, seconds: float) -> int:
         """Telephones that began to ring within any so many seconds."""

@@ -30,6 +30,7 @@ from sovereign_pbx.calls.campaign_csv import CsvRules
 from sovereign_pbx.calls.campaign_fields import CHANGED, CLEARED, NEW, STATUSES, WEEKDAYS
 from sovereign_pbx.calls.campaign_import import ImportReport
 from sovereign_pbx.calls.campaign_leads import LEAD, LEADS
+from sovereign_pbx.calls.campaign_zone import ZONE
 from sovereign_pbx.calls.campaigns import Campaign, Campaigns, Lead
 
 T = TypeVar("T")
@@ -118,7 +119,10 @@ REPORT: Final = object_schema(
 )
 
 ADDED: Final = Table(
-    *(Key(key.name, key.shape, key.doc, aliases=key.aliases, example=key.example) for key in LEAD.keys.values()),
+    *(
+        Key(key.name, ZONE if key.name == "timezone" else key.shape, key.doc, aliases=key.aliases, example=key.example)
+        for key in LEAD.keys.values()  # whether the zone exists is on disk: looked up with the lead, in a thread
+    ),
     Key("leads", LEADS, "Several at once, in place of one."),
     open=True,
 )
