@@ -389,7 +389,7 @@ def test_the_models_own_transfer_goes_out_on_the_numbers_trunk_too(asterisk_root
 def test_a_trunk_that_was_switched_off_refuses_the_transfer(asterisk_root: Path, tmp_path: Path) -> None:
     async def scene(on: Scene) -> None:
         call_id, person = await on.talking()
-        directory = on.stage.own.daemon.estate.directory
+        directory = on.stage.own.daemon.estate.edition
         carrier = directory.trunk("carrier")
         assert carrier is not None
         directory.replace(trunks={"carrier": replace(carrier, is_active=False)})

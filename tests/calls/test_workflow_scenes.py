@@ -15,14 +15,17 @@ from tests.waiting import until
 pytestmark = [pytest.mark.pbx, pytest.mark.timeout(240)]
 
 ORDER = "Your order is on its way."
-LINES = (HELLO, "I see.", "One look.", ORDER, "Here is a colleague.", "Goodbye now.")
+SORRY = "Nobody is there just now."
+LINES = (HELLO, "I see.", "One look.", ORDER, "Here is a colleague.", "Goodbye now.", SORRY)
 SHOP: dict[str, Any] = {
     "workflows": {"shop": {"definition": graph()}},
     "numbers": [
         {"number": "100", "name": "Main line", "assistant": "reception", "workflow": "shop"},
         {"number": "*", "assistant": "reception"},
     ],
+    "assistants": {"reception": assistant(phrases={"transfer_failed": SORRY})},
     "dialling": {"allow": ["+3120*"]},
+    "transfers": {"ring_seconds": 5},
     "phrases": LINES,
 }
 # without a figure: the scripted voice is sent the spoken form, and is recognised by what it was sent
@@ -52,17 +55,19 @@ async def test_a_workflow_is_heard_from_its_greeting_to_its_end(stage: Stage) ->
 
 
 @scene("0", "a workflow's transfer to a number that nobody answers", bounded="", **SHOP)
-async def test_a_workflow_hands_the_caller_over(stage: Stage) -> None:
+async def test_a_workflow_takes_its_caller_back(stage: Stage) -> None:
     stage.openai.script = script("person")
     person = await stage.answered()
     await person.hears(HELLO)
     asked = await person.ask()
     line = await person.hears("Here is a colleague.", after=asked)
-    person.not_owed.append((line.end, line.end + 40.0))  # the dialplan's own ringing
-    await person.hears_fallback(within_s=45.0)
+    back = await person.hears(SORRY, after=line.end, within_s=20.0)
+    person.not_owed.append((line.end, back.start))  # the dialplan's own ringing
     await person.hang_up()
     row = await stage.until_row(lambda row: row.ended_at is not None)
-    assert row.end_reason == "transferred"
+    assert row.end_reason == "user_hangup"
+    (attempt,) = row.transfers
+    assert attempt["outcome"] in ("failed", "no_answer")
 
 
 @scene("0", "consent to be recorded, by a key", bounded="", **CONSENT)
