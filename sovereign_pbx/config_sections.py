@@ -70,7 +70,7 @@ class Http:
     tls_certificate: str = setting(
         "",
         Text(0, 4096, what="a path"),
-        "Certificate with its chain (PEM), read at the start; empty: plain HTTP.",
+        "Certificate with its chain (PEM), read at the start and at every reload; empty: plain HTTP.",
         example="/etc/sovereign-pbx/tls.pem",
     )
     tls_key: str = setting(

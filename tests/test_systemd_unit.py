@@ -39,6 +39,13 @@ def test_a_wrong_configuration_is_not_tried_again_and_anything_else_is() -> None
     assert settings()["Restart"] == "always"
 
 
+def test_a_reload_is_refused_by_systemctl_when_the_file_has_errors() -> None:
+    # the command waits for the daemon's answer and fails with its findings, which a signal could not; the daemon says
+    # RELOADING=1 all the same, and Type=notify-reload would need systemd 253
+    run, reload = settings()["ExecStart"], settings()["ExecReload"]
+    assert reload == run.replace(" run ", " reload ")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_the_documented_exposure_is_the_measured_one() -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT)]

@@ -2,8 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -56,17 +55,6 @@ def make_app(
     app.router.add_get("/metrics", get_metrics)
     add_operations(app, operations, gate)
     return app
-
-
-@asynccontextmanager
-async def serve(app: web.Application, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """The API, listening inside the `with`; the port. ConfigError if the address can't be had."""
-    listener = Listener(app, tls=tls)
-    bound = await listener.start(host, port)
-    try:
-        yield bound
-    finally:
-        await listener.close()
 
 
 class Listener:

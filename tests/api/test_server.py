@@ -11,7 +11,7 @@ import structlog
 from sovereign_pbx.api.health import Check
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.resources import health
-from sovereign_pbx.api.server import Listener, make_app, serve
+from sovereign_pbx.api.server import Listener, make_app
 from sovereign_pbx.core.errors import ConfigError
 from tests.api.probe import ScriptedProbe, serving
 
@@ -160,8 +160,7 @@ def test_a_port_that_is_taken_is_a_configuration_error() -> None:
     async def run() -> None:
         async with serving(ScriptedProbe()) as port:
             with pytest.raises(ConfigError, match=f"can't listen on 127.0.0.1 port {port}.*\n.*choose another"):
-                async with serve(make_app(ScriptedProbe(), Metrics()), "127.0.0.1", port):
-                    pass
+                await Listener(make_app(ScriptedProbe(), Metrics())).start("127.0.0.1", port)
 
     asyncio.run(run())
 

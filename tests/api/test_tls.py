@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from sovereign_pbx.api.metrics import Metrics
 from sovereign_pbx.api.resources import health
-from sovereign_pbx.api.server import Listener, make_app, serve
+from sovereign_pbx.api.server import Listener, make_app
 from sovereign_pbx.cli import cli
 from sovereign_pbx.config import Config
 from sovereign_pbx.core.errors import ConfigError
@@ -44,13 +44,16 @@ def test_a_client_that_trusts_the_certificate_is_answered_over_tls(tmp_path: Pat
 
     async def run() -> None:
         app = make_app(ScriptedProbe(), Metrics(), health.operations(ScriptedProbe()))
-        async with serve(app, "127.0.0.1", 0, tls=await tls_of(config)) as port, aiohttp.ClientSession() as session:
+        listener = Listener(app, tls=await tls_of(config))
+        port = await listener.start("127.0.0.1", 0)
+        async with aiohttp.ClientSession() as session:
             async with session.get(f"https://127.0.0.1:{port}/api/v1/health", ssl=trusting) as response:
                 assert (response.status, (await response.json())["status"]) == (200, "ok")
             with pytest.raises(aiohttp.ClientError):
                 await session.get(f"http://127.0.0.1:{port}/api/v1/health")
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
                 await session.get(f"https://127.0.0.1:{port}/api/v1/health")
+        await listener.close()
 
     asyncio.run(run())
 
