@@ -125,7 +125,7 @@ def test_without_a_key_every_operation_is_401(tmp_path: Path) -> None:
 
     assert walk_all(tmp_path, look, GUARDED, scopes=lambda operation: ()) == {}
     assert {operation.name for operation in OPERATIONS} - {operation.name for operation in GUARDED} == {
-        *("getHealth", "getOpenApi"),
+        *("getHealth", "getAudit", "getOpenApi"),
     }
 
 
@@ -356,6 +356,7 @@ async def walk_the_installation(walk: Walk) -> None:
     assert (await walk("GET", "/account"))["id"] == organization["id"]
     assert await walk("PATCH", "/organizations", ORGANIZATION)
     assert (await walk("GET", "/health"))["status"] == "ok"
+    assert (await walk("GET", "/audit"))["asked"] is True
     assert (await walk("GET", "/api/openapi.json"))["openapi"] == "3.1.0"
 
 

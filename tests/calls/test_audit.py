@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ import pytest
 
 from sovereign_pbx.calls import audit
 from sovereign_pbx.calls.audit import NO_CHANNEL, NO_END, Audit
+from sovereign_pbx.config import Config
+from sovereign_pbx.config_sections import Daemon
 from sovereign_pbx.core.errors import SovereignError
+from sovereign_pbx.daemon import instance_of
 from sovereign_pbx.store import CallRow
 from tests.calls.house import House, house, play
 from tests.waiting import until
@@ -192,3 +195,14 @@ def test_calls_that_come_and_go_are_never_mended(tmp_path: Path) -> None:
         assert place.daemon.audit.mended == 0
 
     with_audits(tmp_path, scene)
+
+
+def test_an_installation_knows_its_own_channels_again_after_a_restart_and_nobody_elses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def instance(state_dir: str = "/var/lib/a", host: str = "one") -> str:
+        monkeypatch.setattr("socket.gethostname", lambda: host)
+        return instance_of(replace(Config(), daemon=Daemon(state_dir=state_dir)))
+
+    assert instance() == instance()
+    assert len({instance(), instance("/var/lib/b"), instance(host="two")}) == 3
