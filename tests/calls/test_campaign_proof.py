@@ -1,4 +1,4 @@
-"""A small one of the proof that `scripts/prove_campaign.py` is: telephones of every kind, and a daemon that is killed."""
+"""A small one of the proof that `scripts/prove_campaign.py` is: telephones of every kind, and one `kill -9`."""
 
 from pathlib import Path
 
@@ -20,7 +20,6 @@ def test_twenty_leads_and_a_kill(asterisk_root: Path, tmp_path: Path) -> None:
         unwanted=2,
         attempts=1,
         per_minute=200,
-        ring_s=3.0,
         until_gap_s=6.0,
         gap_s=3.0,
         within_s=120.0,
