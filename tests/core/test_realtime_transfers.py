@@ -101,6 +101,22 @@ def test_a_session_that_can_not_be_had_meanwhile_is_tried_for_again_when_he_is_b
     assert s.Respond(SAY_SO) in opened
 
 
+def test_a_session_that_is_lost_over_the_announcement_is_opened_anew_while_it_rings() -> None:
+    tape = Tape(transfers=(Transfer(SALES),))
+    tape.at(0.0, e.Answered())
+    turn(tape, 1.0)
+    tape.at(2.6, *answer(text="I'll put you through.", calls=[asked()]))
+    tape.at(2.6, e.PlayoutStarted(1))
+    tape.at(3.0, s.SessionLost(LOST))
+    assert not tape.of(s.Renew)
+    tape.at(4.6, e.PlayoutFinished(1))
+    assert tape.talk.away
+    assert len(tape.of(s.Renew)) == 1
+    tape.at(5.0, s.SessionOpened())
+    assert s.Respond(SAY_SO) in tape.at(30.0, e.TransferEnded("busy"))
+    assert len(tape.of(s.Renew)) == 1
+
+
 def test_who_is_back_to_no_model_at_all_is_the_dialplans() -> None:
     tape = sales()
     tape.at(10.0, s.SessionLost(LOST), s.SessionLost(LOST))

@@ -213,7 +213,7 @@ def aging(live: Live, _: SessionAging) -> None:
 def session_lost(live: Live, event: SessionLost) -> None:
     live.note("session_lost", kind=event.error.kind, error=str(event.error))
     if live.phase is Phase.LEAVING:
-        live.lost = True
+        live.lost = live.stranded = True
         live.answer = None
         live.expect_nothing()
         live.asked.clear()

@@ -108,7 +108,7 @@ class Live:
         self.transfers = 0  # attempts to put the caller through
         self.bound_for = ""  # where the last of them went
         self.limit_passed = False  # while he was being put through
-        self.stranded = False  # the session was lost meanwhile, and the one in its place as well
+        self.stranded = False  # the session is lost, and none is on its way
         self.asked_consent = 0
         self.agreed = False  # to being recorded
         self.turn: Turn | None = None
@@ -287,6 +287,9 @@ class Live:
         self.transfers += 1
         self.bound_for = parting.destination
         self.phase = Phase.AWAY
+        if self.stranded:
+            self.stranded = False
+            self.renew(planned=False)
         self.tidy()
         self.out.append(parting)
 
