@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sovereign_pbx.core import commands as c
 from sovereign_pbx.core import events as e
@@ -115,6 +117,34 @@ def test_a_session_that_is_lost_over_the_announcement_is_opened_anew_while_it_ri
     tape.at(5.0, s.SessionOpened())
     assert s.Respond(SAY_SO) in tape.at(30.0, e.TransferEnded("busy"))
     assert len(tape.of(s.Renew)) == 1
+
+
+@given(st.lists(st.floats(2.7, 33.0), max_size=4), st.lists(st.booleans(), max_size=6), st.floats(0.1, 1.7))
+@settings(deadline=None)
+def test_who_is_back_is_spoken_to_or_the_dialplans_whenever_sessions_are_lost(
+    losses: list[float], opened: list[bool], takes_s: float
+) -> None:
+    """`opened`: whether each session that is asked for can be had; beyond those all can."""
+    tape = Tape(transfers=(Transfer(SALES),))
+    tape.at(0.0, e.Answered())
+    turn(tape, 1.0)
+    tape.at(2.6, *answer(text="I'll put you through.", calls=[asked()]))
+    script: list[tuple[float, s.Event]] = [(each, s.SessionLost(LOST)) for each in losses]
+    script += [(2.6, e.PlayoutStarted(1)), (4.6, e.PlayoutFinished(1)), (30.0, e.TransferEnded("no_answer"))]
+    renewals = 0
+    while script:
+        script.sort(key=lambda each: each[0])
+        now, event = script.pop(0)
+        if now > 45.0:
+            break
+        tape.at(now, event)
+        for _ in range(len(tape.of(s.Renew)) - renewals):
+            works = opened[renewals] if renewals < len(opened) else True
+            renewals += 1
+            script.append((now + takes_s, s.SessionOpened() if works else s.SessionLost(LOST)))
+    tape.at(45.0)
+    spoken = any(at >= 30.0 and command == s.Respond(SAY_SO) for at, command in tape.log)
+    assert spoken or tape.talk.phase in (Phase.ENDED, Phase.LEAVING)
 
 
 def test_who_is_back_to_no_model_at_all_is_the_dialplans() -> None:
