@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from _pytest.runner import runtestprotocol
+from aiohttp import web_app
 
 from sovereign_pbx.testing.asterisk_tree import asterisk_tree
 from sovereign_pbx.testing.progress_line import ProgressLine
@@ -89,6 +90,8 @@ def what_stays_for_good() -> None:
 def nothing_left_behind() -> Iterator[None]:
     with no_descriptor_left(), no_task_left():
         yield
+    # aiohttp remembers the last thousand handlers with their applications, and so every daemon of every test, at 45 MB
+    web_app._cached_build_middleware.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
