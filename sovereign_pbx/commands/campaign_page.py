@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sovereign_pbx.calls.campaign_fields import WEEKDAYS
-from sovereign_pbx.calls.campaign_window import Schedule, window
+from sovereign_pbx.calls.campaign_window import Schedule, window_in_all
 from sovereign_pbx.commands.call_page import local_time, plain
 from sovereign_pbx.store import campaign_queries
 from sovereign_pbx.store.campaign_rows import CampaignRow, LeadCounts, LeadRow
@@ -30,6 +30,7 @@ STYLES = {
     "skipped": "yellow",
 }
 _BAR = 50
+_ZONES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class CampaignPage:
     outcomes: Mapping[tuple[str, str], int]
     calling: Sequence[LeadRow]
     latest: Sequence[LeadRow]
+    waiting: Sequence[tuple[str, int]] = ()  # by their zones
 
     @classmethod
     def read(cls, connection: sqlite3.Connection, campaign_id: str, latest: int = 10) -> "CampaignPage | None":
@@ -50,7 +52,8 @@ class CampaignPage:
             return None
         calling = [lead for lead in campaign_queries.calling(connection) if lead.campaign_id == campaign_id]
         settled = campaign_queries.last_settled(connection, campaign_id, latest)
-        return cls(*found, campaign_queries.outcomes(connection, campaign_id), calling, settled)
+        waiting = campaign_queries.waiting(connection, campaign_id, _ZONES)
+        return cls(*found, campaign_queries.outcomes(connection, campaign_id), calling, settled, waiting)
 
     @property
     def over(self) -> bool:
@@ -71,6 +74,8 @@ class CampaignPage:
         """For a terminal."""
         parts: list[RenderableType] = [_facts(self.row), Text(""), self._progress(), Text("")]
         parts.append(self._outcomes())
+        if any(zones for zones, _ in self.waiting) and self.row.status in ("draft", "scheduled", "paused"):
+            parts += [_title("Waiting"), self._waiting()]
         if self.calling:
             parts += [_title("Being called"), _leads(self.calling)]
         if self.latest:
@@ -101,23 +106,31 @@ class CampaignPage:
                 table.add_row(Text(state, style=STYLES.get(state, "")), str(number), plain(", ".join(ways)))
         return table
 
+    def _waiting(self) -> RenderableType:
+        """When those may be called who wait, by where they may be."""
+        table, now = _table("leads", "window", "where"), datetime.now(UTC)
+        for zones, count in self.waiting:
+            table.add_row(str(count), when(self.row, now, zones), plain(zones or self.row.timezone))
+        return table
+
 
 def settled(counts: LeadCounts) -> int:
     """How many leads have come to their end."""
     return counts.completed + counts.failed + counts.skipped
 
 
-def when(row: CampaignRow, now: datetime) -> str:
-    """Whether its window is open now, and until when."""
-    try:
-        zone = ZoneInfo(row.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return f"time zone {row.timezone} is not known here"
+def when(row: CampaignRow, now: datetime, zones: str = "") -> str:
+    """Whether its window is open now for leads of these `zones` (the campaign's own where there are none), and until
+    when, on the clock of the campaign."""
     start, end = time.fromisoformat(row.schedule_start_time), time.fromisoformat(row.schedule_end_time)
-    found = window(Schedule(start, end, zone, frozenset(row.weekdays)), now)
+    try:
+        own, *there = (ZoneInfo(name) for name in (row.timezone, *zones.split()))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        return f"a time zone is not known here: {exc}"
+    found = window_in_all([Schedule(start, end, zone, frozenset(row.weekdays)) for zone in there or [own]], now)
     if found.changes_at is None:
         return "always open" if found.is_open else "never open"
-    until = found.changes_at.astimezone(zone).strftime("%a %H:%M")
+    until = found.changes_at.astimezone(own).strftime("%a %H:%M")
     return f"open until {until}" if found.is_open else f"closed, opens {until}"
 
 
@@ -136,6 +149,8 @@ def _facts(row: CampaignRow) -> Table:
         "window": f"{row.schedule_start_time} to {row.schedule_end_time} {row.timezone}{days}",
         "now": when(row, datetime.now(UTC)),
         "pace": f"{row.calls_at_once} at once, {row.calls_per_minute} a minute, {attempts}",
+        "retries": "; ".join(_retry(reason, own) for reason, own in row.retries.items()),
+        "messages": "a mailbox with the message is called again" if row.message_left == "retry" else "",
         "assistant": row.assistant_id,
         "number": row.number_id,
         "made": local_time(row.created_at, "%Y-%m-%d %H:%M:%S"),
@@ -147,6 +162,11 @@ def _facts(row: CampaignRow) -> Table:
             text.stylize(style)
             table.add_row(name, text)
     return table
+
+
+def _retry(reason: str, own: Mapping[str, int]) -> str:
+    after = f" after {own['minutes']} min" if "minutes" in own else ""
+    return f"{reason}{after}" + (f", {own['attempts']} attempts" if "attempts" in own else "")
 
 
 def _leads(leads: Sequence[LeadRow]) -> Table:

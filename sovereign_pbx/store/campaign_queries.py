@@ -90,6 +90,15 @@ def next_lead(connection: sqlite3.Connection, campaign_id: str, now: str, zones:
     return _one(connection, f"{_LEAD} WHERE seq = ?", (min(rows),)) if rows else None
 
 
+def waiting(connection: sqlite3.Connection, campaign_id: str, limit: int) -> list[tuple[str, int]]:
+    """How many wait in which `zones`, the most first."""
+    query = (
+        "SELECT zones, count(*) FROM leads WHERE campaign_id = ? AND status = 'pending'"
+        " GROUP BY zones ORDER BY 2 DESC, 1 LIMIT ?"
+    )
+    return list(connection.execute(query, (campaign_id, limit)))
+
+
 def is_blocked(connection: sqlite3.Connection, campaign_id: str) -> bool:
     """Does anybody wait only because his number is being called just now?"""
     query = (

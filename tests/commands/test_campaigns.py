@@ -107,3 +107,19 @@ def test_a_watched_campaign_tells_each_change_and_ends_with_it(database: Path) -
     later.join()
     assert lines[0].startswith("scheduled: 2 of 4 leads settled, 1 being called")
     assert lines[-1] == "completed: 4 of 4 leads settled, 0 being called, 2 completed, 2 failed, 0 skipped"
+
+
+def test_who_waits_where_and_what_is_tried_again_is_shown(database: Path) -> None:
+    async def more() -> None:
+        store = await SqliteStore.open(database)
+        row = campaign("bb-1", "Everywhere", retries={"busy": {"minutes": 5, "attempts": 2}}, message_left="retry")
+        zones = ("", "Pacific/Auckland", "Pacific/Auckland", "America/New_York Mars/Base")
+        new = [replace(lead(at), id=f"new-{at}", campaign_id="bb-1", zones=one) for at, one in enumerate(zones)]
+        await store.campaigns.create(row, new)
+        await store.close()
+
+    asyncio.run(more())
+    shown = run(database, "show", "Everywhere").stdout
+    for text in ("busy after 5 min, 2 attempts", "called again", "2      always open", "a time zone is not known here"):
+        assert text in shown, text
+    assert shown.index("Pacific/Auckland") < shown.index("Mars/Base")
