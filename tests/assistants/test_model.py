@@ -43,6 +43,7 @@ FULL: dict[str, Any] = {
     "speech_config": {"turn_taking": {"endpointing_min_delay": 0.5, "false_interruption_timeout": None}},
     "phrases": {"filler": "Hmm."},
     "digits": {"collectors": [{"name": "card", "description": "The card's number.", "mask": True}], "send": True},
+    "recording": {"pause_tools": True, "pause_for_keys": False},
     "metadata": {"crm_id": "12345", "firstMessage": "mine"},
     "created_at": "2026-11-20T07:32:00Z",
     "updated_at": "2026-11-20T07:32:00Z",

@@ -1,6 +1,7 @@
 """Keys that a tool collects, keys that nobody asked for, masks, and tones that are sent."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -362,3 +363,32 @@ def test_no_key_is_counted_twice_and_no_entry_too_long(keys: str, most: int, fin
     assert len(rest) < bound
     told = "".join(entries) + rest
     assert (told.replace(finish, "") if finish else told) == (keys.replace(finish, "") if finish else keys)
+
+
+# the recording
+
+
+def concealed(stage: Stage) -> list[bool]:
+    return [command.on for _, command in stage.commands(c.Conceal)]
+
+
+def test_the_recording_is_told_when_masked_keys_begin_and_when_they_end() -> None:
+    stage = conversation(replace(CARD, mask=True))
+    stage.run(5)
+    assert concealed(stage) == [True]
+    pressed(stage, 6, "123456")
+    assert concealed(stage.run(12)) == [True, False]
+
+
+@pytest.mark.parametrize("end", ["nothing is keyed in", "something is said instead"])
+def test_the_recording_goes_on_however_a_masked_entry_ends(end: str) -> None:
+    stage = conversation(replace(CARD, mask=True))
+    if end == "something is said instead":
+        stage.says(6, "I do not have it here")
+    assert concealed(stage.run(25)) == [True, False]
+
+
+def test_keys_that_everybody_may_know_conceal_nothing() -> None:
+    stage = conversation()
+    pressed(stage, 6, "123456")
+    assert concealed(stage.run(12)) == []
