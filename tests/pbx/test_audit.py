@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -122,6 +122,7 @@ class Switchboard:
     rig: Rig
     channels: list[Shown]
     label: bool = True  # whether the dialplan has the label `fallback`
+    script: list[list[Shown]] = field(default_factory=list)  # what is shown first, one after the other
 
     def __post_init__(self) -> None:
         answers = self.rig.server.answers
@@ -137,6 +138,8 @@ class Switchboard:
         return self.rig.server.actions(name)
 
     def _show(self, headers: Headers) -> bytes:
+        if self.script:
+            self.channels = self.script.pop(0)
         blocks = ["Response: Success\r\nEventList: start"]
         blocks += [
             f"Event: CoreShowChannel\r\nChannel: {one.name}\r\nUniqueid: {one.pbx_id}\r\n"
@@ -193,6 +196,18 @@ def test_a_channel_that_is_missing_from_one_answer_only_is_kept() -> None:
             it.channels = there
             await until(lambda asked=asked: len(it.told("CoreShowChannels")) >= asked + 3)  # type: ignore[misc]  # as above
         assert it.rig.desk.gone_calls == []
+
+    run(scenario)
+
+
+def test_each_thing_must_be_seen_twice_for_itself() -> None:
+    async def scenario(it: Switchboard) -> None:
+        first, second = talking("1.1", TOKEN, it.here), talking("1.2", OTHER, it.here)
+        anew = talking("1.1", OTHER, it.here)  # the same channel, talking to us a second time
+        it.script = [[first], [second], [first], [anew], []]
+        await until(lambda: not it.script)
+        await asyncio.sleep(0.3)
+        assert not it.told("Redirect") and not it.told("Hangup")
 
     run(scenario)
 
