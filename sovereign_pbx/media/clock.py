@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _COSTS_KEPT: Final = 512  # ten seconds of ticks
 _LAGS_KEPT: Final = 512
+_SWEPT_AFTER: Final = 32  # lines
 
 
 class MediaClock:
@@ -35,6 +36,7 @@ class MediaClock:
         self._schedule: Schedule | None = None
         self._costs: deque[float] = deque(maxlen=_COSTS_KEPT)
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)  # since they were last taken
+        self._left = 0  # lines, since all was swept
         self._ticks = 0
         self._quiet_until = float("-inf")
         self._failed: asyncio.Future[None] | None = None
@@ -61,11 +63,24 @@ class MediaClock:
         if line not in self._lines:
             return
         self._lines = tuple(other for other in self._lines if other is not line)
+        self._left += 1
         if not self._lines:
             gc.unfreeze()
+            self._sweep()
         if line.vad is not None:
             self._detector.detach(line.vad)
             line.vad = None
+
+    def _sweep(self) -> None:
+        """What calls that are over hold in circles is out of the collector's sight too, from the first line's coming to
+        the last one's going. A daemon that is hardly ever without a line would never be rid of it: each first line hid
+        more (a soak grew by 35 MB in five minutes). So everything is collected now and then while nobody listens."""
+        if self._left < _SWEPT_AFTER:
+            return
+        self._left = 0
+        gc.collect()
+        if self._schedule is not None:
+            self._schedule.resume(self._now())  # 70 ms that nobody has heard are no lateness
 
     # --- the schedule
 

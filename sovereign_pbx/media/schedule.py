@@ -37,6 +37,10 @@ class Schedule:
         """When the next tick is due."""
         return self._anchor + self._done * FRAME_S
 
+    def resume(self, now: float) -> None:
+        """Begin afresh: the next tick is due one frame after `now`, and what is missing was not needed."""
+        self._anchor, self._done = now, 1
+
     def due(self, now: float) -> Due:
         """What is to be done at `now`; the ticks it names count as done. Early: nothing."""
         lag = now - self.next_at

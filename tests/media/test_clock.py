@@ -2,6 +2,7 @@ import asyncio
 import gc
 import random
 import struct
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -384,3 +385,36 @@ def test_the_collector_leaves_alone_what_was_loaded_before_the_first_call_as_lon
     assert gc.get_freeze_count() > 10_000
     bench.clock.remove(second)
     assert gc.get_freeze_count() == 0
+
+
+class Circle:
+    """Something that only the collector can find."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_was_hidden_from_the_collector_with_a_first_line_goes_when_the_last_of_many_has_left() -> None:
+    bench = Bench()
+    gc.disable()
+    try:
+        left = weakref.ref(Circle())  # of a call that is over
+        for number in range(1, 33):
+            line, _, _ = bench.line()
+            assert left() is not None, f"it costs 70 ms, so not after every line ({number})"
+            bench.clock.remove(line)
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_the_time_that_sweeping_takes_is_no_lateness() -> None:
+    bench = Bench()
+    clock = bench.clock
+    lines = [bench.line()[0] for _ in range(32)]
+    clock.catch_up(bench.now)
+    bench.now += 0.5  # as if it had taken so long
+    for line in lines:
+        clock.remove(line)
+    clock.catch_up(bench.now + 0.02)
+    assert clock.statistics()["late"] == 0
