@@ -4,12 +4,14 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sovereign_pbx.assistants.problem import Path as KeyPath
 from sovereign_pbx.assistants.problem import Problem
 from sovereign_pbx.assistants.realtime import is_realtime
+from sovereign_pbx.calls.do_not_call import read_file
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_checks import listeners
 from sovereign_pbx.config_findings import Finding, located
@@ -27,11 +29,12 @@ def port_findings(config: Config, file: Path) -> list[Finding]:
 
 
 def folder_findings(config: Config, file: Path) -> list[Finding]:
-    """Folders that are no folders, or that this user may not write to."""
+    """Folders that are no folders, or that this user may not write to; lists of numbers that can't be read."""
     wanted: list[tuple[KeyPath, Path]] = [(("daemon", "state_dir"), config.state_dir)]
     if config.recordings is not None:
         wanted.append((("recording", "dir"), config.recordings))
-    return _placed([problem for key, folder in wanted if (problem := _try_folder(key, folder))], file)
+    problems = [problem for key, folder in wanted if (problem := _try_folder(key, folder))]
+    return _placed([*problems, *_unreadable_numbers(config)], file)
 
 
 def provider_findings(config: Config, file: Path) -> list[Finding]:
@@ -48,6 +51,14 @@ def provider_findings(config: Config, file: Path) -> list[Finding]:
             problem = _try_provider(path, validate, stage, block, config.accounts)
             problems += [problem] if problem else []
     return _placed(problems, file)
+
+
+def _unreadable_numbers(config: Config) -> Iterator[Problem]:
+    for index, name in enumerate(config.dialling.do_not_call):
+        try:
+            read_file(config.path.parent / name, config.dialling.country_code)
+        except ConfigError as exc:
+            yield Problem(("dialling", "do_not_call", index), f"{exc.file}: {exc.message}", exc.remedy)
 
 
 def _names_voice(stage: str, block: Any) -> bool:
