@@ -5,7 +5,8 @@ voice he hears a beep, and keys count still.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -78,6 +79,12 @@ class Briefing:
         self._segment = 0
         self._saying: BriefingLine | None = None
         self._closed = False
+        self.characters: Counter[str] = Counter()  # sent to be spoken, by who spoke
+
+    @property
+    def heard_s(self) -> Mapping[str, float]:
+        """Seconds of audio by who recognised them."""
+        return self._hearing.heard_s if self._hearing is not None else {}
 
     async def prepare(self) -> None:
         """Have everything made that he may hear. Returns when it is, or can't be; raises nothing but cancellation,
@@ -268,6 +275,8 @@ class Briefing:
         try:
             if voice is not None and text.strip():
                 language = voice_language(self._assistant)
+                if self._services.phrases.get(voice, text, rate=PHONE_RATE, language=language) is None:
+                    self.characters[voice.name] += len(text)
                 async with asyncio.timeout(_PREPARE_S):
                     made = await self._services.phrases.render(
                         voice, text, rate=PHONE_RATE, language=language, keep=keep

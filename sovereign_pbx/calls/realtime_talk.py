@@ -13,7 +13,7 @@ from sovereign_pbx.calls.realtime_shell import LiveShell
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.tools import Tools
-from sovereign_pbx.calls.usage import live_usage
+from sovereign_pbx.calls.usage import Tokens, live_usage
 from sovereign_pbx.core.errors import Refused, SovereignError
 from sovereign_pbx.core.events import Answered, Instructed, TransferEnded
 from sovereign_pbx.core.plan import Plan
@@ -93,6 +93,11 @@ class LiveTalk(OnLine):
         self._prepared.session = self.shell.session
         return {"line": self.line_statistics(), "usage": self._usage()}, recording
 
+    @property
+    def tokens(self) -> Tokens:
+        """What its models have taken so far."""
+        return self.shell.tokens
+
     def _usage(self) -> dict[str, Any]:
         words, speaking = self._prepared.words, self.shell.speaking
         characters = Counter(speaking.characters) if speaking is not None else Counter[str]()
@@ -102,7 +107,7 @@ class LiveTalk(OnLine):
             seconds=self._call.books.seconds or 0.0,
             heard_s=self.shell.heard_s,
             tokens=self.shell.tokens,
-            characters=characters,
+            characters=characters + self._call.transfers.characters,
         )
 
     def _equip(self, link: MediaLink) -> None:

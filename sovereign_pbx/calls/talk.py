@@ -20,7 +20,7 @@ from sovereign_pbx.calls.speaking import Speaking
 from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tones import play_digits
 from sovereign_pbx.calls.tools import Tools
-from sovereign_pbx.calls.usage import talk_usage
+from sovereign_pbx.calls.usage import Tokens, talk_usage
 from sovereign_pbx.calls.workflow import OPEN_S, Conducted, Scenery
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import ConfigError, ProviderError, SovereignError
@@ -143,16 +143,22 @@ class Talk(OnLine):
         recording = await self._end(reason)
         return {"line": self.line_statistics(), "usage": self._usage()}, recording
 
+    @property
+    def tokens(self) -> Tokens | None:
+        """What its model has taken so far."""
+        return self.shell.thinking.tokens if self.shell.thinking is not None else None
+
     def _usage(self) -> dict[str, Any]:
         shell = self.shell
         characters = Counter(shell.speaking.characters) if shell.speaking is not None else Counter[str]()
         if self._prepared.rendered:
             characters[self._prepared.maker.name] += self._prepared.rendered
+        heard_s = shell.hearing.heard_s if shell.hearing is not None else {}
         return talk_usage(
             seconds=self._call.books.seconds or 0.0,
-            heard_s=shell.hearing.heard_s if shell.hearing is not None else {},
-            tokens=shell.thinking.tokens if shell.thinking is not None else None,
-            characters=characters,
+            heard_s=self._call.transfers.heard_s(heard_s),
+            tokens=self.tokens,
+            characters=characters + self._call.transfers.characters,
             speculation=self._speculation(),
         )
 

@@ -6,6 +6,8 @@ conversation is told so before the dialplan is, so that its answer is being made
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +83,7 @@ class Transfers:
         self._loop = asyncio.get_running_loop()
         self._now: Attempt | None = None
         self.begun = 0
+        self._briefings: list[Briefing] = []  # for what they have used
 
     @property
     def away(self) -> bool:
@@ -254,6 +257,7 @@ class Transfers:
             given=terms.summary,
             instruction=terms.briefing,
             caller=call.offer.caller_name or call.offer.caller,
+            tokens=talk.tokens,
         )
         await self._make_briefing(attempt)
 
@@ -264,7 +268,21 @@ class Transfers:
             return
         attempt.briefed = False
         attempt.briefing = Briefing(self._services, self._call.assistant, attempt.words, call_id=self._call.id)
+        self._briefings.append(attempt.briefing)
         await attempt.briefing.prepare()
+
+    @property
+    def characters(self) -> Counter[str]:
+        """What briefings were spoken with, by who spoke."""
+        return sum((each.characters for each in self._briefings), Counter[str]())
+
+    def heard_s(self, talk: Mapping[str, float]) -> dict[str, float]:
+        """Seconds of audio by who recognised them: of the talk, and of the colleagues who were briefed."""
+        total = dict(talk)
+        for each in self._briefings:
+            for name, seconds in each.heard_s.items():
+                total[name] = total.get(name, 0.0) + seconds
+        return total
 
     # --- the end
 

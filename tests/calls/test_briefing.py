@@ -263,6 +263,24 @@ def test_a_fault_in_a_voice_is_no_end(tmp_path: Path, monkeypatch: pytest.Monkey
     play(scene())
 
 
+def test_what_was_spoken_and_heard_is_counted_and_what_was_kept_is_not(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with desk(tmp_path) as at:
+            await at.briefing.prepare()
+            at.briefing.connect(at.link)
+            at.says()
+            await until(lambda: sum(at.briefing.heard_s.values()) > 0.5)
+            said = sum(len(text) for text in at.briefing._texts.values())
+            assert at.briefing.characters == {"elevenlabs/eleven_flash_v2_5": said}
+            assert list(at.briefing.heard_s) == ["deepgram/nova-3"]
+            again = Briefing(at.services, at.briefing._assistant, "Another.", call_id="a-call")
+            await again.prepare()
+            assert again.characters == {"elevenlabs/eleven_flash_v2_5": len("Another.")}
+            await again.close()
+
+    play(scene())
+
+
 def test_what_he_is_told_of_one_caller_is_kept_nowhere(tmp_path: Path) -> None:
     async def scene() -> None:
         async with desk(tmp_path) as at:

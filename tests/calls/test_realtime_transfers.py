@@ -151,6 +151,9 @@ def test_a_colleague_hears_the_briefing_from_the_model_itself_and_takes_the_call
             assert [(each["mode"], each["outcome"]) for each in report["call"]["transfers"]] == [
                 ("attended", "accepted")
             ]
+            (row,) = await place.house.rows()
+            (spoken,) = row.statistics["usage"]["tts"]
+            assert spoken["characters"] > len("He asks when you open.")
             read = [str(event) for seen in list(place.vendor.sessions)[1:] for event in seen.of("response.create")]
             assert any("He asks when you open." in each for each in read)
             await until(lambda: not place.vendor.open_requests)
