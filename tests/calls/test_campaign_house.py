@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from sovereign_pbx.calls.campaign_csv import CsvRules
+from sovereign_pbx.calls.outbound import OutboundRequest
+from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.pbx.link import DialOrder, NotAnswered
 from sovereign_pbx.store import CallRow
 from sovereign_pbx.store.campaign_rows import LeadRow
@@ -116,6 +119,42 @@ def test_nothing_is_dialled_before_the_database_has_the_call(tmp_path: Path, mon
             await asyncio.sleep(0.5)
             found = [(one.status, one.attempts) for one in await home.daemon.campaigns.leads(campaign_id)]
             assert (line.orders, found) == ([], [("pending", 0)] * 3)
+
+    play(scene())
+
+
+def test_nobody_is_dialled_who_is_on_a_do_not_call_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept, or in a file; and not by whoever else places calls either."""
+    listed = tmp_path / "robinson.txt"
+    listed.write_text(f"{NUMBERS[0]}\n")
+    dialling = {**SETTINGS["dialling"], "do_not_call": [str(listed)]}
+
+    async def scene() -> None:
+        async with house(tmp_path, **{**SETTINGS, "dialling": dialling}) as home:
+            line = Line(home.daemon)
+            line.attach(monkeypatch)
+            await home.daemon.store.do_not_call.add([NUMBERS[1]], "asked for it", "2026-11-20T09:00:00.000Z")
+            leads = await leads_when(home, await started(home), "completed")
+            assert [(one.status, one.outcome, one.attempts) for one in leads] == [
+                ("skipped", "do_not_call", 0),
+                ("skipped", "do_not_call", 0),
+                ("failed", "busy", 1),
+            ]
+            assert "asked for it" in (leads[1].error or "")
+            reception = home.daemon.estate.directory.assistant("reception")
+            assert reception is not None
+            written = f"00{NUMBERS[0][1:]}"
+            request = OutboundRequest(destination=written, assistant=reception, number=None, trunk=None)
+            with pytest.raises(Refused) as refused:
+                await home.daemon.desk.place(request)
+            assert refused.value.code == "do_not_call"
+            assert [order.destination for order in line.orders] == NUMBERS[2:]
+            report = await home.daemon.campaigns.import_csv(
+                (await home.daemon.campaigns.create(CAMPAIGN, [])).row.id,
+                "phone\n" + "\n".join(NUMBERS),
+                CsvRules(),
+            )
+            assert (report.taken, report.unwanted_numbers) == (1, NUMBERS[:2])
 
     play(scene())
 

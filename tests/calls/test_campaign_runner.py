@@ -321,3 +321,9 @@ def test_a_screening_service_that_puts_nobody_through_is_nobody() -> None:
         return End("no_answer", True, 30, screened) if attempt == 1 else End()
 
     assert ran(World(ends=ends), 1, max_attempts=2).states() == [("completed", "user_hangup", 2)]
+
+
+def test_while_the_do_not_call_list_can_not_be_read_leads_wait_and_keep_their_attempts() -> None:
+    slow = Refused("store_slow", "the do-not-call list can't be read now")
+    world = ran(World(refusals={"+31200000000": [slow, slow]}), 1)
+    assert (world.states(), world.status()) == ([("completed", "user_hangup", 1)], "completed")
