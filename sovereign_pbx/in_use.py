@@ -44,8 +44,10 @@ class Delivery:
 
     async def close(self) -> None:
         """What is not delivered stays in the outbox, for the next."""
-        await self.deliverer.close()
-        await self.session.close()
+        try:
+            await self.deliverer.close()
+        finally:
+            await self.session.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

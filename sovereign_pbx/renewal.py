@@ -124,13 +124,18 @@ def _steps(daemon: "Daemon", fresh: _Fresh, entries: Entries) -> Sequence[Step]:
 
 
 async def _follow(daemon: "Daemon", former: Config, fresh: _Fresh, delivery: Delivery) -> None:
-    """What takes time and hurts nobody: the file counts already."""
-    if fresh.delivery is not None:
-        await delivery.close()  # two at once could deliver the same webhook twice
-        fresh.delivery.start()
+    """What takes time and hurts nobody. The new configuration counts already, so that nothing here can refuse it."""
     config = fresh.in_use.config
-    if (former.recording, former.webhook.keep_days) != (config.recording, config.webhook.keep_days):
-        await daemon.stand(config)
+    try:
+        if fresh.delivery is not None:
+            try:
+                await delivery.close()  # two at once could deliver the same webhook twice
+            finally:
+                fresh.delivery.start()
+        if (former.recording, former.webhook.keep_days) != (config.recording, config.webhook.keep_days):
+            await daemon.stand(config)
+    except Exception:
+        log.exception("configuration.not_followed")
 
 
 async def _load(in_use: InUse, former: InUse) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,15 @@ import structlog
 import tomli_w
 
 from sovereign_pbx.api.keys import read_keys, write_keys
+from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.config_difference import Change
 from sovereign_pbx.config_findings import InvalidConfig
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.reload import Step, take_effect
 from sovereign_pbx.testing.audiosocket_caller import NotAnswered
 from sovereign_pbx.testing.port_block import reserve_ports
+from sovereign_pbx.webhooks.delivery import Deliverer
 from tests.api.rest import make_key
 from tests.calls.house import GREETING, House, assistant, house, play
 from tests.leaks import open_descriptors
@@ -346,21 +349,76 @@ def test_a_step_that_fails_takes_back_those_before_it(
         logging.getLogger().setLevel(level)
 
 
-def test_a_preparation_that_fails_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+PREPARATIONS = [
+    "sovereign_pbx.renewal.make_folders",
+    "sovereign_pbx.daemon.Daemon.new_in_use",
+    "sovereign_pbx.daemon.Daemon.new_delivery",
+    "sovereign_pbx.daemon.Daemon.application",
+    "sovereign_pbx.renewal._load",
+    "sovereign_pbx.renewal._retention",
+    "sovereign_pbx.renewal._entries",
+]
+
+
+@pytest.mark.parametrize("failing", PREPARATIONS)
+def test_a_preparation_that_fails_leaves_nothing_open(
+    tmp_path: Path, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scene() -> None:
         async with with_api(tmp_path) as (place, _):
             await reloaded(place)
             await until(lambda: not len(place.daemon.retiring))
             before = await asyncio.to_thread(open_descriptors)
 
-            async def broken(*_: Any) -> None:
+            def broken(*_: Any) -> None:
                 raise RuntimeError("no room")
 
-            monkeypatch.setattr("sovereign_pbx.renewal._load", broken)
+            monkeypatch.setattr(failing, broken)
+            former, hook = place.daemon.in_use, {**place.settings["webhook"], "retry_hours": 1.0}
             with pytest.raises(Refused, match="could not be taken up"):
-                await reloaded(place, limits={"max_calls": 3})
+                await reloaded(place, limits={"max_calls": 3}, webhook=hook)
             assert await asyncio.to_thread(open_descriptors) == before
+            assert place.daemon.in_use is former
             assert place.daemon.desk.admission.limits.max_calls == 100
+
+    play(scene())
+
+
+def test_what_fails_after_the_step_is_no_refusal_and_webhooks_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with house(tmp_path) as place:
+            former = place.daemon.delivery.deliverer
+
+            async def broken(self: Deliverer, grace_s: float = 3.0) -> None:
+                monkeypatch.undo()
+                await self.close(grace_s)
+                raise RuntimeError("no room")
+
+            monkeypatch.setattr(Deliverer, "close", broken)
+            await reloaded(place, webhook={**place.settings["webhook"], "retry_hours": 1.0})
+            assert place.daemon.delivery.deliverer is not former
+            async with calling(place):
+                pass
+            await place.reported()
+
+    play(scene())
+
+
+def test_models_are_loaded_before_their_assistant_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with house(tmp_path) as place:
+            seen: list[tuple[list[str], bool]] = []
+
+            async def preload(self: Providers, assistants: Iterable[Assistant]) -> None:
+                there = place.daemon.estate.directory.assistant("night") is not None
+                seen.append(([one.name for one in assistants], there))
+
+            monkeypatch.setattr(Providers, "preload", preload)
+            night = assistant(name="Night", tts_config={"provider": "pico"})
+            await reloaded(place, assistants={**place.settings["assistants"], "night": night})
+            assert next(one for one in seen if "Night" in one[0]) == (["Night"], False)
 
     play(scene())
 
