@@ -19,13 +19,15 @@ _STATUS = {
     "end-of-call-report": one_of("ended", "ended-with-error"),
 }
 
+_OURS = {"end-of-call-report": {"transfers": listed(block)}}  # where there were any
+
 
 def _event(name: str, assistant: Mapping[str, Check], more: Mapping[str, Check], may: Mapping[str, Check]) -> Check:
     call_type = one_of("inbound_phone_call", "outbound_phone_call", "web_call")
     message = {
         "type": one_of(name),
         "timestamp": moment,
-        "call": shape({"id": text, "type": call_type, "status": _STATUS[name]}, closed=True),
+        "call": shape({"id": text, "type": call_type, "status": _STATUS[name]}, _OURS.get(name, {}), closed=True),
         "phone_number": _PHONE_NUMBER,
         "customer": _CUSTOMER,
         **assistant,
