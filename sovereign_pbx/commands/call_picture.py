@@ -16,7 +16,8 @@ def draw_call(page: CallPage, out: Path | None) -> str:
     call = page.call
     target = out or Path(f"call-{''.join(c if c.isalnum() or c in '-_' else '-' for c in call.id)}.png")
     recording = Path(call.recording_path) if call.recording_path else None
-    missing = recording is not None and not recording.is_file()
+    silent = recording is not None and recording.suffix != ".wav"  # converted, or encrypted
+    missing = recording is not None and (silent or not recording.is_file())
     title = f"{call.assistant_name or 'Call'}, {local_time(call.created_at, '%Y-%m-%d %H:%M')}, {call.id}"
     try:
         draw(None if missing else recording, page.turns, target, title)
@@ -24,5 +25,6 @@ def draw_call(page: CallPage, out: Path | None) -> str:
         raise CouldNotRun(str(exc)) from exc
     except (BadInput, OSError) as exc:
         raise CouldNotRun(f"{target} could not be drawn: {exc}") from exc
-    note = f" (the recording {recording} is gone: without sound)" if missing else ""
+    why = "is no WAV" if silent else "is gone"
+    note = f" (the recording {recording} {why}: without sound)" if missing else ""
     return f"{target}{note}"

@@ -19,7 +19,7 @@ from sovereign_pbx.commands.output import database_option
 from sovereign_pbx.core.errors import BadInput
 from sovereign_pbx.media.age_keys import new_secret_key, public_key_of, public_text, secret_keys, secret_text
 from sovereign_pbx.media.recording_export import FORMATS, Format, export
-from sovereign_pbx.media.recording_file import SEALED
+from sovereign_pbx.media.recording_file import PLAIN, SEALED
 from sovereign_pbx.media.recording_open import decrypt
 from sovereign_pbx.store import CallRow
 
@@ -95,10 +95,10 @@ def _source(row: CallRow, to: str) -> Path:
     source = Path(row.recording_path)
     if not source.is_file():
         raise CouldNotRun(f"the recording {source} is gone")
-    if ending_of(source.name) not in (".wav", SEALED):
-        raise CouldNotRun(
-            f"{source} is {source.suffix.removeprefix('.')} already, as [recording] format wants; copy it"
-        )
+    ending = ending_of(source.name)
+    if ending not in (PLAIN, SEALED, f".{to}"):
+        had = ending.removeprefix(".")
+        raise CouldNotRun(f"{source} was made into {had} after the call, and can be exported as {had} only")
     return source
 
 

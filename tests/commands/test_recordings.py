@@ -150,6 +150,22 @@ def test_an_encrypted_recording_is_exported_with_its_key_and_leaves_no_copy_in_t
     assert not list(place.folder.glob(".export*"))
 
 
+def test_what_was_converted_after_the_call_is_exported_as_what_it_is(place: Place) -> None:
+    made = place.recordings / f"{PLAIN}.opus"
+    (place.recordings / f"{PLAIN}.wav").rename(made)
+
+    async def converted() -> None:
+        store = await SqliteStore.open(place.folder / "state" / "calls.db")
+        await store.change_call(PLAIN, {"recording_path": str(made)})
+        await store.close()
+
+    asyncio.run(converted())
+    assert place.run("export", PLAIN, "--format", "opus").exit_code == 0
+    assert (place.folder / f"{PLAIN}.opus").read_bytes() == made.read_bytes()
+    other = place.run("export", PLAIN, "--format", "mp3")
+    assert other.exit_code == 2 and "as opus only" in other.output
+
+
 def test_a_recording_is_decrypted_with_the_key_alone(place: Place) -> None:
     sealed = place.folder / "given.wav.age"
     sealed.write_bytes((place.recordings / f"{SEALED}.wav.age").read_bytes())
