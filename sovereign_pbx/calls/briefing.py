@@ -90,6 +90,8 @@ class Briefing:
         """Have everything made that he may hear. Returns when it is, or can't be; raises nothing but cancellation,
         which closes it: whoever prepared it is gone."""
         self._begin_making()
+        if not self._sounds:  # it was closed before
+            return
         try:
             await asyncio.wait(self._sounds.values(), timeout=_PREPARE_S)
         except asyncio.CancelledError:
@@ -133,6 +135,7 @@ class Briefing:
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await asyncio.gather(*self._tasks, return_exceptions=True)
+                self._sounds.clear()  # a call keeps its briefings for what they have used, and needs no more of them
                 if self._stt is not None:
                     stt, self._stt = self._stt, None
                     await stt.close()

@@ -156,6 +156,8 @@ def test_closing_it_settles_whoever_waits_and_lets_go_of_his_media(tmp_path: Pat
             await at.briefing.close()
             assert await waiting == "gone"
             assert at.link.ended is not None
+            await at.briefing.prepare()
+            assert not at.briefing._sounds
 
     play(scene())
 
