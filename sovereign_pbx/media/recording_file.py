@@ -67,8 +67,8 @@ class PlainFile:
 class SealedFile:
     """A WAV inside an age file. Not a sample is on the disk in the clear, not even during the call.
 
-    A stream can't be patched, so the header inside says "until the end" (0xFFFFFFFF), as programs that write WAV into
-    pipes do. Up to 64 KiB (two seconds) wait in memory for their chunk to be full.
+    A stream can't be patched, so the header inside names the greatest length there is, and players play until the end
+    of the file. Up to 64 KiB (two seconds) wait in memory for their chunk to be full.
     """
 
     def __init__(self, path: Path, rate: int, recipients: Sequence[bytes]) -> None:

@@ -35,7 +35,7 @@ def decrypt(
 
 
 def _settle_header(file: BinaryIO) -> None:
-    """Inside, it only says that the sound goes on until the end; now its length is known."""
+    """Inside, it names the greatest length there is; now the real one is known."""
     length = file.tell() - HEADER_BYTES
     file.seek(0)
     start = file.read(HEADER_BYTES)

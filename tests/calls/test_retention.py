@@ -107,6 +107,14 @@ def with_store(folder: Path, play: Callable[[Kept], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("ending", [".wav.age", ".mp3", ".opus", ".flac"])
+def test_old_recordings_go_whatever_they_were_made_into(tmp_path: Path, ending: str) -> None:
+    old, young = aged(tmp_path / f"old{ending}", 1000), aged(tmp_path / f"young{ending}", 3000)
+    notes = aged(tmp_path / "notes.txt", 1000)
+    assert sweep(tmp_path, 2000.0) == 1
+    assert not old.exists() and young.exists() and notes.exists()
+
+
 def test_what_was_said_goes_and_that_there_was_a_call_stays(tmp_path: Path) -> None:
     async def play(kept: Kept) -> None:
         await kept.add("old", OLD)
