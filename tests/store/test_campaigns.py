@@ -99,6 +99,11 @@ def test_a_number_that_is_being_called_is_called_by_no_other_campaign(tmp_path: 
             await tables.claim("same", "other call", AT)
         await tables.settle(calling(leads(1)[0]), "completed", "user_hangup", AT)
         await tables.claim("same", "other call", AT)
+        again = replace(leads(1)[0], id="same", campaign_id="d")
+        await tables.settle(calling(again, "other call"), "pending", "busy", AT, due_at=AT)
+        await tables.create(replace(CAMPAIGN, id="e"), [replace(leads(1)[0], id="third", campaign_id="e")])
+        await tables.claim("third", "third call", AT)
+        assert await tables.next_lead("d", LATER, [""]) is None, "nor for another attempt"
 
     with_tables(tmp_path, act)
 
