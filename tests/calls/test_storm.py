@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.timeout(120)
 def test_in_a_storm_exactly_the_limit_is_let_in_and_the_others_are_the_dialplans_within_a_second() -> None:
     command = [sys.executable, "scripts/prove_storm.py", "--offered", "40", "--limit", "8", "--within", "2"]
     done = subprocess.run(
@@ -14,7 +17,7 @@ def test_in_a_storm_exactly_the_limit_is_let_in_and_the_others_are_the_dialplans
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=58,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

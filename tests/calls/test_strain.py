@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from sovereign_pbx.calls.admission import Full
 from sovereign_pbx.calls.strain import Memory, Strain, StrainLimits, memory_now
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.vad import SpeechDetector
+from sovereign_pbx.testing.audiosocket_caller import NotAnswered
+from tests.calls.house import house, play
 
 LATE, HALF, FINE = [0.15] * 50, [0.07] * 50, [0.001] * 50
 
@@ -86,3 +89,21 @@ def test_the_clock_tells_every_tick_by_how_much_it_was_late_also_those_given_up(
         assert clock.take_lags() == []
 
     asyncio.run(scene())
+
+
+def test_a_daemon_that_is_late_takes_nobody_beside_those_who_talk_and_says_so(tmp_path: Path) -> None:
+    async def scene() -> None:
+        limits = {"max_lag_ms": 100, "over_limit": "message"}  # there is no voice to spare for a message
+        async with house(tmp_path, limits=limits) as place, place.caller() as first:
+            await first.place()
+            for _ in range(3):
+                place.daemon.strain.observe(LATE, Memory())
+            async with place.caller() as second:
+                with pytest.raises(NotAnswered) as caught:
+                    await second.place()
+                assert caught.value.action == "fallback"
+            assert place.daemon.desk.admission.refused == {"lag": 1}
+            assert first.leg is not None and not first.leg.ended.is_set()
+            await first.hang_up()
+
+    play(scene())
