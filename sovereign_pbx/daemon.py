@@ -1,7 +1,6 @@
 """The daemon: every part made once, started in order, stopped in reverse. Composition and nothing else."""
 
 import asyncio
-import hashlib
 import signal
 import socket
 import time
@@ -22,13 +21,12 @@ from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
-from sovereign_pbx.calls.admission import Admission, Limits
+from sovereign_pbx.calls.admission import Admission
 from sovereign_pbx.calls.archive import Archive
 from sovereign_pbx.calls.audit import NO_END, Audit
 from sovereign_pbx.calls.campaign_desk import DeskDialler
 from sovereign_pbx.calls.campaign_floor import Floor
 from sovereign_pbx.calls.campaign_hours import Hours
-from sovereign_pbx.calls.campaign_leads import ZonesOf
 from sovereign_pbx.calls.campaign_left import LeftLines
 from sovereign_pbx.calls.campaign_pace import TotalPace
 from sovereign_pbx.calls.campaign_runner import CampaignRunner
@@ -39,22 +37,27 @@ from sovereign_pbx.calls.do_not_call_list import DoNotCallList
 from sovereign_pbx.calls.installation import Installation
 from sovereign_pbx.calls.left_behind import LeftBehind
 from sovereign_pbx.calls.mcp import McpServers
-from sovereign_pbx.calls.number_zones import no_zones, zones_of
-from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.providers import Providers
 from sovereign_pbx.calls.recording_links import RecordingLinks
 from sovereign_pbx.calls.recovery import recover
 from sovereign_pbx.calls.retention import Retention
 from sovereign_pbx.calls.session import Services
-from sovereign_pbx.calls.strain import Strain, StrainLimits
+from sovereign_pbx.calls.strain import Strain
 from sovereign_pbx.calls.strain import watch as watch_strain
 from sovereign_pbx.calls.trace import Tracer, log_trace
-from sovereign_pbx.calls.transfer import TransferPolicy
 from sovereign_pbx.calls.usage_log import UsageLog
 from sovereign_pbx.calls.voices import VoiceBook
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_difference import Difference
 from sovereign_pbx.config_entries import entries_of
+from sovereign_pbx.config_parts import (
+    asterisk_settings,
+    call_limits,
+    outbound_limits,
+    strain_limits,
+    transfer_policy,
+    zone_teller,
+)
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.draining import CLOSING_S, Draining, longer
 from sovereign_pbx.in_use import Delivery, InUse, Lasting, Retiring, longest_s
@@ -63,8 +66,7 @@ from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
 from sovereign_pbx.media.vad import SpeechDetector
-from sovereign_pbx.pbx.asterisk.ami import AmiTiming
-from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
+from sovereign_pbx.pbx.asterisk.asterisk import AsteriskPbx
 from sovereign_pbx.preloading import keep_loaded
 from sovereign_pbx.probe import Probe
 from sovereign_pbx.reload import Reloader
@@ -426,28 +428,6 @@ async def _mcp(config: Config, stack: AsyncExitStack) -> McpServers:
     return servers
 
 
-def zone_teller(config: Config) -> ZonesOf:
-    """What tells the time zones of a lead's number."""
-    return zones_of if config.campaigns.timezone_of_number else no_zones
-
-
-def call_limits(config: Config) -> Limits:
-    """`[limits]`, as far as it is about how many calls are taken."""
-    section = config.limits
-    return Limits(
-        max_calls=section.max_calls,
-        max_calls_per_number=section.max_calls_per_number,
-        max_calls_per_assistant=section.max_calls_per_assistant,
-        max_calls_per_trunk=section.max_calls_per_trunk,
-        per_provider=section.per_provider,
-        over_limit=section.over_limit,
-        message=section.over_limit_message,
-        after_message=section.after_message,
-        max_messages=section.max_messages,
-        decide_s=config.asterisk.agi.decide_timeout_seconds,
-    )
-
-
 async def _do_not_call(config: Config, store: SqliteStore) -> DoNotCall:
     """Whom nobody calls, its files read."""
     section = config.dialling
@@ -455,79 +435,6 @@ async def _do_not_call(config: Config, store: SqliteStore) -> DoNotCall:
     made = DoNotCall(store.do_not_call, files, section.country_code)
     await made.load()
     return made
-
-
-def strain_limits(config: Config) -> StrainLimits:
-    """`[limits]`, as far as it is about what the machine bears."""
-    section = config.limits
-    return StrainLimits(
-        max_lag_ms=section.max_lag_ms,
-        max_memory_mb=section.max_memory_mb,
-        min_free_memory_mb=section.min_free_memory_mb,
-    )
-
-
-def transfer_policy(config: Config) -> TransferPolicy:
-    """`[transfers]`."""
-    section = config.transfers
-    return TransferPolicy(
-        ring_s=section.ring_seconds,
-        caller_id=section.caller_id,
-        diversion=section.diversion,
-        music=section.music,
-        after_answered=section.after_answered,
-        max_per_call=section.max_per_call,
-    )
-
-
-def outbound_limits(config: Config) -> OutboundLimits:
-    """`[dialling]`, as far as it is not about destinations."""
-    section = config.dialling
-    return OutboundLimits(
-        caller_id=section.caller_id,
-        ring_s=section.ring_seconds,
-        max_at_once=section.max_at_once,
-        max_per_hour=section.max_per_hour,
-    )
-
-
-def asterisk_settings(config: Config) -> AsteriskSettings:
-    """`[asterisk]` as the link to it takes it."""
-    section = config.asterisk
-    ami = AmiSettings(
-        host=section.ami.host,
-        port=section.ami.port,
-        username=section.ami.username,
-        secret=section.ami.secret,
-        timing=AmiTiming(connect_s=section.ami.timeout_seconds, action_s=section.ami.timeout_seconds),
-    )
-    return AsteriskSettings(
-        agi_host=section.agi.host,
-        agi_port=section.agi.port,
-        audiosocket_host=section.audiosocket.host,
-        audiosocket_port=section.audiosocket.port,
-        ami=ami if section.ami.secret else None,
-        context=config.dialling.context,
-        instance=instance_of(config),
-        audit_s=section.audit_seconds,
-        permit=section.permit,
-        max_calls=section.max_connections,
-        agi_max_connections=section.max_connections,
-        decide_timeout_s=section.agi.decide_timeout_seconds + 1.0,  # for a desk that hangs; the desk itself keeps time
-        connect_within_s=section.audiosocket.expect_seconds,
-        header_timeout_s=section.agi.header_timeout_seconds,
-        command_timeout_s=section.agi.command_timeout_seconds,
-        handshake_timeout_s=section.audiosocket.handshake_timeout_seconds,
-        idle_timeout_s=section.audiosocket.idle_timeout_seconds,
-    )
-
-
-def instance_of(config: Config) -> str:
-    """What channels placed by this installation are known by, after a restart too: another daemon on the same PBX, even
-    one with the same configuration on another machine, has another one."""
-    agi = config.asterisk.agi
-    told = "\n".join((socket.gethostname(), str(config.state_dir), f"{agi.host}:{agi.port}"))
-    return "i" + hashlib.sha256(told.encode()).hexdigest()[:10]
 
 
 @asynccontextmanager

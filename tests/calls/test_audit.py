@@ -11,9 +11,9 @@ import pytest
 from sovereign_pbx.calls import audit
 from sovereign_pbx.calls.audit import NO_CHANNEL, NO_END, Audit
 from sovereign_pbx.config import Config
+from sovereign_pbx.config_parts import instance_of
 from sovereign_pbx.config_sections import Daemon
 from sovereign_pbx.core.errors import SovereignError
-from sovereign_pbx.daemon import instance_of
 from sovereign_pbx.store import CallRow
 from tests.calls.house import House, house, play
 from tests.waiting import until
