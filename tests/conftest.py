@@ -1,5 +1,6 @@
 """Fixtures of every room."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,11 +88,13 @@ def what_stays_for_good() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     with no_descriptor_left(), no_task_left():
         yield
-    # aiohttp remembers the last thousand handlers with their applications, and so every daemon of every test, at 45 MB
-    web_app._cached_build_middleware.cache_clear()
+    if request.node.get_closest_marker("long"):
+        # aiohttp remembers the last thousand handlers with their applications, and so the daemons of tests, 45 MB each
+        web_app._cached_build_middleware.cache_clear()
+        gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
