@@ -58,7 +58,8 @@ BACK: Final[Mapping[str, str]] = {
     "nobody answered": "Nobody picked up the telephone over there.",
     "": "That place can not be reached today.",
 }
-PHRASES: Final = (CONNECTING, SUMMARY, COLLEAGUE, CALLER, INTRODUCTION, QUESTION, *BACK.values())
+AGAIN = Phrases().briefing_again
+PHRASES: Final = (CONNECTING, SUMMARY, COLLEAGUE, CALLER, INTRODUCTION, QUESTION, AGAIN, *BACK.values())
 
 _PEOPLE: Final = tuple(MANNERS)
 _ENDPOINTS = "".join(f"[{name}](phone)\naors = {name}\n[{name}]\ntype = aor\nmax_contacts = 1\n" for name in _PEOPLE)
@@ -107,6 +108,7 @@ class Ear(Person):
     async def hears(self, what: str, *, after: float = 0.0, cut: bool = False, within_s: float = 20.0) -> Heard:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
+        self._read = 0  # it may have been said before this was asked
         while True:
             late = loop.time() > deadline
             if self._paused() or late:

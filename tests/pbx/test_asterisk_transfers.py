@@ -284,6 +284,32 @@ def test_who_hangs_up_during_the_briefing_has_not_taken_the_caller(asterisk_root
     in_the_office(asterisk_root, tmp_path, script)
 
 
+def test_who_vanishes_during_the_briefing_is_given_up_by_the_desk(asterisk_root: Path, tmp_path: Path) -> None:
+    async def script(here: Office) -> None:
+        here.desk.takes = False
+        caller, _, _ = await briefed(here, NextStep("dial", "201", briefing=True), NextStep("talk"))
+        await here.colleague.close()  # not a packet more from him, and none is answered
+        here.desk.briefing_links[0].close()
+        assert await here.outcome() == "declined"
+        await hears(caller, ASSISTANT_HZ)
+        await caller.hang_up()
+
+    in_the_office(asterisk_root, tmp_path, script)
+
+
+def test_a_caller_whose_colleague_vanishes_may_hang_up(asterisk_root: Path, tmp_path: Path) -> None:
+    async def script(here: Office) -> None:
+        here.colleague.manner = "answer"
+        caller, call_id = await here.away(NextStep("dial", "201"))
+        await connected(caller, await here.picked_up(here.colleague))
+        await here.colleague.close()
+        await caller.hang_up()
+        await until(lambda: [gone for gone, _ in here.desk.gone_calls] == [call_id])
+        assert here.desk.through == [call_id]
+
+    in_the_office(asterisk_root, tmp_path, script)
+
+
 def test_a_caller_who_hangs_up_during_the_briefing_ends_it(asterisk_root: Path, tmp_path: Path) -> None:
     async def script(here: Office) -> None:
         caller, colleague, call_id = await briefed(here, NextStep("dial", "201", briefing=True))
