@@ -9,7 +9,7 @@ import pytest
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.values import TransferTerms
-from sovereign_pbx.pbx.link import NextStep
+from sovereign_pbx.pbx.link import Dialled, NextStep
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.colleague import Colleague
 from sovereign_pbx.testing.providers.openai import Answer
@@ -152,6 +152,46 @@ def test_after_a_talk_the_dialplans_fallback_may_have_the_caller(tmp_path: Path)
             await goes(place, caller)
             await caller.over(10)
             assert caller.steps == ["dial", "fallback"]
+
+    play(scene())
+
+
+def test_of_a_call_that_is_forgotten_the_dialplans_word_decides(tmp_path: Path) -> None:
+    """A daemon that was restarted meanwhile, or a talk of hours."""
+
+    async def scene() -> None:
+        async with house(tmp_path, receptionist(), **DIALLING) as place:
+            desk = place.daemon.desk
+            assert await desk.next_step("long ago", Dialled("answered")) == NextStep("hangup")
+            assert await desk.next_step("long ago", Dialled("busy")) == NextStep("fallback")
+            assert await desk.next_step("long ago") == NextStep("fallback")
+            desk.put_through("long ago")
+            assert not await desk.briefing("long ago")
+            assert not await desk.briefed("long ago")
+
+    play(scene())
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_ears_that_can_not_be_had_again_are_tried_twice_before_people_take_over(tmp_path: Path, refusals: int) -> None:
+    async def scene() -> None:
+        async with house(tmp_path, receptionist(), **DIALLING) as place, place.caller() as caller:
+            place.openai.script = model()
+            caller.colleagues = [Colleague(status="BUSY", rings_s=0.5)]
+            await goes(place, caller)
+            place.deepgram.faults.arm("refuse", times=refusals)
+            if refusals == 1:
+                await quiet(caller, after=1)
+                await caller.say(QUESTION).finished.wait()
+                await quiet(caller, after=2)
+                await caller.hang_up()
+                (report,) = await place.reported()
+                assert said(report)[-1] == ("assistant", "We open at nine.")
+            else:
+                await caller.over(15)
+                assert caller.steps[-1] == "fallback"
+                (report,) = await place.reported()
+                assert (report["end_reason"], outcomes(report)) == ("error", ["busy"])
 
     play(scene())
 
