@@ -7,7 +7,6 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -171,7 +170,7 @@ def test_a_recording_is_decrypted_with_the_key_alone(place: Place) -> None:
     sealed.write_bytes((place.recordings / f"{SEALED}.wav.age").read_bytes())
     ran = CliRunner().invoke(cli, ["recordings", "decrypt", str(sealed), "--key", str(place.key)])
     assert (ran.exit_code, ran.output.strip()) == (0, str(place.folder / "given.wav"))
-    assert np.array_equal(read_wav(place.folder / "given.wav")[1], read_wav(place.recordings / f"{PLAIN}.wav")[1])
+    assert (place.folder / "given.wav").read_bytes() == (place.recordings / f"{PLAIN}.wav").read_bytes()
 
 
 def test_another_key_opens_nothing_and_leaves_nothing(place: Place) -> None:
@@ -196,6 +195,7 @@ def test_what_a_killed_daemon_left_is_decrypted_as_far_as_it_goes(place: Place) 
     sealed.write_bytes(whole[: head + 65536 + 16])  # the first chunk, and no end
     ran = place.run("decrypt", sealed, "--key", place.key, "-o", "out.wav")
     assert ran.exit_code == 1 and "end is missing" in ran.output
+    assert int.from_bytes(Path("out.wav").read_bytes()[40:44], "little") == Path("out.wav").stat().st_size - 44
     rate, (left, right) = read_wav(Path("out.wav"))
     assert rate == 8000 and 2.0 < left.size / rate < 2.1 and (left == 1).all() and (right == 2).all()
 
