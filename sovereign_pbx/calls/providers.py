@@ -140,13 +140,18 @@ class Providers:
         assistants = list(assistants)
         wanted = [(assistant, *block) for assistant in assistants for block in _local_blocks(assistant)]
         self._shop.loading = sorted({str(block["provider"]) for _, _, block in wanted})
-        for assistant, stage, block in wanted:
-            try:
-                await self._load(stage, block, assistant)
-            except SovereignError as exc:
-                log.warning("provider.not_loaded", assistant=assistant.name, stage=stage, error=str(exc))
-        self._shop.loading = []
+        try:
+            for assistant, stage, block in wanted:
+                await self._try_to_load(stage, block, assistant)
+        finally:  # whoever gives it up as well: health must not say for ever that something is being loaded
+            self._shop.loading = []
         await make_rooms(assistants)
+
+    async def _try_to_load(self, stage: str, block: Mapping[str, Any], assistant: Assistant) -> None:
+        try:
+            await self._load(stage, block, assistant)
+        except SovereignError as exc:
+            log.warning("provider.not_loaded", assistant=assistant.name, stage=stage, error=str(exc))
 
     async def _load(self, stage: str, block: Mapping[str, Any], assistant: Assistant) -> None:
         language = language_of(assistant)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.calls.accounts import Accounts, Given
 from sovereign_pbx.calls.campaign_pace import Place, TotalPace
 from sovereign_pbx.calls.providers import Providers
@@ -64,6 +65,25 @@ def test_a_provider_that_two_editions_began_outlives_the_first() -> None:
         await former.leave()
         assert latter.llm(OPENAI) is late
         await latter.aclose()
+
+    asyncio.run(scene())
+
+
+def test_loading_that_is_given_up_is_not_told_of_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        providers = Providers({})
+
+        async def never(*_: object) -> None:
+            assert providers.loading == ["pico"]
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(Providers, "_load", never)
+        slow = Assistant.parse({"name": "slow", "tts_config": {"provider": "pico"}}, where="slow")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await providers.preload([slow])
+        assert providers.loading == []
+        await providers.aclose()
 
     asyncio.run(scene())
 
