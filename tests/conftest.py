@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvloop
 from _pytest.runner import runtestprotocol
@@ -33,6 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         plays = any(thing is house for thing in vars(module.obj).values())
         if plays or module.obj.__name__ in _LONG or module.obj.__name__.startswith("tests.moving."):
             item.add_marker("long")
+
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a test that waits for the processor is no finding
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -117,7 +117,7 @@ class House:
         """The `message` of every webhook of this kind that was received, in order."""
         return [got.body["message"] for got in self.receiver.got if got.event == event]
 
-    async def reported(self, count: int = 1, within_s: float = 10.0) -> list[dict[str, Any]]:
+    async def reported(self, count: int = 1, within_s: float = 20.0) -> list[dict[str, Any]]:
         """The end-of-call reports, once there are `count` of them."""
         await until(lambda: len(self.webhooks("end-of-call-report")) >= count, within_s)
         return self.webhooks("end-of-call-report")
