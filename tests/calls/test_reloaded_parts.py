@@ -74,7 +74,7 @@ def test_loading_that_is_given_up_is_not_told_of_for_ever(monkeypatch: pytest.Mo
         providers = Providers({})
 
         async def never(*_: object) -> None:
-            assert providers.loading == ["pico"]
+            assert "pico" in providers.loading
             await asyncio.Event().wait()
 
         monkeypatch.setattr(Providers, "_load", never)
