@@ -11,6 +11,7 @@ from sovereign_pbx.pbx.asterisk import audit
 from sovereign_pbx.pbx.asterisk.lines import Line
 from sovereign_pbx.pbx.asterisk.roll_call import Difference, Ours, Shown, compare
 from sovereign_pbx.pbx.link import DialOrder
+from sovereign_pbx.wire import audiosocket as wire
 from tests.pbx import test_asterisk_pbx as whole
 from tests.pbx.ami_server import Headers
 from tests.pbx.test_asterisk_pbx import PBX_ID, Rig
@@ -196,6 +197,21 @@ def test_a_channel_that_is_missing_from_one_answer_only_is_kept() -> None:
             it.channels = there
             await until(lambda asked=asked: len(it.told("CoreShowChannels")) >= asked + 3)  # type: ignore[misc]  # as above
         assert it.rig.desk.gone_calls == []
+
+    run(scenario)
+
+
+def test_who_is_heard_is_there_whatever_the_roll_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "HEARD_S", 0.3)
+
+    async def scenario(it: Switchboard) -> None:
+        call_id = await it.rig.answer()
+        assert it.rig.writer is not None
+        for _ in range(30):
+            it.rig.writer.write(wire.encode(0x10, bytes(320)))
+            await asyncio.sleep(0.02)
+        assert it.rig.desk.gone_calls == []
+        await until(lambda: it.rig.desk.gone_calls == [(call_id, None)])
 
     run(scenario)
 
