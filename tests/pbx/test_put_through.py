@@ -153,6 +153,7 @@ def test_who_does_not_take_the_call_is_let_go() -> None:
         assert await rig.ask("briefed", token) == {"SOVEREIGN_TAKEN": "no"}
         await rig.ask("next", token, "ANSWER", "16")
         assert (told(rig), rig.desk.through) == ("declined", [])
+        assert "did not take the call" in str(rig.desk.dialled[-1])
 
     run(scenario)
 
@@ -164,6 +165,7 @@ def test_who_hangs_up_during_the_briefing_has_declined() -> None:
         rig.brought[-1].close()
         await rig.ask("next", token, "ANSWER", "16")
         assert (told(rig), rig.desk.through) == ("declined", [])
+        assert "hung up during the briefing" in str(rig.desk.dialled[-1])
 
     run(scenario)
 
