@@ -100,7 +100,9 @@ def test_a_dialplan_that_does_not_say_how_it_went_is_served_still() -> None:
         assert await rig.ask("next", token) == {"SOVEREIGN_NEXT": "hangup"}
         assert rig.desk.dialled == [None, None]
 
-    run(scenario)
+    with capture_logs() as logs:
+        run(scenario)
+    assert "dialplan_does_not_say" in {entry["event"] for entry in logs}
 
 
 def test_the_step_before_a_dial_is_told_nothing() -> None:

@@ -110,8 +110,11 @@ class PutThrough:
 
     def how(self, line: Line, arguments: tuple[str, ...]) -> Dialled | None:
         """What the desk is told of a `dial` step, by the dialplan's word and by what is known here."""
+        if line.phase != "dialled":
+            return None
         found = dialled(arguments, asyncio.get_running_loop().time() - line.dialled_at)
-        if found is None or line.phase != "dialled":
+        if found is None:
+            log.warning("dialplan_does_not_say", remedy="print it anew: sovereign-pbx dialplan asterisk")
             return None
         if found.outcome == "answered" and not line.through:
             if line.taken is False:
