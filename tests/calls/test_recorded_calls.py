@@ -21,6 +21,7 @@ from sovereign_pbx.testing.colleague import Colleague
 from sovereign_pbx.testing.providers.openai import Answer
 from sovereign_pbx.testing.utterance import Utterance
 from tests.calls.house import QUESTION, House, assistant, house, play
+from tests.calls.realtime_house import asks, greeted, live_assistant, live_house
 from tests.calls.test_keys import COLLECTOR
 from tests.calls.test_transfers import DIALLING, goes, quiet
 from tests.waiting import until
@@ -344,5 +345,30 @@ def test_a_disk_that_takes_nothing_costs_no_call_and_the_row_says_why(tmp_path: 
             row = await row_of(place)
             assert (row.status, row.recording_path) == ("ended", None)
             assert row.recording is not None and row.recording["error"] == "File exists"
+
+    play(scene())
+
+
+def test_a_realtime_model_pauses_too_and_so_does_the_api(tmp_path: Path) -> None:
+    async def scene() -> None:
+        able = live_assistant(recording={"pause_tools": True})
+        async with live_house(tmp_path, "openai", able, **RECORDING) as place, place.house.caller() as caller:
+            place.vendor.answers = [Answer(tools=(("pause_recording", "{}"),)), "It is paused."]
+            await greeted(caller)
+            await sends(caller, noise(1))
+            await asks(caller)
+            await quiet(caller, 1)
+            await sends(caller, noise(2))
+            assert await place.order(type="resume-recording") == (
+                200,
+                {"success": True, "message": "Command sent successfully"},
+            )
+            await asyncio.sleep(0.2)
+            await sends(caller, noise(3))
+            await caller.hang_up()
+            left, _ = await channels(await row_of(place.house))
+            assert are_in(left, 1, 2, 3) == [True, False, True]
+            status, told = await place.order(type="pause-recording")
+            assert (status, told["code"]) == (400, "call_not_active")
 
     play(scene())
