@@ -3,8 +3,12 @@ left open, and nothing is told twice."""
 
 import asyncio
 
+import aiohttp
 import pytest
 
+from sovereign_pbx.config import load
+from sovereign_pbx.testing.sip_caller import SipPhone
+from tests.api.rest import make_key
 from tests.calls.scene_daemon import until_linked
 from tests.calls.scene_stage import ANSWER, Stage
 from tests.calls.scene_troupe import scene
@@ -91,3 +95,37 @@ async def test_an_asterisk_that_comes_back_without_its_calls_leaves_none_open(st
     await another.hang_up()
     await stage.check_nothing_left()
     assert [row.status for row in await stage.rows()] == ["ended"] * 3
+
+
+@scene(
+    "3",
+    "The daemon is killed while a telephone rings for it, and started again",
+    bounded="two seconds after the login at the manager",
+    process=True,
+    dialling={"allow": ["1*"]},
+)
+async def test_a_telephone_does_not_ring_on_for_a_daemon_that_was_killed(stage: Stage) -> None:
+    key = await asyncio.to_thread(lambda: make_key(load(stage.folder / "config.toml")))
+    url = f"http://127.0.0.1:{stage.settings['http']['port']}/api/v1/calls/outbound"
+    wish = {"destination": "101", "assistant_id": "reception"}
+    talking = await stage.answered("102")
+    async with SipPhone(stage.asterisk.sip_address, user="agent", port=stage.asterisk.agent_port) as agent:
+        agent.manner = "ring"
+        headers = {"Authorization": f"Bearer {key}"}
+        async with aiohttp.ClientSession() as session, session.post(url, json=wish, headers=headers) as response:
+            assert response.status == 200, await response.text()
+        ringing = await agent.incoming()
+        await stage.process.kill()
+        await stage.process.start()
+        await until_linked(stage.daemon)
+        linked_at = asyncio.get_running_loop().time()
+        assert ringing.end is None, "it rang on, as long as there was no daemon"
+        assert (await asyncio.wait_for(ringing.over(), 10.0)).how == "cancelled"
+        stage.notes.append(f"silent {asyncio.get_running_loop().time() - linked_at:.1f} s after the login")
+        assert talking.call.end is None, "who is with the fallback is none of the daemon's"
+    await stage.take_stock()
+    await talking.hang_up()
+    await stage.check_nothing_left()
+    row = await stage.row_of("102")
+    assert (row.status, row.end_reason) == ("failed", "error")
+    assert {(row.status, row.end_reason) for row in await stage.rows()} == {("failed", "error")}
