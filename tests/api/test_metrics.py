@@ -51,7 +51,9 @@ def test_calls_are_counted_by_how_they_ended() -> None:
     tracer.emit("ended", reason="user_hangup", seconds=84.0)
     tracer.emit("ended", reason="rejected")
     tracer.emit("refused", offer=None, why="calls")
+    tracer.emit("transfer", mode="attended", outcome="declined")
     found = samples(metrics)
+    assert found["sovereign_transfers_total{mode=attended,outcome=declined}"] == 1
     assert found["sovereign_calls_total{end_reason=user_hangup}"] == 1
     assert found["sovereign_calls_total{end_reason=rejected}"] == 1
     assert (found["sovereign_call_seconds_count"], found["sovereign_call_seconds_sum"]) == (1, 84)

@@ -27,6 +27,7 @@ from sovereign_pbx.assistants.workflow_plan import assistant_at, conducted, cond
 from sovereign_pbx.assistants.workflow_rules import REALTIME_NOT_ALLOWED
 from sovereign_pbx.assistants.workflow_shape import MOST_NODES
 from sovereign_pbx.core.plan import Plan
+from sovereign_pbx.core.values import TransferTerms
 from sovereign_pbx.core.workflow import EndNode, TalkNode, ToolNode, TransferNode, Way
 
 
@@ -332,6 +333,17 @@ def test_the_graph_holds_what_the_conversation_needs() -> None:
     assert look_up == ToolNode(tool="find_order", arguments='{"by": "number"}', way=Way("orders"))
     assert graph.nodes["person"] == TransferNode(destination="+31201234567", first_line="One moment.")
     assert graph.nodes["goodbye"] == EndNode(first_line="Goodbye.")
+
+
+def test_a_transfer_node_may_say_how_the_caller_is_put_through() -> None:
+    graph = definition()
+    person = next(each for each in graph["nodes"] if each["id"] == "person")
+    person |= {"mode": "attended", "ringTimeoutSeconds": 12, "briefing": "Say what it is about."}
+    found, report = read(graph)
+    assert found is not None, report
+    terms = TransferTerms(mode="attended", ring_s=12, briefing="Say what it is about.")
+    node = TransferNode(destination="+31201234567", first_line="One moment.", terms=terms)
+    assert graph_of(found, ground()).nodes["person"] == node
 
 
 def test_a_global_node_is_no_way_to_itself() -> None:

@@ -131,3 +131,13 @@ def test_times_sort_as_text(one: datetime, other: datetime) -> None:
 def test_any_text_can_be_told(text: str) -> None:
     message = json.loads(envelope.status_update(facts(), "ended-with-error", AT, error=text))["message"]
     assert message.get("error", "") == text.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize(("dialect", "began"), [("snake", "started_at"), ("camel", "startedAt")])
+def test_the_report_tells_what_became_of_transfers(dialect: Dialect, began: str) -> None:
+    attempt = {"destination": "100", "mode": "blind", "started_at": "x", "outcome": "busy", "seconds": 1.5, "why": ""}
+    told = {"duration_seconds": 3, "summary": "", "messages": [], "end_reason": "user_hangup"}
+    body = envelope.end_of_call_report(facts(dialect), "now", transfers=[attempt], **told)  # type: ignore[arg-type]  # passed on as they are
+    (found,) = json.loads(body)["message"]["call"]["transfers"]
+    assert (found["destination"], found["outcome"], found[began]) == ("100", "busy", "x")
+    assert "transfers" not in json.loads(envelope.end_of_call_report(facts(), "now", **told))["message"]["call"]  # type: ignore[arg-type]  # passed on as they are
