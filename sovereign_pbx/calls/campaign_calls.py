@@ -5,7 +5,9 @@ from typing import Final, Protocol
 
 from sovereign_pbx.assistants.model import Assistant
 
-NO_ROOM: Final = frozenset({"too_many_calls", "dialling_limit_reached", "pbx_unavailable", "shutting_down", "store_slow"})
+NO_ROOM: Final = frozenset(
+    {"too_many_calls", "dialling_limit_reached", "pbx_unavailable", "shutting_down", "store_slow"}
+)
 """Refusals that pass by themselves: the lead waits, and has not used up an attempt."""
 
 NOT_DIALLED: Final = frozenset({"destination_not_allowed", "do_not_call"})
