@@ -11,7 +11,7 @@ from sovereign_pbx.pbx.asterisk.ami import Ami
 _AGI = re.compile(r"agi://([^/]+)/inbound")
 _AUDIOSOCKET = re.compile(r"AudioSocket\(\$\{SOVEREIGN_CALL\},([^)]+)\)")
 _FALLBACK = re.compile(r"\$\{DIALPLAN_EXISTS\(([^)]*)\)\}")
-_DIAL = re.compile(r"Local/.*@.*,(\d+)")
+_DIAL = re.compile(r"SOVEREIGN_RING=(\d+)")
 _LINE = re.compile(r"(?:exten => [^,]+,1| same => n(?:\(\w+\))?),(.*)")
 
 
