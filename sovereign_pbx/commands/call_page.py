@@ -129,7 +129,7 @@ def _facts(call: CallRow) -> Table:
         "length": length,
         "status": how,
         "error": call.error,
-        "recording": call.recording_path,
+        "recording": call.recording_path or _no_recording(call),
         "summary": call.summary,
         "transfers": "\n".join(map(_transfer, call.transfers)),
         **{name.replace("_", " "): _told(value) for name, value in call.statistics.items() if name != "usage"},
@@ -138,6 +138,13 @@ def _facts(call: CallRow) -> Table:
         if value not in (None, ""):
             table.add_row(name, plain(value))
     return table
+
+
+def _no_recording(call: CallRow) -> str:
+    """Why there is none, where there ought to be one."""
+    about = call.recording or {}
+    why = about.get("removed_because") or about.get("error")
+    return f"none: {why}" if why else ""
 
 
 def _transfer(attempt: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ All methods block and raise OSError as the disk does; they are called on the wri
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -42,7 +42,8 @@ class PlainFile:
         self._path = path
         self._rate = rate
         self._file = _create(path)
-        _write_all(self._file, header(rate, CHANNELS, 0), 0)
+        with _closed_on_failure(self._file):
+            _write_all(self._file, header(rate, CHANNELS, 0), 0)
 
     def append(self, data: bytes) -> None:
         room = MAX_DATA_BYTES - self.saved
@@ -78,7 +79,8 @@ class SealedFile:
         self._size = 0
         self._whole = True  # every chunk so far is in the file
         self._file = _create(path)
-        self._write(self._sealer.head + self._sealer.feed(header(rate, CHANNELS, MAX_DATA_BYTES)))
+        with _closed_on_failure(self._file):
+            self._write(self._sealer.head + self._sealer.feed(header(rate, CHANNELS, MAX_DATA_BYTES)))
 
     def append(self, data: bytes) -> None:
         self._write(self._sealer.feed(data))
@@ -125,6 +127,16 @@ def _create(path: Path) -> int:
     with contextlib.suppress(OSError):  # a file system without modes
         os.fchmod(file, 0o600)
     return file
+
+
+@contextlib.contextmanager
+def _closed_on_failure(file: int) -> Iterator[None]:
+    """A disk that is full from the first byte on must not cost a descriptor a call."""
+    try:
+        yield
+    except OSError:
+        os.close(file)
+        raise
 
 
 def _write_all(file: int, data: bytes, at: int) -> None:

@@ -207,6 +207,8 @@ def test_a_deleted_recording_is_gone_and_its_call_says_so(place: Place) -> None:
     assert not (place.recordings / f"{PLAIN}.wav").exists()
     row = place.row(PLAIN)
     assert row.recording_path is None and (row.recording or {})["removed_because"] == "it was deleted"
+    page = CliRunner().invoke(cli, ["-c", str(place.config), "calls", "show", PLAIN])
+    assert "none: it was deleted" in page.output
     again = place.run("export", PLAIN)
     assert again.exit_code == 2 and "it was deleted" in again.output
 

@@ -113,10 +113,12 @@ def test_a_path_that_cannot_be_written_stops_the_recording_and_not_the_call(tmp_
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_stops_the_recording_and_not_the_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sovereign_pbx.media.recording_file._create", lambda path: os.open("/dev/full", os.O_WRONLY))
+    before = len(os.listdir("/proc/self/fd"))
     with structlog.testing.capture_logs() as logs:
         info = record(tmp_path / "a.wav", [(frame(1), frame(2))] * 10)
     assert info.error == "No space left on device"
     assert [entry["event"] for entry in logs] == ["recording_stopped"]
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_disk_that_never_answers_stops_the_recording_before_memory_runs_out(tmp_path: Path) -> None:
