@@ -51,9 +51,13 @@ def outcome_of(form: Form, case: Case) -> str:
 
 async def each_case(stage: Stage, form: Form) -> None:
     """One caller for each case, all at the same time."""
-    async with office(stage, form) as here, asyncio.TaskGroup() as group:
-        for case in CASES:
-            group.create_task(one(here, case), name=case)
+    async with office(stage, form) as here:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for case in CASES:
+                    group.create_task(one(here, case), name=case)
+        except ExceptionGroup as exc:
+            raise exc.exceptions[0] from None  # the troupe tells the reason by its last line
 
 
 async def one(here: Office, case: Case) -> None:
