@@ -1,11 +1,14 @@
 """The FastAGI listener: no peer can hang it, fill it, or make it say more than it should."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkFinished
@@ -285,3 +288,24 @@ def test_a_port_in_use_is_a_configuration_error() -> None:
             await FastAgiServer(*rig.server.address, {}).start()
 
     run(scenario)
+
+
+def test_callers_who_wait_are_taken_many_in_a_turn_of_a_loop_that_is_late() -> None:
+    async def scene() -> None:
+        server = FastAgiServer("127.0.0.1", 0, {})
+        await server.start()
+        address = server.address
+        waiting = [socket.create_connection(address) for _ in range(40)]
+        try:
+            for _ in range(12):  # uvloop alone would need forty
+                await asyncio.sleep(0)
+                time.sleep(0.01)
+            assert server.statistics()["connections"] == 40
+        finally:
+            for connection in waiting:
+                connection.close()
+            await server.close()
+        with pytest.raises(OSError):
+            socket.create_connection(address, timeout=0.5)
+
+    uvloop.run(scene())

@@ -1,6 +1,8 @@
 """The FastAGI listener: a handler for each path, and no way for a peer to hold it up."""
 
 import asyncio
+import os
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
@@ -16,6 +18,10 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[AgiSession], Awaitable[None]]
 
 _BACKLOG: Final = 256
+# uvloop takes one connection off a listening socket in a turn of the loop (libuv 1.45 and later; asyncio's own loop as
+# many as wait). When turns are long, which is when callers have to be turned away, 40 of them waited 41 turns; with
+# eight handles on the one socket they wait 6.
+_MORE_HANDLES: Final = 7
 
 
 class FastAgiServer:
@@ -45,6 +51,7 @@ class FastAgiServer:
         self._max_connections = max_connections
         self._peers = Peers(permit, "asterisk.agi.permit")
         self._server: asyncio.Server | None = None
+        self._more: list[asyncio.Server] = []  # on the same socket
         self._tasks: dict[AgiSession, asyncio.Task[None]] = {}
 
     @property
@@ -65,6 +72,9 @@ class FastAgiServer:
             self._server = await loop.create_server(
                 lambda: AgiSession(self._accept), self._host, self._port, backlog=_BACKLOG
             )
+            self._more = [
+                await self._another(listening) for listening in self._server.sockets for _ in range(_MORE_HANDLES)
+            ]
         except OSError as exc:
             raise ConfigError(
                 f"FastAGI can't listen on {self._host}:{self._port}: {exc.strerror}",
@@ -72,11 +82,18 @@ class FastAgiServer:
                 remedy="Choose a free port and an address of this machine.",
             ) from exc
 
+    async def _another(self, listening: socket.socket) -> asyncio.Server:
+        """A further handle of a listening socket."""
+        loop = asyncio.get_running_loop()
+        copy = socket.socket(fileno=os.dup(listening.fileno()))
+        return await loop.create_server(lambda: AgiSession(self._accept), sock=copy, backlog=_BACKLOG)
+
     async def close(self) -> None:
         """Stop listening and end every connection; their dialplans go to the fallback."""
         if self._server is None:
             return
-        self._server.close()
+        for server in (self._server, *self._more):
+            server.close()
         tasks = tuple(self._tasks.values())
         for task in tasks:
             task.cancel()
