@@ -36,10 +36,10 @@ _UNTOLD_S: Final = 5.0
 NO_MEDIA: Final = "the PBX brought no audio after a transfer that nobody took"
 
 _WHY: Final[dict[TransferOutcome, str]] = {
-    "declined": "the call was declined",
-    "busy": "the line was busy",
-    "no_answer": "nobody answered",
-    "failed": "nobody could be reached",
+    "declined": "The call was declined.",
+    "busy": "The line was busy.",
+    "no_answer": "Nobody answered.",
+    "failed": "Nobody could be reached.",
 }
 _AT_THE_END: Final[dict[EndReason, TransferOutcome]] = {"user_hangup": "caller_gone", "transferred": "accepted"}
 
@@ -182,7 +182,7 @@ class Transfers:
         if attempt.refusal is not None:
             return attempt.refusal
         if dialled is None or dialled.outcome == "answered":
-            return "no_answer", "nobody took the call"
+            return "no_answer", "Nobody took the call."
         return dialled.outcome, dialled.why or _WHY[dialled.outcome]
 
     async def _await_media(self, attempt: Attempt) -> None:
@@ -239,9 +239,9 @@ class Transfers:
             self.put_through()
             return True
         said: dict[str, tuple[TransferOutcome, str]] = {
-            "declined": ("declined", "the person called declined"),
-            "no_answer": ("no_answer", "whoever answered did not say whether he takes the call"),
-            "gone": ("declined", "the person called hung up during the briefing"),
+            "declined": ("declined", "The person called declined."),
+            "no_answer": ("no_answer", "Whoever answered did not say whether he takes the call."),
+            "gone": ("declined", "The person called hung up during the briefing."),
         }
         attempt.refusal = said[answer]
         return False
