@@ -51,7 +51,7 @@ def operations(numbers: DoNotCallList) -> list[Operation]:
     one, write = "/do-not-call/{number}", {"scope": "calls", "errors": (409, 503)}
     return [
         _operation("GET", "/do-not-call", "listDoNotCall", "List whom nobody may call.", page, query=PAGE, answer=many),
-        _operation("GET", one, "getDoNotCall", "Tell whether this number is one of them.", get, answer=envelope("number", ENTRY)),
+        _operation("GET", one, "getDoNotCall", "Tell whether it is listed.", get, answer=envelope("number", ENTRY)),
         _operation(
             "POST", "/do-not-call", "addDoNotCall", "Add numbers.", add, body=ADDED, status=201, answer=added, **write
         ),
