@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -43,27 +43,37 @@ def receptionist(**destination: Any) -> dict[str, Any]:
     return {"reception": assistant(llm_config=block)}
 
 
-async def quiet(caller: AudioSocketCaller, after: int = 0) -> None:
-    """Wait until the assistant has spoken more than `after` times, and has been silent since."""
-    now = asyncio.get_running_loop().time
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def quiet(caller: AudioSocketCaller, since: float = 0.0) -> None:
+    """Wait until the assistant has begun to speak after `since`, and has been silent again."""
 
     def silent() -> bool:
         sounds = caller.heard.sounds()
-        return len(sounds) > after and now() - sounds[-1].end > 0.6
+        return bool(sounds) and sounds[-1].start > since and now() - sounds[-1].end > 0.8
 
     await until(silent, 15.0)
 
 
-async def goes(place: House, caller: AudioSocketCaller, *, terms: TransferTerms | None = None) -> str:
-    """Is greeted, and is put through by an order; the call's id."""
+class Gone(NamedTuple):
+    """Who is put through: his call, and a moment after the last word that he heard before."""
+
+    call_id: str
+    at: float
+
+
+async def goes(place: House, caller: AudioSocketCaller, *, terms: TransferTerms | None = None) -> Gone:
+    """Is greeted, and is put through by an order."""
     before = {call.id for call in place.daemon.desk._calls.values()}
     await caller.place()
     await quiet(caller)
     (call_id,) = {call.id for call in place.daemon.desk._calls.values()} - before
-    terms = terms or TransferTerms()
+    terms, at = terms or TransferTerms(), now()
     await place.daemon.desk.instruct(call_id, Instructed("transfer", "", destination=SALES, terms=terms))
     await until(lambda: caller.steps, 5.0)
-    return call_id
+    return Gone(call_id, at)
 
 
 def outcomes(report: dict[str, Any]) -> list[str]:
@@ -83,14 +93,17 @@ def test_who_is_not_answered_is_back_with_the_assistant_and_everything_works_as_
             await caller.place()
             await quiet(caller)
             await caller.say(QUESTION).finished.wait()
+            await until(lambda: caller.steps == ["dial"], 15)
+            away_at = now()
             await until(lambda: caller.steps == ["dial", "talk"], 15)
-            back_at = asyncio.get_running_loop().time()
-            await until(lambda: len(caller.heard.sounds()) > 2, 3)
+            back_at = now()
+            await until(lambda: caller.heard.sounds()[-1].start > away_at, 3)
             waited_s = caller.heard.sounds()[-1].start - back_at
             assert waited_s < 1.0, f"{waited_s:.2f} s of silence after the return"
             await quiet(caller)
+            asked_at = now()
             await caller.say(QUESTION).finished.wait()
-            await quiet(caller, after=3)
+            await quiet(caller, since=asked_at)
             await caller.hang_up()
             (report,) = await place.reported()
             assert [text for role, text in said(report) if role == "assistant"] == [
@@ -118,8 +131,8 @@ def test_each_way_of_not_being_taken_has_its_name(tmp_path: Path, status: Any, c
         async with house(tmp_path, receptionist(), **DIALLING) as place, place.caller() as caller:
             place.openai.script = model()
             caller.colleagues = [Colleague(status=status, causes=causes)]
-            await goes(place, caller)
-            await quiet(caller, after=1)
+            gone = await goes(place, caller)
+            await quiet(caller, since=gone.at)
             await caller.hang_up()
             (report,) = await place.reported()
             assert outcomes(report) == [outcome]
@@ -178,12 +191,13 @@ def test_ears_that_can_not_be_had_again_are_tried_twice_before_people_take_over(
         async with house(tmp_path, receptionist(), **DIALLING) as place, place.caller() as caller:
             place.openai.script = model()
             caller.colleagues = [Colleague(status="BUSY", rings_s=0.5)]
-            await goes(place, caller)
+            gone = await goes(place, caller)
             place.deepgram.faults.arm("refuse", times=refusals)
             if refusals == 1:
-                await quiet(caller, after=1)
+                await quiet(caller, since=gone.at)
+                asked_at = now()
                 await caller.say(QUESTION).finished.wait()
-                await quiet(caller, after=2)
+                await quiet(caller, since=asked_at)
                 await caller.hang_up()
                 (report,) = await place.reported()
                 assert said(report)[-1] == ("assistant", "We open at nine.")
@@ -242,12 +256,12 @@ def test_a_colleague_who_is_briefed_gets_the_caller_only_if_he_takes_him(
         async with house(tmp_path, receptionist(), **DIALLING) as place, place.caller() as caller:
             place.openai.script = model()
             caller.colleagues = [colleague]
-            await goes(place, caller, terms=ATTENDED)
+            gone = await goes(place, caller, terms=ATTENDED)
             if outcome == "accepted":
                 await caller.over(15)
             else:
                 await until(lambda: caller.steps == ["dial", "talk"], 15)
-                await quiet(caller, after=1)
+                await quiet(caller, since=gone.at)
                 await caller.hang_up()
             (report,) = await place.reported()
             assert (colleague.taken, outcomes(report)) == (outcome == "accepted", [outcome])
@@ -266,8 +280,9 @@ def test_another_destination_may_be_tried_when_the_first_is_busy(tmp_path: Path)
             await caller.place()
             await quiet(caller)
             await caller.say(QUESTION).finished.wait()
-            await until(lambda: caller.steps == ["dial", "talk"], 15)
-            await quiet(caller, after=2)
+            await until(lambda: caller.steps == ["dial"], 15)
+            away_at = now()
+            await quiet(caller, since=away_at)
             await caller.say(QUESTION).finished.wait()
             await caller.over(15)
             (report,) = await place.reported()
@@ -283,14 +298,14 @@ def test_orders_while_it_rings(tmp_path: Path) -> None:
     async def scene() -> None:
         async with house(tmp_path, receptionist(), **DIALLING) as place, place.caller() as caller:
             caller.colleagues = [Colleague(rings_s=3.0, status="NOANSWER")]
-            call_id = await goes(place, caller)
+            gone = await goes(place, caller)
             desk = place.daemon.desk
             for order in (Instructed("say", "Hello?"), Instructed("transfer", "", destination=SALES)):
                 with pytest.raises(Refused) as caught:
-                    await desk.instruct(call_id, order)
+                    await desk.instruct(gone.call_id, order)
                 assert caught.value.code == "call_not_active"
-            await desk.instruct(call_id, Instructed("inject", "He is a good customer."))
-            await desk.instruct(call_id, Instructed("end"))
+            await desk.instruct(gone.call_id, Instructed("inject", "He is a good customer."))
+            await desk.instruct(gone.call_id, Instructed("end"))
             (report,) = await place.reported()
             assert (report["end_reason"], outcomes(report)) == ("api_end_call", ["failed"])
             await caller.over(10)
@@ -305,10 +320,10 @@ def test_orders_for_more_transfers_than_are_wanted_are_refused(tmp_path: Path) -
         async with house(tmp_path, receptionist(), **settings) as place, place.caller() as caller:
             place.openai.script = model()
             caller.colleagues = [Colleague(status="BUSY")]
-            call_id = await goes(place, caller)
-            await quiet(caller, after=1)
+            gone = await goes(place, caller)
+            await quiet(caller, since=gone.at)
             with pytest.raises(Refused) as caught:
-                await place.daemon.desk.instruct(call_id, Instructed("transfer", "", destination=SALES))
+                await place.daemon.desk.instruct(gone.call_id, Instructed("transfer", "", destination=SALES))
             assert caught.value.code == "too_many_transfers"
             await caller.hang_up()
 
@@ -320,8 +335,8 @@ def test_a_dialplan_that_does_not_say_what_came_of_it_brings_the_caller_back_too
         async with house(tmp_path, receptionist(), **DIALLING) as place, place.caller() as caller:
             place.openai.script = model()
             caller.colleagues = [Colleague(status="", causes="")]  # type: ignore[arg-type]  # as the one of 0.3
-            await goes(place, caller)
-            await quiet(caller, after=1)
+            gone = await goes(place, caller)
+            await quiet(caller, since=gone.at)
             await caller.hang_up()
             (report,) = await place.reported()
             assert outcomes(report) == ["no_answer"]
@@ -340,11 +355,11 @@ def test_media_that_does_not_come_back_ends_the_call(tmp_path: Path, monkeypatch
                 return False
 
             caller.colleagues = [Colleague(status="BUSY", rings_s=0.5)]
-            call_id = await goes(place, caller)
+            gone = await goes(place, caller)
             caller._connect = never  # type: ignore[method-assign]  # its audio is refused
             (report,) = await place.reported()
             assert (report["end_reason"], outcomes(report)) == ("error", ["busy"])
-            assert await place.daemon.desk.next_step(call_id) == NextStep("fallback")
+            assert await place.daemon.desk.next_step(gone.call_id) == NextStep("fallback")
 
     play(scene())
 
