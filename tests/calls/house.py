@@ -164,3 +164,14 @@ async def house(folder: Path, assistants: Mapping[str, Any] | None = None, **sec
             yield made
         finally:
             await made.stop()
+
+
+async def quiet(caller: AudioSocketCaller, after: int = 0) -> None:
+    """Wait until the assistant has spoken more than `after` times, and has been silent since."""
+    now = asyncio.get_running_loop().time
+
+    def silent() -> bool:
+        sounds = caller.heard.sounds()
+        return len(sounds) > after and now() - sounds[-1].end > 0.6
+
+    await until(silent, 20.0)

@@ -1,7 +1,7 @@
 """A stored call as the contract's object (§5.3)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -61,6 +61,9 @@ class Kept:
 
     async def call_page(self, wanted: CallFilter, limit: int, offset: int) -> CallPage:
         return CallPage(self.rows, {row.id: [] for row in self.rows}, len(self.rows))
+
+    async def change_call(self, call_id: str, changes: Mapping[str, Any]) -> None:
+        raise AssertionError("a page is only read")
 
 
 def test_a_page_lets_the_audio_of_calls_run_between_its_rows() -> None:

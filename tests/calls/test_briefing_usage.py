@@ -7,8 +7,8 @@ from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.values import TransferTerms
 from sovereign_pbx.testing.colleague import Colleague
 from sovereign_pbx.testing.providers.openai import Answer
-from tests.calls.house import GREETING, QUESTION, house, play
-from tests.calls.test_transfers import DIALLING, SALES, outcomes, quiet, receptionist
+from tests.calls.house import GREETING, QUESTION, house, play, quiet
+from tests.calls.test_transfers import DIALLING, SALES, outcomes, receptionist
 
 
 def test_its_words_and_the_summary_are_counted_with_the_calls_own(tmp_path: Path) -> None:

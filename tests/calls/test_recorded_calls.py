@@ -20,10 +20,10 @@ from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.colleague import Colleague
 from sovereign_pbx.testing.providers.openai import Answer
 from sovereign_pbx.testing.utterance import Utterance
-from tests.calls.house import QUESTION, House, assistant, house, play
+from tests.calls.house import QUESTION, House, assistant, house, play, quiet
 from tests.calls.realtime_house import asks, greeted, live_assistant, live_house
 from tests.calls.test_keys import COLLECTOR
-from tests.calls.test_transfers import DIALLING, goes, quiet
+from tests.calls.test_transfers import DIALLING, goes
 from tests.waiting import until
 
 RATE = 8000

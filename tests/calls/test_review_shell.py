@@ -44,6 +44,7 @@ def test_a_deadline_that_has_passed_does_not_end_the_call() -> None:
             lost=unused,
             enter=unused,
             agreed=unused,
+            conceal=unused,
         )
         shell.feed(NothingHeard())
         shell.feed(HungUp())  # before the loop could ring

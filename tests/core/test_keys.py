@@ -369,7 +369,7 @@ def test_no_key_is_counted_twice_and_no_entry_too_long(keys: str, most: int, fin
 
 
 def concealed(stage: Stage) -> list[bool]:
-    return [command.on for _, command in stage.commands(c.Conceal)]
+    return [command.on for _, command in stage.commands(c.Conceal) if isinstance(command, c.Conceal)]
 
 
 def test_the_recording_is_told_when_masked_keys_begin_and_when_they_end() -> None:

@@ -120,12 +120,12 @@ class Callee(AudioSocketCaller):
 
     def __init__(self, place: Place, order: dict[str, str]) -> None:
         daemon = place.house.daemon
-        self._token = order["Variable"].splitlines()[0].partition("=")[2]
+        self._ordered = order["Variable"].splitlines()[0].partition("=")[2]
         addresses: dict[str, Any] = {"agi": daemon.pbx.agi_address, "audio": daemon.pbx.audiosocket_address}
         super().__init__(place.house.ticker, **addresses, values={"uniqueid": order["ChannelId"]})
 
     async def pick_up(self) -> None:
-        status = await self._ask("outbound", [self._token])
+        status = await self._ask("outbound", [self._ordered])
         assert (status, self.variables.get("SOVEREIGN_ACTION")) == ("SUCCESS", "answer"), self.variables
         assert await self._connect()
         self._life = asyncio.create_task(self._live())
