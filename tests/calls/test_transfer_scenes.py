@@ -41,6 +41,8 @@ WORDS = {
 }
 
 
+BREATH_S = 0.6
+"""A voice that follows a ring without a pause can't be told from it by its rhythm."""
 NOTE = "transfer"
 """Begins what a scene notes for the table of docs/transfers.md: case, outcome, what the two heard."""
 
@@ -91,6 +93,7 @@ async def talk(here: Office, person: Ear) -> Ear:
         await ann.hears(SUMMARY)
         await ann.hears(QUESTION)
         await ann.call.press("1")
+    await asyncio.sleep(BREATH_S)
     loop = asyncio.get_running_loop()
     began = loop.time()
     ann.call.say(says(COLLEAGUE))
