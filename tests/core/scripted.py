@@ -201,8 +201,10 @@ class Stage:
 
     def _hand_over(self, command: c.HandOver) -> None:
         self.over = not command.destination
-        assert not self.line.queue, "handed over before everything was heard"
-        if command.destination and self.outcomes:
+        if not command.destination:
+            return
+        assert not self.line.queue, "put through before everything was heard"
+        if self.outcomes:
             after, outcome = self.outcomes.pop(0)
             self.at(self.now + after, e.TransferEnded(outcome))
 
