@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 _MEDIA_S: Final = 15.0  # told to talk, but the PBX never brought the media; longer than its single-use id lives
 _BRIEFED_S: Final = 8.0  # what a colleague who has answered waits for his briefing, at most
-# A telephone that still rings so long after its time has been picked up in a way that the PBX does not tell of.
+# A telephone that still rings so long after its time has been picked up: the dialplan of 0.3 does not tell of it.
 _UNTOLD_S: Final = 5.0
 NO_MEDIA: Final = "the PBX brought no audio after a transfer that nobody took"
 
@@ -137,8 +137,8 @@ class Transfers:
             talk.not_taken("failed", str(exc))
 
     async def _watch(self, attempt: Attempt) -> None:
-        """A call that was picked up for somebody else tells so at its end only; nobody waits for that with the report.
-        A briefing is never passed over like that."""
+        """What an old dialplan does not tell is inferred: nobody waits with the report until the two have hung up. A
+        briefing is never passed over like that."""
         await asyncio.sleep(attempt.step.ring_s + _UNTOLD_S)
         if self._now is attempt and attempt.told and not attempt.returning and attempt.preparing is None:
             log.info("transfer.inferred", seconds=attempt.step.ring_s + _UNTOLD_S)
