@@ -1,8 +1,8 @@
 """`make test`: fetch what the tests need, then run all on this Python and the unit tests on every other one found.
 
-Three runs go on side by side: the scenes of failures and the other live calls, which last as long as calls do and wait
-most of that time, and, with less claim to the processor, all the rest. The summary of this Python's tests comes last,
-or that of what failed. With arguments there is one run, of this Python's pytest, which gets them.
+Several runs go on side by side: the scenes of failures and the other live calls in parts, which last as long as calls
+do and wait most of that time, and, with less claim to the processor, all the rest. The summary of this Python's tests
+comes last, or that of what failed. With arguments there is one run, of this Python's pytest, which gets them.
 """
 
 import os
@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot", "recording")
 UNIT = "not pbx and not speech and not long"
 SCENES = "scene"
 LIVE = "(pbx or long) and not scene"
+PARTS = ("1/3", "2/3", "3/3")  # of the live calls
 REST = "not pbx and not long"
 YIELDING = ["nice", "-n", "10"]  # a scene is heard by the millisecond: what can wait gives way to it
 
@@ -38,16 +40,12 @@ def main() -> int:
     others = list(other_pythons())
     environments = {name: ROOT / f".venv-{name}/bin/python" for name, python in others if environment(name, python)}
     missing = [f"Python {name}: no environment" for name, _ in others if name not in environments]
-    with ThreadPoolExecutor() as side_by_side:
-        rest = side_by_side.submit(one_by_one, here, environments)
-        scenes = side_by_side.submit(run, f"Python {here}, scenes", [sys.executable], SCENES)
-        live = run(f"Python {here}, live calls", [sys.executable], LIVE)
-        runs = [*rest.result(), scenes.result(), live]
+    runs = side_by_side(lanes(here, environments))
     failed = missing + [one.name for one in runs if one.code]
     if failed:
         print(f"test: failed: {', '.join(failed)}", file=sys.stderr)
     for one in sorted(runs, key=lambda one: (one.code != 0, one.name.startswith(f"Python {here}"))):
-        one.show()
+        print(one.summary(), flush=True)
     return 1 if failed else 0
 
 
@@ -63,19 +61,34 @@ class Run:
     def last(self) -> str:
         return (self.output.strip().splitlines() or ["no output"])[-1]
 
-    def show(self) -> None:
-        """All of a run that failed; of one that went well the end, with what was skipped or played again."""
-        lines = self.output.splitlines()
-        told = [line for line in lines if line.startswith(("SKIPPED", "played again"))]
-        print(f"== {self.name}", *(lines if self.code else [*told, self.last]), sep="\n", flush=True)
+    def summary(self) -> str:
+        """The run in a few lines: what was skipped, played again or failed."""
+        told = ("SKIPPED", "played again", "FAILED", "ERROR ")
+        lines = [line for line in self.output.splitlines() if line.startswith(told)]
+        return "\n".join((f"== {self.name}", *lines, self.last))
 
 
-def one_by_one(here: str, environments: dict[str, Path]) -> list[Run]:
-    """The other half of this Python's tests, then the unit tests on the others."""
-    runs = [run(f"Python {here}, all else", [*YIELDING, sys.executable], REST)]
-    for name, python in sorted(environments.items()):
-        runs.append(run(f"Python {name}, unit tests", [*YIELDING, str(python)], UNIT, "-p", "no:cacheprovider"))
-    return runs
+Lane = list[Callable[[], Run]]
+
+
+def lanes(here: str, environments: dict[str, Path]) -> list[Lane]:
+    """What goes on at the same time, each lane one run after the other."""
+    own = [sys.executable]
+    live: list[Lane] = [
+        [partial(run, f"Python {here}, live calls {part}", own, LIVE, f"--part={part}")] for part in PARTS
+    ]
+    scenes = partial(run, f"Python {here}, scenes", own, SCENES)
+    rest = partial(run, f"Python {here}, all else", [*YIELDING, *own], REST)
+    others = [
+        partial(run, f"Python {name}, unit tests", [*YIELDING, str(python)], UNIT, "-p", "no:cacheprovider")
+        for name, python in sorted(environments.items())
+    ]
+    return [[scenes, *others[::2]], [rest, *others[1::2]], *live]
+
+
+def side_by_side(lanes: list[Lane]) -> list[Run]:
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        return [one for ended in pool.map(lambda lane: [run() for run in lane], lanes) for one in ended]
 
 
 def run(name: str, python: list[str], marks: str, *options: str) -> Run:
@@ -90,7 +103,7 @@ def run(name: str, python: list[str], marks: str, *options: str) -> Run:
             if done := re.search(r"\[ *(\d+)%\]$", line):
                 print(f"{name}: {done[1]} % [{time.monotonic() - began:.0f} s]", flush=True)
     ended = Run(name, pytest.returncode, "".join(lines))
-    print(f"{name}: {ended.last}", flush=True)
+    print(f"{name}: {ended.last}" if ended.code == 0 else f"{name}:\n{ended.output}", flush=True)
     return ended
 
 

@@ -22,9 +22,14 @@ WATCH = pytest.StashKey[StallWatch]()
 _STALLED = pytest.StashKey[list[tuple[str, float, str]]]()  # test, seconds, and what it failed of
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", default="1/1", metavar="K/N", help="of N parts of the selected modules run the K-th")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Whole calls take as long as calls do: they are `long`, and played on one Python only. What the troupe plays is a
-    `scene`."""
+    `scene`. Of what is selected then, one part is kept."""
     for item in items:
         if hasattr(getattr(item, "function", None), "scene"):
             item.add_marker("scene")
@@ -34,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         plays = any(thing is house for thing in vars(module.obj).values())
         if plays or module.obj.__name__ in _LONG or module.obj.__name__.startswith("tests.moving."):
             item.add_marker("long")
+    yield
+    part, parts = map(int, config.getoption("--part").split("/"))
+    places = {path: place for place, path in enumerate(sorted({item.path for item in items}))}
+    left = [item for item in items if places[item.path] % parts != part - 1]
+    if left:
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
 
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a test that waits for the processor is no finding

@@ -155,7 +155,7 @@ def test_of_pyenvs_interpreters_the_newest_is_asked_first(tmp_path: Path, monkey
     assert asked == ["3.12.10", "3.12.9", "3.12.1"]
 
 
-def test_a_run_that_failed_is_shown_whole_and_one_that_went_well_by_its_end(
+def test_a_run_that_failed_is_shown_whole_and_every_one_in_a_few_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run_tests, "ROOT", tmp_path)
@@ -169,9 +169,9 @@ def test_a_run_that_failed_is_shown_whole_and_one_that_went_well_by_its_end(
     well = run_tests.run("units", [sys.executable], "not long", "-p", "no:cacheprovider")
     wrong = run_tests.run("scenes", [sys.executable], "long", "-p", "no:cacheprovider")
     assert (well.code, wrong.code) == (0, 1)
-    assert "units: 100 %" in capsys.readouterr().out
-    well.show()
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "== units" and shown[1].startswith("SKIPPED") and shown[2].startswith("1 passed, 1 skipped")
-    wrong.show()
-    assert "assert 1 == 2" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "units: 100 %" in shown and "assert 1 == 2" in shown
+    told = well.summary().splitlines()
+    assert told[0] == "== units" and told[1].startswith("SKIPPED") and told[2].startswith("1 passed, 1 skipped")
+    told = wrong.summary().splitlines()
+    assert told[1].startswith("FAILED test_it.py::test_wrong") and told[2].startswith("1 failed")
