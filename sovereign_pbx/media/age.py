@@ -27,6 +27,7 @@ _X25519: Final = b"age-encryption.org/v1/X25519"
 _MOST_HEADER: Final = 64 * 1024
 
 CUT_OFF: Final = "the file's end is missing: whoever wrote it was stopped, or it was not copied whole"
+_DAMAGED: Final = "the file's head is damaged"
 
 
 def preload() -> None:
@@ -166,10 +167,10 @@ def _read_header(file: BinaryIO) -> tuple[bytes, list[tuple[bytes, bytes]], byte
     start, lines = _VERSION + b"\n", list[bytes]()
     while len(start) < _MOST_HEADER:
         line = file.readline(_MOST_HEADER)
-        if line.startswith(b"---"):
-            return start + b"---", _stanzas(lines), _bytes(line[4:])
         if not line.endswith(b"\n"):
             raise BadInput(CUT_OFF)
+        if line.startswith(b"--- "):
+            return start + b"---", _stanzas(lines), _bytes(line[4:-1])
         start += line
         lines.append(line.rstrip(b"\n"))
     raise BadInput("the file's head has no end")
@@ -210,8 +211,11 @@ def _text(data: bytes) -> bytes:
 
 
 def _bytes(text: bytes) -> bytes:
-    text = text.strip()
+    """Only what `_text` makes: the last letter has bits to spare, in which a change would go unnoticed."""
     try:
-        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error as exc:
-        raise BadInput("the file's head is damaged") from exc
+        raise BadInput(_DAMAGED) from exc
+    if _text(data) != text:
+        raise BadInput(_DAMAGED)
+    return data
