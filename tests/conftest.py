@@ -42,10 +42,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     yield
     part, parts = map(int, config.getoption("--part").split("/"))
     places = {path: place for place, path in enumerate(sorted({item.path for item in items}))}
-    left = [item for item in items if places[item.path] % parts != part - 1]
-    if left:
-        items[:] = [item for item in items if item not in left]
-        config.hook.pytest_deselected(items=left)
+    kept = [item for item in items if places[item.path] % parts == part - 1]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if places[item.path] % parts != part - 1])
+        items[:] = kept
 
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a test that waits for the processor is no finding

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from sovereign_pbx.cli import Invocation
 from sovereign_pbx.commands import output
-from sovereign_pbx.commands.call_choice import the_one
 from sovereign_pbx.commands.call_feed import CallFeed
 from sovereign_pbx.commands.call_page import CallPage, local_time, parties, plain
 from sovereign_pbx.commands.call_picture import draw_call
+from sovereign_pbx.commands.choice import the_one
 from sovereign_pbx.commands.database import reading
 from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.store import CallRow

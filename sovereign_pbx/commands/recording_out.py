@@ -13,7 +13,7 @@ import click
 from sovereign_pbx.calls.recording_files import ending_of
 from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.commands import output
-from sovereign_pbx.commands.call_choice import the_one
+from sovereign_pbx.commands.choice import the_one
 from sovereign_pbx.commands.database import reading
 from sovereign_pbx.commands.output import database_option
 from sovereign_pbx.core.errors import BadInput

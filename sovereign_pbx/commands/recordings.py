@@ -14,8 +14,8 @@ from sovereign_pbx.calls.recording_audit import sum_of
 from sovereign_pbx.calls.recording_files import call_of, recordings_in
 from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.commands import output
-from sovereign_pbx.commands.call_choice import the_one
 from sovereign_pbx.commands.call_page import local_time, parties, plain
+from sovereign_pbx.commands.choice import the_one
 from sovereign_pbx.commands.database import reading, writing
 from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.commands.recording_out import decrypt_file, export_recording, keygen

@@ -17,6 +17,7 @@ from sovereign_pbx.assistants.model import EVENTS
 from sovereign_pbx.cli import CouldNotRun, Invocation
 from sovereign_pbx.commands import output
 from sovereign_pbx.commands.call_page import local_time, plain
+from sovereign_pbx.commands.choice import MOST, only
 from sovereign_pbx.commands.database import reading, writing
 from sovereign_pbx.commands.output import database_option, json_option, print_json
 from sovereign_pbx.core.errors import SovereignError
@@ -136,14 +137,8 @@ def _named(connection: sqlite3.Connection, prefixes: Sequence[str]) -> list[str]
 
 
 def _the_one(connection: sqlite3.Connection, prefix: str) -> Letter:
-    found = outbox.letters_by_prefix(connection, prefix, 6) if prefix else []
-    exact = [letter for letter in found if letter.webhook_id == prefix]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if not found:
-        raise CouldNotRun(f"no webhook has an id that begins with {prefix!r}; `webhooks list --all` shows them")
-    shown = ", ".join(letter.webhook_id for letter in found[:5])
-    raise CouldNotRun(f"several webhooks begin with {prefix!r}: {shown}{', …' if len(found) > 5 else ''}")
+    found = outbox.letters_by_prefix(connection, prefix, MOST) if prefix else []
+    return only(found, prefix, lambda letter: letter.webhook_id, what="webhook", listed_by="webhooks list --all")
 
 
 def _headers(letter: Letter, body: bytes, secret: str, user_agent: str) -> dict[str, str]:
