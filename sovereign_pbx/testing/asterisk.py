@@ -7,6 +7,7 @@ Start to ready takes a quarter of a second.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -159,7 +160,8 @@ class PrivateAsterisk:
         try:
             output, _ = await asyncio.wait_for(process.communicate(), CLI_DEADLINE_S)
         except BaseException:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+                process.kill()
             await process.wait()
             raise
         text = output.decode(errors="replace")

@@ -142,6 +142,7 @@ class Proof:
         try:
             await self._schedule(began)
             leads = await self._over(began)
+            await self.street.quiet(_GRACE_S)
         finally:
             for task in (troubles, living):
                 task.cancel()

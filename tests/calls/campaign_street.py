@@ -92,6 +92,14 @@ class Street:
         """Is anybody being called?"""
         return bool(self._homes)
 
+    async def quiet(self, within_s: float) -> None:
+        """Until every telephone has been put down: a lead may be final in the books while its call hears the fallback.
+        Raises TimeoutError."""
+        if self._homes:
+            _, left = await asyncio.wait(list(self._homes), timeout=within_s)
+            if left:
+                raise TimeoutError(f"still on the telephone: {[self._homes[one].number for one in left]}")
+
     async def _home(self, call: SipCall, ring: Ring) -> None:
         times = self.times(ring.number)
         manners = self.manners[ring.number]

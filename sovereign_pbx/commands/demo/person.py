@@ -75,9 +75,10 @@ class Person:
         exchange.heard_until = await self._end(exchange.heard_from)
 
     async def interrupt(self, line: Line, over: Exchange) -> Exchange:
-        """Talk into the answer to `over`, `line.interrupts` seconds after it began."""
+        """Talk into the answer to `over` once `line.interrupts` seconds of it have been heard, "one moment, please" not
+        among them."""
         assert line.interrupts is not None
-        await asyncio.sleep(max(0.0, over.heard_from + line.interrupts - self._now()))
+        await self._heard_of(over, line.interrupts)
         exchange = await self._speak(line)
         self.exchanges.append(exchange)
         before = [sound for sound in self._heard.sounds(join_s=0.1) if sound.start < exchange.said_from + 1.0]
@@ -96,6 +97,17 @@ class Person:
             raise NoAnswer("the call ended while the caller was speaking") from exc
         assert utterance.started_at is not None and utterance.ended_at is not None
         return Exchange(line, utterance.started_at, utterance.ended_at)
+
+    async def _heard_of(self, over: Exchange, seconds: float) -> None:
+        """Until so much was said without a pause, or so much after a filler; or the answer is over, short as it is."""
+        while self._now() < over.heard_from + _LONGEST_S:
+            sounds = [sound for sound in self._heard.sounds() if sound.start >= over.heard_from - _LOOK_S]
+            lengths = [sound.end - sound.start for sound in sounds]
+            if max(lengths, default=0.0) >= seconds or sum(lengths) >= seconds + _MOMENT_S:
+                return
+            if sum(lengths) > _MOMENT_S and self._now() - sounds[-1].end > _FINISHED_S:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _begin(self, after: float) -> Sound:
         """The first sound that begins after `after`."""

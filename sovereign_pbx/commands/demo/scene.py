@@ -38,7 +38,7 @@ TOOL_RESULT: Final = "The appointment is on Thursday at half past two with docto
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something the caller says. `interrupts`: after that many seconds of the answer before it.
+    """Something the caller says. `interrupts`: when so many seconds of the answer before it have been said.
 
     `expected` must be found in what he hears afterwards, transcribed back.
     """
