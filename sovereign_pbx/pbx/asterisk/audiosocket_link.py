@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
 from sovereign_pbx.core.audio import FRAME_S, SAMPLE_BYTES, frame_bytes
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
-from sovereign_pbx.media.link import LinkListener
+from sovereign_pbx.media.link import LinkKind, LinkListener, LinkQuality
 from sovereign_pbx.wire import audiosocket as wire
 from sovereign_pbx.wire.malformed import Malformed
 
@@ -30,7 +30,7 @@ class AudioSocketLink:
     (then the peer is dropped). The kernel's own buffers come on top of that.
     """
 
-    kind: Literal["audiosocket", "rtp", "websocket", "scripted"] = "audiosocket"
+    kind: LinkKind = "audiosocket"
 
     def __init__(
         self,
@@ -89,6 +89,12 @@ class AudioSocketLink:
         header = self._header if len(frame) == self._frame_bytes else wire.audio_header(self.rate, len(frame))
         self._transport.write(header + frame)
         self._out += 1
+
+    def flush(self) -> None:
+        """Asterisk keeps nothing back: what it was sent has left for the caller."""
+
+    def quality(self) -> LinkQuality | None:
+        return None
 
     def close(self) -> None:
         """Ask Asterisk to leave, and wait for it to do so: a socket that we closed with its audio unread would send a
