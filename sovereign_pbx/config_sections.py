@@ -148,8 +148,8 @@ class Asterisk:
     media: Literal["auto", "audiosocket", "sip", "websocket"] = setting(
         "auto",
         Choice(("auto", "audiosocket", "sip", "websocket")),
-        "What brings the sound: AudioSocket, wideband where caller and Asterisk can (auto); AudioSocket at 8 kHz always; "
-        "the daemon's SIP endpoint, which [sip] must enable; or chan_websocket.",
+        "What brings the sound: AudioSocket, wideband where caller and Asterisk can (auto); AudioSocket at 8 kHz always;"
+        " the daemon's SIP endpoint, which [sip] must enable; or chan_websocket.",
     )
     sip_endpoint: str = setting(
         "sovereign",

@@ -30,8 +30,8 @@ class Trunk:
     pbx: Literal["", "asterisk", "freeswitch", "sip"] = setting(
         "",
         Choice(("", "asterisk", "freeswitch", "sip")),
-        "Which PBX has it: an endpoint of Asterisk, a gateway of FreeSWITCH, or the address below dialled by the daemon "
-        "itself (sip); empty: the first that is enabled, in this order.",
+        "Which PBX has it: an endpoint of Asterisk, a gateway of FreeSWITCH, or the address below dialled by the "
+        "daemon itself (sip); empty: the first that is enabled, in this order.",
     )
     provider: str = setting("", Text(0, 200), "Whose trunk it is; kept and shown.", example="Example Telecom")
     address: str = setting(

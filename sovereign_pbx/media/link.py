@@ -5,7 +5,6 @@ from typing import Literal, Protocol
 
 from sovereign_pbx.core.errors import LinkEnded
 
-
 LinkKind = Literal["audiosocket", "rtp", "websocket", "unicast", "audio_fork", "scripted"]
 
 
