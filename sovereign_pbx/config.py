@@ -47,7 +47,7 @@ from sovereign_pbx.config_sections import (
     Transfers,
     Webhook,
 )
-from sovereign_pbx.config_sip import FreeSwitch, Sip
+from sovereign_pbx.config_sip import FreeSwitch, Registration, Sip
 from sovereign_pbx.config_source import Source, config_path, read_source
 from sovereign_pbx.core.errors import ConfigError
 
@@ -126,6 +126,11 @@ ROOT = Table(
     Key(
         "trunks", MapOf(_Named(Trunk)), "A trunk of the PBX, for outbound calls and transfers, under a name of its own."
     ),
+    Key(
+        "registrations",
+        MapOf(Record(Registration)),
+        "The daemon as an extension of a PBX, where [sip] is enabled; under a name of its own.",
+    ),
     Key("mcp_servers", MapOf(_Named(McpServer)), "A server of tools (MCP), under a name of its own."),
     Key("workflows", MapOf(_NamedWorkflow()), "A graph that conducts calls, under a name of its own."),
     Key("numbers", ListOf(_NumberEntry()), "Which number leads to which assistant; a block for each number."),
@@ -157,6 +162,7 @@ class Config:
     providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assistants: Mapping[str, Assistant] = field(default_factory=dict)  # by the name of the table; API-made ones by id
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
     mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
     numbers: tuple[Number, ...] = ()

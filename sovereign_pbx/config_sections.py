@@ -148,7 +148,7 @@ class Asterisk:
     media: Literal["auto", "audiosocket", "sip", "websocket"] = setting(
         "auto",
         Choice(("auto", "audiosocket", "sip", "websocket")),
-        "What brings the sound: AudioSocket, wideband where caller and Asterisk can (auto); AudioSocket at 8 kHz always;"
+        "What brings the sound: AudioSocket, wideband where caller and Asterisk can (auto); AudioSocket at 8 kHz;"
         " the daemon's SIP endpoint, which [sip] must enable; or chan_websocket.",
     )
     sip_endpoint: str = setting(

@@ -3,13 +3,12 @@
 Each key with its default, its range and one sentence, as in `config_sections`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from sovereign_pbx.assistants.secret import NO_SECRET
 from sovereign_pbx.assistants.shape import Choice, Flag, Real, Text, Whole
-from sovereign_pbx.assistants.table import ListOf, MapOf, Record, section, setting
+from sovereign_pbx.assistants.table import ListOf, section, setting
 from sovereign_pbx.config_sections import HOST, NETWORKS, PORT
 
 TRANSPORTS = ("udp", "tcp", "tls")
@@ -46,7 +45,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sip:
-    """The daemon's own SIP endpoint: calls of FreeSWITCH, of Asterisk over Dial(PJSIP/…), of every PBX that dials SIP."""
+    """The daemon's own SIP endpoint: for FreeSWITCH, for Asterisk by Dial(PJSIP/…), for every PBX that dials SIP."""
 
     enabled: bool = setting(False, Flag(), "Listen at all.")
     host: str = setting("127.0.0.1", HOST, "Address to listen on, for SIP and for the sound (RTP).")
@@ -105,13 +104,10 @@ class Sip:
     transfer: Literal["auto", "refer", "bridge"] = setting(
         "auto",
         Choice(("auto", "refer", "bridge")),
-        "How callers are put through: given to the PBX (REFER), kept here with both parties' sound passed on, or as the "
-        "PBX can.",
+        "How callers are put through: given to the PBX (REFER), kept here with both parties' sound passed on, or as"
+        " the PBX can.",
     )
     max_calls: int = setting(512, Whole(1, 65535), "SIP calls at once, those that ring included; more get 503.")
-    registrations: Mapping[str, Registration] = setting(
-        {}, MapOf(Record(Registration)), "The daemon as an extension of a PBX, under a name of its own."
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +153,5 @@ class FreeSwitch:
         "How the sound comes: over SIP and RTP; or, without SIP, by the socket's unicast or by mod_audio_fork.",
     )
     media_host: str = setting("127.0.0.1", HOST, "Address to listen on for unicast and audio_fork.")
-    media_port: int = setting(
-        9094, PORT, "TCP port for audio_fork's WebSocket, and for the calls of unicast's dialplan."
-    )
+    media_port: int = setting(9094, PORT, "TCP port of audio_fork's WebSocket.")
     esl: Esl = field(default_factory=Esl, metadata=section(Esl))

@@ -134,12 +134,6 @@ def test_the_error_of_load_shows_every_finding(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("section", ["freeswitch", "sip"])
-def test_a_section_of_a_later_release_is_refused(tmp_path: Path, section: str) -> None:
-    (found,) = [item for item in findings(tmp_path, f"[{section}]\n") if "error" in item]
-    assert found == f"1:2 error {section}: remove the section"
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -323,4 +317,4 @@ def test_nothing_may_be_dialled_until_it_is_allowed() -> None:
 
 def test_every_section_of_the_file_is_a_field_of_the_configuration() -> None:
     fields = {field.name for field in dataclasses.fields(Config)}
-    assert set(ROOT.keys) - {"freeswitch", "sip"} <= fields
+    assert set(ROOT.keys) <= fields

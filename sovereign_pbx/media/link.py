@@ -10,8 +10,8 @@ LinkKind = Literal["audiosocket", "rtp", "websocket", "unicast", "audio_fork", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkQuality:
-    """What the network made of a call's sound, of its whole time up to now. The far side's reports (RTCP) are None until
-    one has come."""
+    """What the network made of a call's sound, of its whole time up to now. The far side's reports (RTCP) are None
+    until one has come."""
 
     codec: str  # "PCMU", "G722", "L16/16000", …
     mos: float  # 1 to 4.5, by the E-model (ITU-T G.107) from what follows

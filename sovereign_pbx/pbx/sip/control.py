@@ -14,8 +14,8 @@ from sovereign_pbx.wire.sip import Request
 
 
 class HeldCall(Protocol):
-    """An answered call, between the assistant's conversation and what comes next: its dialog is up, the sound flows, and
-    the caller hears what this side plays (music, ringing, silence) until somebody else takes him."""
+    """An answered call, between the assistant's conversation and what comes next: its dialog is up, the sound flows,
+    and the caller hears what this side plays (music, ringing, silence) until somebody else takes him."""
 
     call_id: str
     invite: Request
@@ -32,7 +32,8 @@ class HeldCall(Protocol):
 
     async def refer(self, refer_to: str, *, within_s: float) -> int:
         """REFER the caller to a SIP URI (its `Replaces` header parameter included where there is one): the last status
-        that the NOTIFYs told (RFC 3515), 200 for success. Raises Refused when the far side does not take REFER, TimeoutError."""
+        that the NOTIFYs told (RFC 3515), 200 for success. Raises Refused when the far side does not take REFER, and
+        TimeoutError."""
 
     async def ended(self) -> int | None:
         """Wait until the dialog has ended; the Q.850 cause if one was told."""
@@ -69,8 +70,8 @@ class Control(Protocol):
         """Whether this call, which came from the address `peer`, is one that this control can steer."""
 
     def facts(self, invite: Request) -> Mapping[str, str]:
-        """What the control knows of a call that comes: `channel`, `pbx_id`, `caller`, `caller_name`, `called`, each only
-        where it knows better than the INVITE itself."""
+        """What the control knows of a call that comes: `channel`, `pbx_id`, `caller`, `caller_name`, `called`, each
+        only where it knows better than the INVITE itself."""
 
     def check_outbound(self) -> None:
         """Raises Refused (`pbx_unavailable`) when no call can be placed now."""
@@ -79,8 +80,8 @@ class Control(Protocol):
         """See `Pbx.originate`."""
 
     async def put_through(self, call: HeldCall, step: NextStep) -> Dialled:
-        """Have somebody take the caller (`step.step` is `dial`). Returns when nobody did, the caller still here; or, when
-        they have been connected (`Desk.put_through` was told), once the person called has hung up (`answered`)."""
+        """Have somebody take the caller (`step.step` is `dial`). Returns when nobody did, the caller still here; or,
+        when they have been connected (`Desk.put_through` was told), once the person called has hung up (`answered`)."""
 
     async def hang_up(self, call_id: str, cause: int) -> bool:
         """End a call that this control places or has put through, wherever it is; False when it knows no such call."""
