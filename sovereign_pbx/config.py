@@ -187,6 +187,11 @@ class Config:
             workflows=self.workflows,
         )
 
+    def written(self, section: str) -> Mapping[str, Any]:
+        """What the file itself says in a section: nothing where it is missing, or no table at all."""
+        found = self.resolved.get(section)
+        return found if isinstance(found, Mapping) else {}
+
     @property
     def accounts(self) -> Mapping[str, Mapping[str, Any]]:
         """`[providers]`, with the keys that were given through the API where the file has none."""

@@ -129,7 +129,7 @@ def _check_patience(config: "Config", report: Report) -> None:
 
 def _check_campaigns(config: "Config", report: Report) -> None:
     most = config.dialling.max_at_once
-    if "max_at_once" in (config.resolved.get("campaigns") or {}) and config.campaigns.max_at_once > most:
+    if "max_at_once" in config.written("campaigns") and config.campaigns.max_at_once > most:
         what = f"is more than [dialling] max_at_once ({most}), by which the calls of campaigns are counted, too"
         report.warn(("campaigns", "max_at_once"), what, f"make it less than {most}, so that other calls find room")
 

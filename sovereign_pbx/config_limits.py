@@ -14,7 +14,7 @@ _EACH = ("max_calls_per_number", "max_calls_per_assistant", "max_calls_per_trunk
 def check_limits(config: "Config", report: Report) -> None:
     """Warn of what does not do what its writer will have meant."""
     limits = config.limits
-    written = config.resolved.get("limits") or {}
+    written = config.written("limits")
     if "max_calls" in written and limits.max_calls > config.asterisk.max_connections:
         what = (
             f"is more than [asterisk] max_connections ({config.asterisk.max_connections}), which each call needs one of"

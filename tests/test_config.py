@@ -262,6 +262,11 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.parametrize("section", ["limits", "campaigns", "webhook", "assistants", "workflows", "numbers"])
+def test_a_section_that_is_no_table_is_an_error_like_others(tmp_path: Path, section: str) -> None:
+    assert any(f"error {section}" in item for item in findings(tmp_path, f"{section} = 5\n"))
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, ANYTHING, max_size=5))
 def test_any_toml_is_a_configuration_or_a_config_error(tmp_path: Path, data: dict[str, Any]) -> None:
