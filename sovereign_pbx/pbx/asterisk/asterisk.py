@@ -14,7 +14,6 @@ from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocke
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.audit import Audit
 from sovereign_pbx.pbx.asterisk.channels import Channels
-from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.left_over import left_over
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
@@ -22,6 +21,7 @@ from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
 from sovereign_pbx.pbx.asterisk.roll_call import Ours
+from sovereign_pbx.pbx.digits import DIGITS
 from sovereign_pbx.pbx.link import Desk, DialOrder
 
 log = structlog.get_logger(__name__)

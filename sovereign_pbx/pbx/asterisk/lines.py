@@ -9,7 +9,7 @@ import structlog
 
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.agi_text import call_token
-from sovereign_pbx.pbx.asterisk.digits import DigitsOnce
+from sovereign_pbx.pbx.digits import DigitsOnce
 
 log = structlog.get_logger(__name__)
 

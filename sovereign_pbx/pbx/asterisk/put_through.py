@@ -16,11 +16,11 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
-from sovereign_pbx.pbx.asterisk.agi_text import cause_of
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.dialled import dialled
 from sovereign_pbx.pbx.asterisk.lines import Line, Lines
+from sovereign_pbx.pbx.harmless import cause_of
 from sovereign_pbx.pbx.link import Desk, Dialled
 
 log = structlog.get_logger(__name__)
