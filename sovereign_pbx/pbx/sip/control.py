@@ -4,12 +4,13 @@ SIP itself can do it (`outgoing.py`: an INVITE of our own, REFER), a FreeSWITCH'
 (`pbx/freeswitch`). `SipPbx` asks the first control that owns a call.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.pbx.link import Dialled, DialOrder, NextStep
+from sovereign_pbx.pbx.link import Desk, Dialled, DialOrder, NextStep
 from sovereign_pbx.wire.sip import Request
 
 
@@ -51,10 +52,30 @@ class Calls(Protocol):
         """An INVITE to user `token` within that time is the order's person called, who has answered: the desk is asked
         `picked_up`."""
 
-    def expect_briefing(self, token: str, within_s: float, call_id: str, rate: int = PHONE_RATE) -> None:
-        """An INVITE to user `token` is the colleague of `call_id`, who is to be briefed (`Desk.briefing_connected`)."""
+    def expect_briefing(
+        self, token: str, within_s: float, call_id: str, rate: int = PHONE_RATE
+    ) -> asyncio.Future[bool]:
+        """An INVITE to user `token` is the colleague of `call_id`, who is to be briefed (`Desk.briefing_connected`).
+
+        False when it has not come in time; True when the briefing's media has ended, by whomever. Its dialog stays,
+        with silence, until the control has had him taken elsewhere or ended his call, ten seconds at most."""
+
+    def expect_back(self, token: str, call_id: str) -> asyncio.Future[None]:
+        """From now on the dialog of `call_id` may end without the caller being gone: somebody else has him.
+
+        An INVITE to user `token` is he, back again: its dialog takes the place of the old one in the same HeldCall,
+        which is `up` when the future is done. `forget` cancels the future: without a dialog he is gone then."""
+
+    def awaits(self, token: str) -> bool:
+        """Whether the INVITE to this token has not come yet."""
 
     def forget(self, token: str) -> None: ...
+
+    @property
+    def desk(self) -> Desk:
+        """Who is told of an order that came to nothing (`not_answered`, `gone`), and asked and told while a caller is
+        put through (`briefing`, `briefed`, `put_through`). After `Control.put_through` a call that is not `up` is gone:
+        that is told by `SipPbx`."""
 
 
 class Control(Protocol):
