@@ -14,7 +14,7 @@ from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.vad import SpeechDetector
-from sovereign_pbx.pbx.asterisk.asterisk import AsteriskPbx
+from sovereign_pbx.pbx.attached import Attached
 from sovereign_pbx.reload import Loaded
 from sovereign_pbx.service import HangGuard
 from sovereign_pbx.store.sqlite import SqliteStore
@@ -29,7 +29,7 @@ class Probe:
 
     def __init__(
         self,
-        pbx: AsteriskPbx,
+        pbx: Attached,
         store: SqliteStore,
         clock: MediaClock,
         detector: SpeechDetector,
