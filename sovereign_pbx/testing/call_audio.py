@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sovereign_pbx.testing.g722_phone import G722
 from sovereign_pbx.testing.rtp_ear import RtpEar
 from sovereign_pbx.testing.rtp_mouth import RtpMouth
 from sovereign_pbx.testing.rtp_packet import DECODE, TELEPHONE_EVENT
@@ -9,7 +10,7 @@ from sovereign_pbx.testing.sip_message import Direction, Media
 
 
 class CallAudio(asyncio.DatagramProtocol):
-    """Opened on loopback at `host`; offers `codecs` (RTP payload types, best first: 0 µ-law, 8 A-law)."""
+    """Opened on loopback at `host`; offers `codecs` (RTP payload types, best first: 0 µ-law, 8 A-law, 9 G.722)."""
 
     def __init__(self, host: str, codecs: tuple[int, ...]) -> None:
         self.ear = RtpEar()
@@ -36,7 +37,7 @@ class CallAudio(asyncio.DatagramProtocol):
         """Send to where the other side listens, in the first codec that both have."""
         if media is None or media.port == 0 or self.mouth is None:
             return
-        shared = [number for number in media.payload_types if number in DECODE]
+        shared = [number for number in media.payload_types if number in DECODE or number == G722]
         if shared:
             self.mouth.start((media.host, media.port), shared[0])
 

@@ -5,7 +5,8 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
-from sovereign_pbx.core.audio import FRAME_S
+from sovereign_pbx.core.audio import FRAME_S, frame_bytes
+from sovereign_pbx.testing.g722_phone import G722, WIDE_RATE, G722Mouth
 from sovereign_pbx.testing.rtp_packet import DIGITS, ENCODE, EVENT, HEADER, SAMPLES, TELEPHONE_EVENT
 from sovereign_pbx.testing.utterance import Speech, Utterance
 
@@ -27,6 +28,8 @@ class RtpMouth:
         self._timestamp = random.randrange(1 << 31)
         self._source = random.getrandbits(32)
         self._speech = Speech(SAMPLES * 2)
+        self._wide_speech = Speech(frame_bytes(WIDE_RATE))
+        self._g722: G722Mouth | None = None
         self._digits: deque[_Digit] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -44,9 +47,14 @@ class RtpMouth:
         """Queue 8 kHz PCM behind what is being said."""
         return self._speech.say(pcm)
 
+    def say_wide(self, pcm: bytes) -> Utterance:
+        """Queue 16 kHz PCM, for a call in G.722."""
+        return self._wide_speech.say(pcm)
+
     def hush(self) -> None:
         """Fall silent at once."""
         self._speech.hush(self._loop.time())
+        self._wide_speech.hush(self._loop.time())
 
     def press(self, digits: str, press_s: float, gap_s: float) -> asyncio.Event:
         """Send `digits` as telephone events; the event is set when the last one has been released."""
@@ -80,8 +88,15 @@ class RtpMouth:
             return
         if self._digits:
             self._rest_after(self._digits[0])
-        pcm = self._speech.next_frame(self._loop.time()) or SILENCE
-        self._send(self._payload_type, ENCODE[self._payload_type](pcm), self._timestamp)
+        self._send(self._payload_type, self._coded(), self._timestamp)
+
+    def _coded(self) -> bytes:
+        now = self._loop.time()
+        if self._payload_type != G722:
+            return ENCODE[self._payload_type](self._speech.next_frame(now) or SILENCE)
+        self._g722 = self._g722 or G722Mouth()
+        wide = self._wide_speech.next_frame(now)
+        return self._g722.encode_wide(wide) if wide else self._g722.encode(self._speech.next_frame(now) or SILENCE)
 
     def _send_digit(self, digit: "_Digit") -> None:
         first = digit.sent == 0

@@ -8,7 +8,7 @@
         await call.hang_up()
         start, heard = call.ear.by_timestamp()
 
-UDP on loopback, G.711, RFC 4733. As a callee it does what `manner` says, for every call that comes.
+UDP on loopback, G.711 or G.722, RFC 4733. As a callee it does what `manner` says, for every call that comes.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class SipTrace:
 class SipPhone(asyncio.DatagramProtocol):
     """A phone of `user` at `host`:`port` (0: any) that sends everything to `server`.
 
-    `codecs` are RTP payload types, best first (0 µ-law, 8 A-law).
+    `codecs` are RTP payload types, best first (0 µ-law, 8 A-law, 9 G.722).
     """
 
     def __init__(
