@@ -7,9 +7,9 @@ from typing import Final, Literal
 Way = Literal["audio", "signalling"]
 
 # How far apart the two reports of one key may arrive: by the sound, and by AMI or INFO. Both are made at the key's
-# release, so it is milliseconds; but AMI is one stream for the whole PBX, and a mass hang-up was seen to put 3000 events
-# in front of it. Because reports are matched one to one, a long window can't swallow a key pressed twice: the second
-# press is reported twice as well.
+# release, so it is milliseconds; but AMI is one stream for the whole PBX, and a mass hang-up was seen to put 3000
+# events in front of it. Because reports are matched one to one, a long window can't swallow a key pressed twice: the
+# second press is reported twice as well.
 WINDOW_S: Final = 2.0
 
 _MAX_UNMATCHED: Final = 64
