@@ -73,6 +73,7 @@ class Line:
         self.listener = listener
         self.recorder = recorder
         self.playout = playout or Playout(link.rate)
+        self.playout.flushed = link.flush
         self.vad: VadState | None = None  # lent by the clock's detector while the line is on the clock
         self.over: LinkEnded | None = None  # how it ended; nothing is told after that
         self.background: Background | None = None  # a room, in the place of comfort noise

@@ -73,7 +73,8 @@ class CallerReport:
 
 
 class AudioSocketCaller:
-    """One call to `called` from `caller`. `values` go into the AGI environment without their `agi_`."""
+    """One call to `called` from `caller`. `values` go into the AGI environment without their `agi_`. `rate` is that of
+    its AudioSocket; the daemon must expect the same."""
 
     def __init__(
         self,
@@ -85,10 +86,11 @@ class AudioSocketCaller:
         caller: str = "200",
         values: Mapping[str, str] | None = None,
         keep_audio: bool = True,
+        rate: int = 8000,
     ) -> None:
         self.variables: dict[str, str] = {}
         self.interpreter = AgiInterpreter(self.variables)
-        self.heard = Heard(keep_audio=keep_audio)
+        self.heard = Heard(rate, keep_audio=keep_audio)
         self.leg: AudioSocketLeg | None = None
         self.steps: list[str] = []
         self.reached = True  # whoever the dialplan dials for this caller answers, where `colleagues` names nobody
@@ -130,7 +132,7 @@ class AudioSocketCaller:
         self._life = self._loop.create_task(self._live())
 
     def say(self, pcm: bytes) -> Utterance:
-        """Say 8 kHz PCM, behind what is being said already."""
+        """Say PCM at its rate, behind what is being said already."""
         return self._talking().speech.say(pcm)
 
     def hush(self) -> None:
