@@ -17,6 +17,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, phrases_of, voice_language
 from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.calls.hearing import Hearing
+from sovereign_pbx.calls.media_quality import told
 from sovereign_pbx.calls.pump import Pump
 from sovereign_pbx.calls.recited import RecitedVoice
 from sovereign_pbx.calls.ringing import open_stt, said_to_everybody
@@ -83,7 +84,7 @@ class Briefing:
         self._stt: SttStream | None = None
         self._segment = 0
         self._saying: BriefingLine | None = None
-        self._closed = False
+        self._closed = self._told = False
         self.characters: Counter[str] = Counter()  # sent to be spoken, by who spoke
 
     @property
@@ -222,6 +223,9 @@ class Briefing:
         if self._line is not None:
             self._services.clock.remove(self._line)
             self._line.close()
+            if not self._told:
+                self._told = True
+                told(self._line.link, self._line.seconds, self._services.tracer)
 
     # --- ears
 

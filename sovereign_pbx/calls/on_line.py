@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sovereign_pbx.assistants.recording import is_recorded, pauses_for_keys
+from sovereign_pbx.calls.media_quality import MediaQuality
 from sovereign_pbx.calls.recording import CallRecording
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.errors import Refused
@@ -51,6 +52,7 @@ class OnLine:
             asks=asks_consent,
             note=call.books.record.event,
         )
+        self.quality = MediaQuality(services.tracer)
         self._conceals = pauses_for_keys(block)
         self._lines_before: Mapping[str, float] = {}  # their statistics
 
@@ -88,6 +90,7 @@ class OnLine:
     def relink(self, link: MediaLink) -> None:
         """He is back on `link`: frames flow from the next tick on, beginning with what waits to be said to him."""
         old = self.line
+        self.quality.link_ended(old.link, old.seconds)
         self._lines_before = added(self._lines_before, old.statistics())
         self.line = Line(link, self.shell, recorder=old.recorder, playout=old.playout)
         self.line.held = old.held
@@ -117,6 +120,8 @@ class OnLine:
         self.shell.feed(HungUp(reason))
         self.shell.stop()
         self.close()
+        self.quality.link_ended(self.line.link, self.line.seconds)
+        self._call.books.measured(self.quality.shown)
         path, details = await self.recording.close()
         self._call.books.recorded(details)
         return path

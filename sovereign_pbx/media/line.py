@@ -228,6 +228,11 @@ class Line:
         except Exception:
             log.exception("link_close_failed", kind=self.link.kind)
 
+    @property
+    def seconds(self) -> float:
+        """For how long it has been on the clock."""
+        return self._ticks * FRAME_S
+
     def statistics(self) -> dict[str, float]:
         """ticks, ticks_without_input, heard_s, and the numbers of link, playout and echo guard (`link_…` and so on)."""
         return {
