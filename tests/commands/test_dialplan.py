@@ -142,9 +142,3 @@ def test_what_does_not_belong_into_pjsip_conf_is_refused(tmp_path: Path, text: s
     result = trunks(tmp_path, text, "--with-secrets")
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr and "c-secret" not in result.stderr
-
-
-def test_freeswitch_is_not_in_this_release() -> None:
-    result = CliRunner().invoke(cli, ["dialplan", "freeswitch"])
-    assert result.exit_code == 2
-    assert "not in this release" in result.stderr
