@@ -11,9 +11,15 @@ from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.media.link import MediaLink
 
-OnConnect = Callable[[str, Any], None]  # the token, its link
+OnConnect = Callable[[str, Any], None]  # the token, its link: a CarriedLink
 OnExpired = Callable[[str], None]
 OnEnded = Callable[[str, Any, LinkEnded], None]
+
+
+class CarriedLink(MediaLink, Protocol):
+    """A link whose digits may come another way as well: it asks `admit_digit` before it tells its listener of one."""
+
+    admit_digit: Callable[[str], bool]
 
 
 class Carrier(Protocol):
@@ -23,9 +29,9 @@ class Carrier(Protocol):
     when a link has ended.
     """
 
-    on_connect: Callable[[str, MediaLink], None]
+    on_connect: OnConnect
     on_expired: OnExpired
-    on_ended: Callable[[str, MediaLink, LinkEnded], None]
+    on_ended: OnEnded
 
     def expect(self, token: str, within_s: float, *, rate: int = PHONE_RATE) -> None:
         """Let `token` (a UUID) connect once within `within_s` seconds, with frames at `rate` Hz."""
@@ -37,6 +43,7 @@ class Carrier(Protocol):
         """It will not come after all."""
 
     def dial_string(self, token: str, rate: int) -> str:
-        """What Asterisk's Dial() is given to bring the sound of `token`; "" for the application AudioSocket()."""
+        """What Asterisk's Dial() is given to bring the sound of `token`; "" for the application AudioSocket(), `c(…)`
+        for AudioSocket's channel with these options, whose address and token the dialplan has."""
 
     def statistics(self) -> Mapping[str, int]: ...

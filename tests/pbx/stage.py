@@ -2,14 +2,14 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sovereign_pbx.core.audio import FRAME_S, frame_bytes
+from sovereign_pbx.core.audio import FRAME_S, frame_bytes, frame_samples
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
@@ -49,6 +49,7 @@ class TalkingDesk(ScriptedDesk):
         super().__init__(Decision("answer"))
         self.heard: dict[MediaLink, bytearray] = {}
         self.silent = False
+        self.hertz = ASSISTANT_HZ
 
     def connected(self, call_id: str, link: MediaLink) -> None:
         super().connected(call_id, link)
@@ -59,7 +60,7 @@ class TalkingDesk(ScriptedDesk):
         for link, heard in self.heard.items():
             while (frame := link.take()) is not None:
                 heard += frame
-            link.put(bytes(frame_bytes(8000)) if self.silent else tone_frame(number))
+            link.put(bytes(frame_bytes(link.rate)) if self.silent else tone_frame(number, self.hertz, link.rate))
 
     async def talk(self) -> None:
         """Tick for ever."""
@@ -105,18 +106,21 @@ def loudest(pcm: bytes) -> int:
     return next((hertz for hertz in (ASSISTANT_HZ, FALLBACK_HZ, CALLER_HZ) if abs(peak - hertz) <= 10), 0)
 
 
-def tone_frame(number: int, hertz: int = ASSISTANT_HZ) -> bytes:
+def tone_frame(number: int, hertz: int = ASSISTANT_HZ, rate: int = 8000) -> bytes:
     """Frame `number` of an endless tone."""
-    phase = np.arange(number * 160, number * 160 + 160) * (2 * math.pi * hertz / 8000)
+    samples = frame_samples(rate)
+    phase = np.arange(number * samples, (number + 1) * samples) * (2 * math.pi * hertz / rate)
     return np.asarray(8000 * np.sin(phase), "<i2").tobytes()
 
 
 @asynccontextmanager
-async def telephones(root: Path, **options: Any) -> AsyncIterator[tuple[PrivateAsterisk, SipPhone, SipPhone]]:
+async def telephones(
+    root: Path, codecs: Sequence[int] = (0,), **options: Any
+) -> AsyncIterator[tuple[PrivateAsterisk, SipPhone, SipPhone]]:
     """An Asterisk with the rights that the documentation asks for, a caller and an agent."""
     async with (
         PrivateAsterisk(root, **{"ami_read": AMI_READ, "ami_write": AMI_WRITE, **options}) as asterisk,
-        SipPhone(asterisk.sip_address, port=asterisk.caller_port) as phone,
+        SipPhone(asterisk.sip_address, port=asterisk.caller_port, codecs=codecs) as phone,
         SipPhone(asterisk.sip_address, user="agent", port=asterisk.agent_port) as agent,
     ):
         yield asterisk, phone, agent
@@ -147,12 +151,13 @@ def perform(
     rendered: dict[str, Any] | None = None,
     ami_write: str = AMI_WRITE,
     extra: Mapping[str, str] | None = None,
+    codecs: Sequence[int] = (0,),
     **options: Any,
 ) -> None:
     """Run `script` on a stage. Afterwards no channel and no line may be left."""
 
     async def body() -> None:
-        async with telephones(root, ami_write=ami_write, extra=extra) as (asterisk, phone, agent):
+        async with telephones(root, codecs, ami_write=ami_write, extra=extra) as (asterisk, phone, agent):
             pbx = AsteriskPbx(settings(asterisk, ami=ami, **options))
             stage = Stage(asterisk, pbx, phone, agent)
             await pbx.start(stage.desk)

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.values import AnsweredBy
+from sovereign_pbx.pbx.asterisk.wideband import FORMATS
 from sovereign_pbx.pbx.harmless import clean
 from sovereign_pbx.pbx.link import Offer
 from sovereign_pbx.wire.fastagi import Request
@@ -48,15 +50,16 @@ def known(variables: Mapping[str, str], name: str) -> str:
     return "" if value == "unknown" else value
 
 
-def offer_from(request: Request, call_id: str) -> Offer:
-    """The call that an `/inbound` request describes.
+def offer_from(request: Request, call_id: str, rate: int = PHONE_RATE) -> Offer:
+    """The call that an `/inbound` request describes, with links at `rate` Hz.
 
     The first argument is the number dialled (else `agi_dnid`, else `agi_extension`); the others, `NAME=value`, become
     variables.
     """
     env = request.variables
     called, *others = request.arguments or ("",)
-    variables = [match for text in others if (match := _VARIABLE.fullmatch(text))]
+    given = (text for text in others if not text.startswith(FORMATS))
+    variables = [match for text in given if (match := _VARIABLE.fullmatch(text))]
     return Offer(
         call_id=call_id,
         caller=known(env, "callerid"),
@@ -65,6 +68,7 @@ def offer_from(request: Request, call_id: str) -> Offer:
         channel=clean(env.get("channel", "")),
         pbx_id=clean(env.get("uniqueid", "")),
         variables={match[1]: clean(match[2]) for match in variables[:MAX_VARIABLES]},
+        rate=rate,
     )
 
 

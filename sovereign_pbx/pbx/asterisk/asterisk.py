@@ -1,4 +1,4 @@
-"""Asterisk as a `Pbx`: FastAGI for decisions, AudioSocket for audio, AMI for what neither of them tells."""
+"""Asterisk as a `Pbx`: FastAGI for decisions, a carrier for the sound, AMI for what neither of them tells."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ from typing import Any, Final
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished, Refused
+from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkEnded, LinkFinished, Refused
 from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
 from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocketServer
-from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.audit import Audit
 from sovereign_pbx.pbx.asterisk.channels import Channels
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
@@ -20,7 +19,9 @@ from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
 from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
-from sovereign_pbx.pbx.asterisk.roll_call import Ours
+from sovereign_pbx.pbx.asterisk.roll_call import Ours, ways_of
+from sovereign_pbx.pbx.asterisk.wideband import Media, Wideband
+from sovereign_pbx.pbx.carrier import CarriedLink, Carrier
 from sovereign_pbx.pbx.digits import DIGITS
 from sovereign_pbx.pbx.link import Desk, DialOrder
 
@@ -57,7 +58,12 @@ class AsteriskSettings:
     roll-call of channels are missing. `context`: the first part of the dialplan's contexts, for calls placed.
     `audit_s`: how often the roll is called between logins, 0 for never. `instance`: what this installation's channels
     are known by, also to a later daemon of the same installation; "" where there is none.
+
+    `media`: what brings the sound. auto: AudioSocket, in wideband where the caller and Asterisk can; audiosocket: at
+    8 kHz whatever they can; sip: the carrier that `AsteriskPbx` is given; websocket: chan_websocket.
     """
+
+    media: Media = "auto"
 
     agi_host: str = "127.0.0.1"
     agi_port: int = 4573
@@ -82,12 +88,20 @@ class AsteriskSettings:
 
 
 class AsteriskPbx:
-    """The listeners and the AMI client as one PBX. `start` once, `stop` once."""
+    """The listeners and the AMI client as one PBX. `start` once, `stop` once.
+
+    `sip_carrier` brings the sound where `media` is sip; it is somebody else's to start and to stop.
+    """
 
     name = "asterisk"
 
-    def __init__(self, settings: AsteriskSettings) -> None:
+    def __init__(self, settings: AsteriskSettings, sip_carrier: Carrier | None = None) -> None:
+        if settings.media == "sip" and sip_carrier is None:
+            raise ConfigError("Asterisk's calls are to come over SIP, which is not enabled", key="asterisk.media")
         self._settings = settings
+        self._sip_carrier = sip_carrier
+        self._audiosocket: AudioSocketServer | None = None
+        self._carrier: Carrier
         self._started = False
         self.ami: Ami | None = None
         self._originator: Originator | None = None
@@ -102,16 +116,18 @@ class AsteriskPbx:
 
     @property
     def audiosocket_address(self) -> tuple[str, int]:
-        """Where AudioSocket listens."""
+        """Where AudioSocket listens, where it does."""
+        assert self._audiosocket is not None, "another carrier brings the sound"
         return self._audiosocket.address
 
     async def start(self, desk: Desk) -> None:
         self._assemble(desk)
-        await self._audiosocket.start()
+        if self._audiosocket is not None:
+            await self._audiosocket.start()
         try:
             await self._agi.start()
         except BaseException:
-            await self._audiosocket.close()
+            await self._close_carrier()
             raise
         if self.ami is not None:
             await self.ami.start()
@@ -123,7 +139,7 @@ class AsteriskPbx:
             return
         self._started = False
         await self._agi.close()
-        await self._audiosocket.close()
+        await self._close_carrier()
         if self.ami is not None:
             await self.ami.stop()
         if self._originator is not None:
@@ -192,7 +208,9 @@ class AsteriskPbx:
             "status": "ok" if connected else "degraded",
             "calls": len(self._lines),
             "agi": self._agi.statistics(),
-            "audiosocket": self._audiosocket.statistics(),
+            "media": self._settings.media,
+            **({"audiosocket": self._audiosocket.statistics()} if self._audiosocket is not None else {}),
+            "sound": dict(self._carrier.statistics()),
             "ami": self._ami_health(),
             "unknown_channels": self._audit.unknown if self._audit is not None else 0,
         }
@@ -225,26 +243,18 @@ class AsteriskPbx:
         settings = self._settings
         self._desk = desk
         self._lines = Lines(settings.max_calls, desk.gone)
-        self._audiosocket = AudioSocketServer(
-            settings.audiosocket_host,
-            settings.audiosocket_port,
-            on_connect=self._audio_came,
-            on_expired=self._audio_never_came,
-            on_ended=self._audio_ended,
-            handshake_timeout_s=settings.handshake_timeout_s,
-            max_connections=settings.max_calls + 16,  # strangers are let in up to their handshake
-            write_limit_bytes=settings.write_limit_bytes,
-            idle_timeout_s=settings.idle_timeout_s,
-            permit=settings.permit if settings.audiosocket_permit is None else settings.audiosocket_permit,
-        )
+        carrier = self._carrier = self._made_carrier()
+        carrier.on_connect, carrier.on_expired = self._audio_came, self._audio_never_came
+        carrier.on_ended = self._audio_ended
+        wideband = Wideband(settings.media, self.ami)
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
         )
-        self._put_through = PutThrough(desk, self._lines, self._audiosocket, connect_s=settings.connect_within_s)
+        self._put_through = PutThrough(desk, self._lines, carrier, connect_s=settings.connect_within_s)
         if self.ami is not None:
             self._watch(self.ami, desk)
         picked_up = self._originator.answered if self._originator is not None else lambda line: None
-        reception = Reception(desk, self._lines, self._audiosocket, deadlines, self._put_through, picked_up)
+        reception = Reception(desk, self._lines, carrier, deadlines, self._put_through, picked_up, wideband.rate)
         self._agi = FastAgiServer(
             settings.agi_host,
             settings.agi_port,
@@ -263,19 +273,45 @@ class AsteriskPbx:
             permit=settings.permit,
         )
 
+    def _made_carrier(self) -> Carrier:
+        settings = self._settings
+        if settings.media == "sip" and self._sip_carrier is not None:
+            return self._sip_carrier
+        self._audiosocket = AudioSocketServer(
+            settings.audiosocket_host,
+            settings.audiosocket_port,
+            on_connect=self._audio_came,
+            handshake_timeout_s=settings.handshake_timeout_s,
+            max_connections=settings.max_calls + 16,  # strangers are let in up to their handshake
+            write_limit_bytes=settings.write_limit_bytes,
+            idle_timeout_s=settings.idle_timeout_s,
+            permit=settings.permit if settings.audiosocket_permit is None else settings.audiosocket_permit,
+        )
+        return self._audiosocket
+
+    async def _close_carrier(self) -> None:
+        if self._audiosocket is not None:
+            await self._audiosocket.close()
+
     def _watch(self, ami: Ami, desk: Desk) -> None:
         settings = self._settings
         began = f"sovereign-{settings.instance}-" if settings.instance else ""
         self._channels = Channels(self._lines, desk)
         self._originator = Originator(ami, self._lines, desk, settings.context, began or "sovereign-")
-        ours = Ours(address=lambda: self.audiosocket_address, knows_token=self._audiosocket.knows, began=began)
+        listening, ways = self._audiosocket, ways_of(self._carrier)
+        ours = Ours(
+            address=lambda: listening.address if listening is not None else None,
+            knows_token=self._carrier.knows,
+            began=began,
+            ways=lambda: ways,
+        )
         self._audit = Audit(ami, self._lines, ours, every_s=settings.audit_s)
         for listener in (self._originator.event, self._channels.event, self._put_through.event):
             ami.on_event(listener)
         for work in (self._audit.watch, self._originator.reconcile):
             ami.on_login(work)
 
-    def _audio_came(self, token: str, link: AudioSocketLink) -> None:
+    def _audio_came(self, token: str, link: CarriedLink) -> None:
         line = self._lines.by_token(token)
         if line is None:
             if not self._put_through.audio_came(token, link):
@@ -292,7 +328,7 @@ class AsteriskPbx:
         if line is not None:
             self._lines.close(line, None)
 
-    def _audio_ended(self, token: str, link: AudioSocketLink, how: LinkEnded) -> None:
+    def _audio_ended(self, token: str, link: CarriedLink, how: LinkEnded) -> None:
         line = self._lines.by_token(token)
         if line is None or line.link is not link:
             return

@@ -8,9 +8,10 @@ from typing import Final
 
 import structlog
 
-from sovereign_pbx.core.audio import FRAME_S, SAMPLE_BYTES, frame_bytes
+from sovereign_pbx.core.audio import FRAME_S, PHONE_RATE, SAMPLE_BYTES, frame_bytes
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
 from sovereign_pbx.media.link import LinkKind, LinkListener, LinkQuality
+from sovereign_pbx.media.resample import Resampler
 from sovereign_pbx.wire import audiosocket as wire
 from sovereign_pbx.wire.malformed import Malformed
 
@@ -25,6 +26,9 @@ BACKLOG_TAKES: Final = 25
 
 class AudioSocketLink:
     """Frames of one call; made by the server once the call's UUID has come.
+
+    A wideband link takes 8 kHz, too: where Asterisk's channel can't be had its application brings the call, which
+    speaks nothing else, and understands what it is sent at any rate.
 
     The sum of what waits is bounded on both sides: ten frames in (the oldest go first), `write_limit_bytes` out
     (then the peer is dropped). The kernel's own buffers come on top of that.
@@ -51,6 +55,7 @@ class AudioSocketLink:
         self._header = wire.audio_header(rate, self._frame_bytes)
         self._write_limit_bytes = write_limit_bytes
         self._on_ended = on_ended
+        self._resampler: Resampler | None = None
         self._queue: deque[tuple[float, bytes]] = deque()
         self._rest = b""
         self._least = MAX_QUEUED
@@ -144,12 +149,18 @@ class AudioSocketLink:
         elif kind == wire.HANGUP:
             self._half_close()
             self._end(LinkFinished("the PBX sent a hang-up frame"))
+        elif kind == wire.SLIN8:
+            self._audio(self._resampled(payload))
         elif kind in wire.RATE_OF_KIND:
             raise Malformed(f"audio at {wire.RATE_OF_KIND[kind]} Hz on a link of {self.rate} Hz")
         elif kind in (wire.ID, wire.ERROR):
             raise Malformed("a second UUID" if kind == wire.ID else "the PBX sent an error frame")
         else:
             self._unknown += 1
+
+    def _resampled(self, payload: bytes) -> bytes:
+        self._resampler = self._resampler or Resampler(PHONE_RATE, self.rate)
+        return self._resampler.process(payload[: len(payload) // SAMPLE_BYTES * SAMPLE_BYTES])
 
     def _audio(self, payload: bytes) -> None:
         """Cut into 20 ms. A frame's odd last byte is thrown away, as Asterisk does: each frame begins on a sample."""

@@ -1,7 +1,7 @@
 """What the dialplan asks: `/inbound` before the answer, `/outbound` when somebody whom we called has answered,
 `/next` after the conversation and after whoever was dialled then, `/hangup` at the end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -9,13 +9,14 @@ from uuid import uuid4
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
 from sovereign_pbx.pbx.asterisk.agi_text import answered_by, offer_from
 from sovereign_pbx.pbx.asterisk.attempt import LEFT_EARLY
-from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
-from sovereign_pbx.pbx.asterisk.put_through import PutThrough
+from sovereign_pbx.pbx.asterisk.put_through import PutThrough, bring
+from sovereign_pbx.pbx.carrier import Carrier
 from sovereign_pbx.pbx.harmless import cause_of, clean
 from sovereign_pbx.pbx.link import Decision, Desk, Dialled, NextStep, NotAnswered
 from sovereign_pbx.pbx.steps import CAUSE_BUSY, CAUSE_REJECTED, MAX_ROUNDS, checked, checked_step
@@ -44,26 +45,29 @@ class Reception:
         self,
         desk: Desk,
         lines: Lines,
-        audiosocket: AudioSocketServer,
+        carrier: Carrier,
         deadlines: Deadlines,
         put_through: PutThrough,
         picked_up: Callable[[Line], None] = lambda line: None,
+        rate_of: Callable[[Sequence[str]], int] = lambda arguments: PHONE_RATE,
     ) -> None:
+        self._rate_of = rate_of
         self._picked_up = picked_up
         self._desk = desk
         self._lines = lines
-        self._audiosocket = audiosocket
+        self._carrier = carrier
         self._deadlines = deadlines
         self._put_through = put_through
 
     async def inbound(self, session: AgiSession) -> None:
         call_id = str(uuid4())
         bind_contextvars(call_id=call_id)
-        offer = offer_from(session.request, call_id)
+        offer = offer_from(session.request, call_id, self._rate_of(session.request.arguments))
         line = self._lines.open(call_id, offer.channel, offer.pbx_id)
         if line is None:
             await self._write_decision(session, _FALLBACK)
             return
+        line.rate = offer.rate
         try:
             decision = await self._decide(session, self._desk.offered(offer))
             if decision.action == "answer":
@@ -152,7 +156,7 @@ class Reception:
             raise LinkFinished("the caller hung up")
         await session.set_variable("SOVEREIGN_CALL", line.token)
         self._lines.enter(line, "answering")
-        self._audiosocket.expect(line.token, self._deadlines.connect_s)
+        await bring(session, self._carrier, line.token, self._deadlines.connect_s, line.rate)
 
     async def _write_decision(self, session: AgiSession, decision: Decision) -> None:
         """The action goes last: a dialplan that was told half finds none, and goes to its fallback."""
@@ -225,7 +229,7 @@ class Reception:
 
     def _drop(self, line: Line) -> None:
         """The call is no longer ours: gone, or the administrator's."""
-        self._audiosocket.forget(line.token)
+        self._carrier.forget(line.token)
         self._lines.close(line, None)
 
 

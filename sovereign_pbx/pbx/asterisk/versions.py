@@ -10,6 +10,9 @@ _VERSION: Final = re.compile(r"(?:^|[^0-9.])(\d{2})\.(\d+)")
 
 # Releases of the supported branches come together: 20.15, 21.10 and 22.5 are the same day's.
 _NODELAY_SINCE: Final = {20: 15, 21: 10, 22: 5}
+# Frames of more than 8 kHz; 20.17, 22.7 and 23.1 are the same day's, and 21 has no such release.
+_WIDE_SINCE: Final = {20: 17, 22: 7, 23: 1}
+_NEWEST_KNOWN_MAJOR: Final = max(_WIDE_SINCE)
 
 OLDEST_MAJOR: Final = 18
 
@@ -18,6 +21,15 @@ def parse_version(text: str) -> tuple[int, int] | None:
     """(22, 10) from "22.10.1", "Asterisk 22.10.1~dfsg" or "certified/20.7-cert3"; None for what says no number."""
     match = _VERSION.search(text)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def has_wide_audiosocket(version: str) -> bool:
+    """Whether AudioSocket's channel has 16 kHz; not, where the version is not known."""
+    parsed = parse_version(version)
+    if parsed is None:
+        return False
+    major, minor = parsed
+    return major > _NEWEST_KNOWN_MAJOR or minor >= _WIDE_SINCE.get(major, minor + 1)
 
 
 def audiosocket_faults(version: str) -> list[str]:
