@@ -138,6 +138,16 @@ class AsteriskWebSocket:
         Text(1, 64, pattern=r"[A-Za-z0-9_-]+", what="a name of letters, digits, _ and -"),
         "What the connection is called in Asterisk's websocket_client.conf.",
     )
+    username: str = setting("", Text(0, 128), "User that Asterisk must log in as; empty: none is asked.")
+    password: str = setting(
+        NO_SECRET, Text(0, 512, secret=True), "That user's password.", example="${credential:websocket-password}"
+    )
+    handshake_timeout_seconds: float = setting(
+        2.0, Real(0.1, 30), "How long a connection may take to say which call it brings."
+    )
+    stalled_seconds: float = setting(
+        10.0, Real(2, 300), "Asterisk is asked for its queue each second; so long without an answer, and it is dead."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
