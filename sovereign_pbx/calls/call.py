@@ -352,7 +352,7 @@ class Call:
                 )
         if self._prepared is not None:
             await self._known()
-            self._settle_decision(Decision("answer"))
+            self._settle_decision(Decision("answer", early=bool(self.refusal)))
 
     async def _prepare_refusal(self, assistant: Assistant | None, text: str) -> None:
         """Said by the assistant's voice, for a number without one by the usual voice; turned down unheard by none."""
