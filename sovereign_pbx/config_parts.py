@@ -12,6 +12,8 @@ from sovereign_pbx.calls.transfer import TransferPolicy
 from sovereign_pbx.config import Config
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskSettings
+from sovereign_pbx.pbx.freeswitch.control import FreeSwitchSettings
+from sovereign_pbx.pbx.freeswitch.esl import EslTiming
 
 
 def zone_teller(config: Config) -> ZonesOf:
@@ -85,6 +87,10 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         agi_port=section.agi.port,
         audiosocket_host=section.audiosocket.host,
         audiosocket_port=section.audiosocket.port,
+        media=section.media,
+        websocket_host=section.websocket.host,
+        websocket_port=section.websocket.port,
+        websocket_connection=section.websocket.connection,
         ami=ami if section.ami.secret else None,
         context=config.dialling.context,
         instance=instance_of(config),
@@ -98,6 +104,23 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         command_timeout_s=section.agi.command_timeout_seconds,
         handshake_timeout_s=section.audiosocket.handshake_timeout_seconds,
         idle_timeout_s=section.audiosocket.idle_timeout_seconds,
+    )
+
+
+def freeswitch_settings(config: Config) -> FreeSwitchSettings:
+    """`[freeswitch]` as its control takes it."""
+    section, esl = config.freeswitch, config.freeswitch.esl
+    return FreeSwitchSettings(
+        host=esl.host,
+        port=esl.port,
+        user=esl.user,
+        password=esl.password,
+        timing=EslTiming(connect_s=esl.timeout_seconds, command_s=esl.timeout_seconds),
+        peers=section.peers,
+        profile=section.profile,
+        context=section.context,
+        instance=instance_of(config),
+        audit_s=section.audit_seconds,
     )
 
 

@@ -12,7 +12,7 @@ from sovereign_pbx.pbx.freeswitch.dialplan import render
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 # mod_dptools has all of them
-APPLICATIONS = {"set", "export", "bridge", "transfer", "hangup"}
+APPLICATIONS = {"set", "unset", "export", "bridge", "transfer", "hangup"}
 # switch_channel.c, CAUSE_CHART: what hangup may be told
 CAUSES = {"EXCHANGE_ROUTING_ERROR", "NORMAL_CLEARING", "NORMAL_TEMPORARY_FAILURE"}
 
@@ -76,6 +76,14 @@ def test_the_call_is_not_answered_before_the_decision() -> None:
 def test_nothing_that_a_caller_says_stands_in_a_dial_string() -> None:
     for _, data in actions(ElementTree.fromstring(render()), "bridge"):
         assert set(re.findall(r"\$\{?\w+", data)) == {"${uuid", "$1"}
+
+
+def test_no_header_of_the_callers_comes_along() -> None:
+    for extension in ElementTree.fromstring(render()).iter("extension"):
+        found = actions(extension)
+        if any(name == "bridge" for name, _ in found):
+            at = [name for name, _ in found].index("bridge")
+            assert found[at - 1] == ("set", "sip_copy_custom_headers=false")
 
 
 def test_after_the_daemons_leg_there_is_always_something() -> None:
