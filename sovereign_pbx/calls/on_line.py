@@ -90,7 +90,6 @@ class OnLine:
     def relink(self, link: MediaLink) -> None:
         """He is back on `link`: frames flow from the next tick on, beginning with what waits to be said to him."""
         old = self.line
-        self.quality.link_ended(old.link, old.seconds)
         self._lines_before = added(self._lines_before, old.statistics())
         self.line = Line(link, self.shell, recorder=old.recorder, playout=old.playout)
         self.line.held = old.held
@@ -105,6 +104,7 @@ class OnLine:
         """Let go of the line: the PBX goes on with its dialplan."""
         self._services.clock.remove(self.line)
         self.line.close()
+        self.quality.link_ended(self.line.link, self.line.seconds)
 
     def _obey(self, order: Instructed, *, ending: bool) -> None:
         """Carry an order out. Raises Refused `call_not_active` when the last words are being said (`ending`)."""
@@ -120,7 +120,6 @@ class OnLine:
         self.shell.feed(HungUp(reason))
         self.shell.stop()
         self.close()
-        self.quality.link_ended(self.line.link, self.line.seconds)
         self._call.books.measured(self.quality.shown)
         path, details = await self.recording.close()
         self._call.books.recorded(details)
