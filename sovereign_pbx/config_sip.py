@@ -101,6 +101,12 @@ class Sip:
     decide_timeout_seconds: float = setting(
         8.0, Real(1, 60), "Longest time a caller rings before the decision: webhook, providers and greeting together."
     )
+    early_media: bool = setting(
+        True,
+        Flag(),
+        "Words of refusal are played before the answer (183), so that nobody pays for them; off for a PBX that does not "
+        "pass early media on.",
+    )
     transfer: Literal["auto", "refer", "bridge"] = setting(
         "auto",
         Choice(("auto", "refer", "bridge")),
