@@ -24,6 +24,7 @@ _MAX_UNSENT_BYTES: Final = 1 << 18
 _MAX_PENDING: Final = 4_096
 # 60 µs for an event of 8.5 kB (CHANNEL_HANGUP_COMPLETE): the loop is given back to the callers' frames between them.
 _MESSAGES_A_TURN: Final = 10
+_LOGIN: Final = "the login"
 
 Reply = asyncio.Future[esl.Message]
 
@@ -49,6 +50,8 @@ class EslConnection:
         self._waiting: deque[tuple[str, Reply]] = deque()  # commands without a reply, in the order sent
         self._jobs: dict[str, asyncio.Future[str]] = {}
         self._ended: LinkEnded | None = None
+        self._user = ""
+        self._refused: LoginRefused | None = None
         notice_death(writer.get_extra_info("socket"))
 
     async def greet(self) -> None:
@@ -69,16 +72,11 @@ class EslConnection:
 
     async def login(self, user: str, password: str, timeout_s: float) -> None:
         """Raises LoginRefused."""
+        self._user = user
         line = f"userauth {user}:{password}" if user else f"auth {password}"
-        answer = await self.command(line, {}, timeout_s=timeout_s, about="the login")
-        if not answer.reply.startswith("+OK"):
-            whom = f"of {user!r} " if user else ""
-            raise LoginRefused(
-                f"FreeSWITCH refused the event socket's login {whom}({answer.reply[:80]})",
-                key="freeswitch.esl.password",
-                remedy="Compare it with the password in autoload_configs/event_socket.conf.xml"
-                + (", and the user with the directory." if user else "."),
-            )
+        await self.command(line, {}, timeout_s=timeout_s, about=_LOGIN)
+        if self._refused is not None:
+            raise self._refused
 
     async def command(
         self, line: str, headers: Mapping[str, str], body: str = "", *, timeout_s: float, about: str = ""
@@ -120,16 +118,22 @@ class EslConnection:
         return future
 
     async def read(self) -> None:
-        """Handle messages until the connection ends, which is raised as LinkEnded."""
+        """Handle messages until the connection ends, which is raised as LinkEnded; or as LoginRefused, where that is
+        why: FreeSWITCH's refusal and its goodbye come in one packet."""
         handled = 0
         data = b""
-        while True:
-            for message in self._parsed(data):
-                self._handle(message)
-                handled += 1
-                if handled % _MESSAGES_A_TURN == 0:
-                    await asyncio.sleep(0)
-            data = await self._received()
+        try:
+            while True:
+                for message in self._parsed(data):
+                    self._handle(message)
+                    handled += 1
+                    if handled % _MESSAGES_A_TURN == 0:
+                        await asyncio.sleep(0)
+                data = await self._received()
+        except LinkEnded as exc:
+            if self._refused is not None:
+                raise self._refused from exc
+            raise
 
     async def keep_alive(self, interval_s: float, timeout_s: float) -> None:
         """Ask for something small for ever. Raises LinkBroken when the other side has fallen silent, which TCP does not
@@ -196,7 +200,9 @@ class EslConnection:
     def _answered(self, message: esl.Message) -> None:
         if not self._waiting:
             raise BadInput("event socket: a reply to nothing")
-        _, reply = self._waiting.popleft()
+        about, reply = self._waiting.popleft()
+        if about == _LOGIN and not message.reply.startswith("+OK"):
+            self._refused = _refusal(self._user, message.reply)
         if not reply.done():
             reply.set_result(message)
 
@@ -215,6 +221,16 @@ class EslConnection:
             self._on_event(event)
         except Exception:
             log.exception("esl_listener_failed", esl_event=event.name)
+
+
+def _refusal(user: str, said: str) -> LoginRefused:
+    whom = f"of {user!r} " if user else ""
+    return LoginRefused(
+        f"FreeSWITCH refused the event socket's login {whom}({said[:80]})",
+        key="freeswitch.esl.password",
+        remedy="Compare it with the password in autoload_configs/event_socket.conf.xml"
+        + (", and the user with the directory." if user else "."),
+    )
 
 
 def _unheard(future: "asyncio.Future[esl.Message] | asyncio.Future[str]") -> None:
