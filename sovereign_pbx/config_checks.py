@@ -13,6 +13,7 @@ from sovereign_pbx.config_limits import check_limits
 from sovereign_pbx.config_made_checks import check_made, is_left_out
 from sovereign_pbx.config_pbx import check_pbx, pbx_listeners, permitted
 from sovereign_pbx.config_realtime import check_realtime
+from sovereign_pbx.config_sip_checks import check_sip
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
 from sovereign_pbx.config_workflows import check_workflows
@@ -34,6 +35,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_patience(config, report)
     _check_listeners(config, report)
     _check_campaigns(config, report)
+    check_sip(config, report)
     check_limits(config, report)
     check_made(config, report)
     check_targets(config, report)

@@ -23,7 +23,7 @@ def offer_from(
     request: Request, call_id: str, *, peer: str, facts: Mapping[str, str] | None = None, rate: int = PHONE_RATE
 ) -> Offer:
     """The call that an INVITE from the address `peer` describes. `facts`: what a control knows better."""
-    number, name = _caller(request.headers)
+    number, name = caller_of(request.headers)
     found = {
         "caller": number,
         "caller_name": name,
@@ -68,7 +68,7 @@ def variables(headers: Headers) -> dict[str, str]:
     return found
 
 
-def _caller(headers: Headers) -> tuple[str, str]:
+def caller_of(headers: Headers) -> tuple[str, str]:
     """Number and name; both "" for who withholds them. What the network asserts counts before what the caller says."""
     if _withheld(headers):
         return "", ""

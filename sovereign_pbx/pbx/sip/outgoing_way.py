@@ -82,19 +82,25 @@ class Shown:
 
 
 class Ways:
-    """Every way out by its name. `trunk` gives one that the configuration, or an object made through the API, names."""
+    """Every way out by its name. `trunks` gives those that the configuration, and objects made through the API, name as
+    they are now."""
 
-    def __init__(self, trunk: Callable[[str], Way | None], registrations: Mapping[str, Way]) -> None:
-        self._trunk = trunk
+    def __init__(self, trunks: Callable[[], Mapping[str, Way]], registrations: Mapping[str, Way]) -> None:
+        self._trunks = trunks
         self._registrations = registrations
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._registrations or self._trunks())
 
     def named(self, name: str) -> Way | None:
         """A registration's name comes first: it is what this side is known as."""
-        return self._registrations.get(name) or self._trunk(name)
+        return self._registrations.get(name) or self._trunks().get(name)
 
     def only(self) -> Way | None:
-        """The one that needs no name: there is a single registration."""
-        return next(iter(self._registrations.values())) if len(self._registrations) == 1 else None
+        """The one that needs no name: there is a single registration, or a single trunk and no registration."""
+        found = self._registrations or self._trunks()
+        return next(iter(found.values())) if len(found) == 1 else None
 
 
 def is_uri(wanted: str) -> bool:

@@ -73,7 +73,7 @@ class Sender(Protocol):
 
     def request(self, request: Request, to: Uri, *, timeout_s: float = 32.0) -> Pending: ...
 
-    def contact(self, flow_or_kind: Transport, user: str) -> str:
+    def contact(self, way: Transport, user: str) -> str:
         """The address at which we take requests for `user`, as it stands in a Contact."""
 
 
@@ -199,7 +199,7 @@ class Registration:
             return
         self.error = why
         if refused:
-            remedy = f"check username, auth_username and password of [sip.registrations.{self.account.name}]"
+            remedy = f"check username, auth_username and password of [registrations.{self.account.name}]"
             log.error("registration_refused", registration=self.account.name, why=why, remedy=remedy)
         else:
             log.warning("registration_failed", registration=self.account.name, why=why)

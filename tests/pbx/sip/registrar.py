@@ -39,8 +39,8 @@ class Registrar:
         assert str(to) == request.uri
         return _Answer(request, self._answer, timeout_s)
 
-    def contact(self, flow_or_kind: Transport, user: str) -> str:
-        return f"sip:{user}@192.0.2.9:5090"
+    def contact(self, way: Transport, user: str) -> str:
+        return f"<sip:{user}@192.0.2.9:5090>"
 
     # --- as the registrar
 

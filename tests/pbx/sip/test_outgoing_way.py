@@ -95,10 +95,17 @@ def test_a_password_is_in_no_repr() -> None:
 
 
 def test_a_registration_is_found_by_its_name_before_a_trunk_of_that_name() -> None:
-    ways = Ways(lambda name: {"office": PEER, "carrier": TRUNK}.get(name), {"office": EXTENSION})
+    ways = Ways(lambda: {"office": PEER, "carrier": TRUNK}, {"office": EXTENSION})
     assert (ways.named("office"), ways.named("carrier"), ways.named("other")) == (EXTENSION, TRUNK, None)
 
 
-def test_a_single_registration_needs_no_name_and_two_do() -> None:
-    assert Ways(lambda name: None, {"office": EXTENSION}).only() is EXTENSION
-    assert Ways(lambda name: None, {"office": EXTENSION, "home": EXTENSION}).only() is None
+def test_what_there_is_one_of_needs_no_name() -> None:
+    assert Ways(lambda: {"carrier": TRUNK}, {"office": EXTENSION}).only() is EXTENSION
+    assert Ways(lambda: {"carrier": TRUNK}, {}).only() is TRUNK
+    assert Ways(lambda: {}, {"office": EXTENSION, "home": EXTENSION}).only() is None
+    assert Ways(lambda: {"carrier": TRUNK, "other": TRUNK}, {}).only() is None
+
+
+def test_without_a_trunk_or_a_registration_there_is_no_way() -> None:
+    assert not Ways(lambda: {}, {})
+    assert Ways(lambda: {"carrier": TRUNK}, {})

@@ -72,7 +72,7 @@ def test_a_wrong_password_is_one_clear_error_and_a_seldom_try() -> None:
     assert found["error"] == "pbx.example.com refuses 800: 401 Unauthorized"
     errors = [entry for entry in logs if entry["log_level"] == "error"]
     assert len(errors) == 1
-    assert "[sip.registrations.office]" in errors[0]["remedy"]
+    assert "[registrations.office]" in errors[0]["remedy"]
     assert len(registrar.requests) <= 6
     assert "s3cret" not in str(logs)
 
