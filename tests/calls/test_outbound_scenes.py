@@ -61,7 +61,7 @@ class Scene:
         return OutboundRequest(destination=destination, **fields)
 
     async def talking(self, **changes: Any) -> tuple[str, Person]:
-        """A call that was answered, its person having heard the greeting."""
+        """A call that was answered, its person having heard the greeting, and a pause behind it."""
         self.callee.manner = "answer"
         call_id = await self.desk.place(self.request(**changes))
         call = await self.callee.incoming()
@@ -69,6 +69,7 @@ class Scene:
         person = Person(call, frozenset(self.stage.phrases))
         self.stage.people.append(person)
         await person.hears(OUTBOUND)
+        await asyncio.sleep(PAUSE_S)
         return call_id, person
 
     async def ended(self, call_id: str, within_s: float = 15.0) -> Finished:
