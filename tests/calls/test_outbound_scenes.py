@@ -466,6 +466,7 @@ def test_an_inbound_caller_is_steered_too(asterisk_root: Path, tmp_path: Path) -
     async def scene(on: Scene) -> None:
         person = await on.stage.greeted(OURS)
         call_id = (await on.stage.row()).id
+        await asyncio.sleep(PAUSE_S)
         await on.desk.instruct(call_id, Instructed("say", SAID))
         await person.hears(SAID)
         await asyncio.sleep(PAUSE_S)
