@@ -3,6 +3,10 @@
 Lenient in what is read as far as its meaning is clear, strict in what is written: no header that leaves here can hold a
 line break or NUL. Bytes that are no UTF-8 survive as surrogates. Every bound (size, lines, headers) is fixed, every
 pattern linear: a message costs what its length allows, whoever made it.
+
+The parser is ours because the one that is kept well, sipmessage 0.7.1, read 23 of the 28 messages of RFC 4475 that must
+be read (none with folded headers, or addresses of other schemes), and took 9 of the 19 that must not be (two lengths, a
+CSeq of another method).
 """
 
 import re

@@ -63,7 +63,8 @@ def host_text(host: str, port: int | None = None) -> str:
 @dataclass(slots=True)
 class Uri:
     """`sip:user:password@host:port;params?headers`. `user`, parameters and headers stand here as on the wire, escapes
-    and all, so that an address goes back exactly as it came; `username` and `header` give them as text.
+    and all, so that an address goes back as it came (but for the case of its parameters' names); `username` and
+    `header` give them as text.
 
     Of `tel:` the number is the `user`. Of any other scheme only `opaque` is known: everything behind the colon.
     """

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.pbx.sip.endpoint import Endpoint
 from sovereign_pbx.pbx.sip.transaction_server import ServerTransaction
+from sovereign_pbx.wire.malformed import Malformed
 from sovereign_pbx.wire.sip import Headers, Request, Response, Uri, Via, parse, response_to
 from tests.pbx.sip.wires import HERE, wire
 from tests.waiting import until
@@ -45,7 +48,10 @@ class Peer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         self.bytes_in += len(data)
-        self.came.append(parse(data))
+        try:
+            self.came.append(parse(data))
+        except Malformed:  # an answer repeats what was wrong with its request
+            self.came.append(Response(int(data[8:11]), "", Headers()))
 
     def send(self, data: bytes) -> None:
         self.bytes_out += len(data)
@@ -315,9 +321,9 @@ def test_over_the_limit_a_call_is_told_to_come_later() -> None:
     async def test(one: Rig) -> None:
         for number in range(200):
             one.peer.send(wire(branch=f"z9hG4bK{number}", call_id=str(number)))
-        await until(lambda: one.endpoint.counts["answered_503"] > 0)
+        await until(lambda: any(isinstance(m, Response) and m.status == 503 for m in one.peer.came))
         assert one.endpoint.statistics()["transactions"] == 8 + 64
-        refused = next(one for one in one.peer.came if isinstance(one, Response) and one.status == 503)
+        refused = next(m for m in one.peer.came if isinstance(m, Response) and m.status == 503)
         assert refused.headers.get("Retry-After") == "10"
         assert one.endpoint.request(ours("OPTIONS"), one.peer.uri).answer is not None  # not sent: 503 at once
 
@@ -431,6 +437,27 @@ def test_more_connections_than_the_limit_are_turned_away() -> None:
             writer.close()
 
     run(test, max_calls=1)
+
+
+def test_over_tls_who_trusts_the_certificate_is_answered_and_a_certificate_is_checked() -> None:
+    files = Path(__file__).parents[2] / "api" / "tls"
+
+    async def inside() -> None:
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.load_cert_chain(files / "certificate.pem", files / "key.pem")
+        trusting = ssl.create_default_context(cafile=str(files / "certificate.pem"))
+        far = Endpoint(HERE, 0, ("tls",), on_request=answer_ok, tls=own, client_tls=trusting)
+        careful = Endpoint(HERE, 0, ("tls",), on_request=answer_ok, tls=own)
+        for endpoint in (far, careful):
+            await endpoint.start()
+        assert far.contact("tls", "a").endswith(";transport=tls>")
+        to = Uri("sips", "far", "localhost", far.address("tls")[1])
+        assert (await far.request(ours("NOTIFY"), to).final()).status == 200
+        assert (await careful.request(ours("NOTIFY"), to).final()).status == 503
+        for endpoint in (careful, far):
+            await endpoint.stop()
+
+    asyncio.run(inside())
 
 
 # --- requests of ours
