@@ -3,7 +3,8 @@
 It is built from measurements of 1.10.12 and 1.11.2, and is stricter than they are: what would crash, hang or drop there
 without a word is a fault here, which `check` raises.
 
-    async with FreeSwitch(SipLegs(address), dialplan=render(sip=…)) as pbx:
+    async with FreeSwitch() as pbx:
+        pbx.load(render(sip=…), address="127.0.0.1:5090", legs=SipLegs(("127.0.0.1", 5090)))
         pbx.people["user/100"] = Person("answer")
         caller = await pbx.call("+31201234567")
         …
@@ -32,17 +33,16 @@ _LOOPBACK: Final = re.compile(r"loopback/([^/]+)/([^/]+)/XML")
 
 
 class FreeSwitch:
-    """`people` are found by the dial strings that reach them (`user/100`, `sofia/gateway/carrier/+31…`). `address` is
-    what the dialplan calls the daemon; legs there come from `legs`."""
+    """`people` are found by the dial strings that reach them (`user/100`, `sofia/gateway/carrier/+31…`)."""
 
-    def __init__(self, legs: Legs, *, dialplan: str, others: str = "<include/>", address: str = "") -> None:
-        self.legs = legs
+    def __init__(self) -> None:
+        self.legs: Legs | None = None
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
         self.ended: list[Channel] = []
         self.esl = EslServer(self._api, self._send_message)
-        self.dialplan = Dialplan.of(dialplan, others)
-        self._address = address
+        self.dialplan = Dialplan({})
+        self._address = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._apis = {
             "version": self._version,
@@ -72,7 +72,14 @@ class FreeSwitch:
             await self.hang_up(channel)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.legs.close()
+        if self.legs is not None:
+            await self.legs.close()
+
+    def load(self, *documents: str, address: str, legs: Legs) -> None:
+        """`reloadxml`. `address` is what these dialplans call the daemon; legs there come from `legs`."""
+        self.dialplan = Dialplan.of(*documents)
+        self._address = address
+        self.legs = legs
 
     def check(self) -> None:
         """Raises AssertionError with everything that a real one would not have borne."""
@@ -208,6 +215,7 @@ class FreeSwitch:
     ) -> None:
         if "media_timeout" not in whole:
             self.esl.faults.append("a leg without media_timeout: a daemon that dies leaves its caller in silence")
+        assert self.legs is not None, "load() comes first"
         headers = {name.removeprefix("sip_h_"): value for name, value in whole.items() if name.startswith("sip_h_")}
         leg = channel.leg = await self.legs.place(user, channel.variables.get("number", ""), headers)
         refused = await leg.answered(float(one.get("leg_timeout", 60)), float(one.get("leg_progress_timeout", 60)))

@@ -35,8 +35,9 @@ class Command:
 class EslServer:
     """Listens on loopback. `api` does commands; the knobs make it misbehave as networks and FreeSWITCH do.
 
-    `split`: send in portions of so many bytes (0: whole). `mute`: take commands and say nothing. `rude`: turn everybody
-    away, as an ACL does.
+    `split`: send in portions of so many bytes (0: whole). `mute`: take commands and say nothing. `mute_after`: do the
+    next command that begins so, and reset the connection instead of replying. `rude`: turn everybody away, as an ACL
+    does.
     """
 
     def __init__(self, api: Api, send_message: SendMessage | None = None, *, password: str = PASSWORD) -> None:
@@ -45,12 +46,14 @@ class EslServer:
         self.password = password
         self.split = 0
         self.mute = False
+        self.mute_after = ""
         self.rude = False
         self.port = 0
         self.logins = 0
         self.commands: list[Command] = []
         self.faults: list[str] = []
         self.sessions: list[Session] = []
+        self.orphans: set[asyncio.Task[None]] = set()  # jobs whose connection was reset
         self._server: asyncio.Server | None = None
         self._sequence = 1500
 
@@ -66,6 +69,9 @@ class EslServer:
         self.drop()
         for session in tuple(self.sessions):
             await session.over.wait()
+        for task in self.orphans:
+            task.cancel()
+        await asyncio.gather(*self.orphans, return_exceptions=True)
 
     def drop(self) -> None:
         """Reset every connection."""
@@ -149,10 +155,8 @@ class Session:
         self._writer.transport.abort()
 
     async def close(self) -> None:
-        jobs = tuple(self._jobs)
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        """What it has had begun goes on without it."""
+        self._server.orphans |= self._jobs
         self._writer.close()
         self.over.set()
 
@@ -230,6 +234,12 @@ class Session:
         self.send(b"Content-Type: api/response\nContent-Length: %d\n\n%s" % (len(said.encode()), said.encode()))
 
     def _background(self, rest: str, job: str) -> None:
+        server = self._server
+        if server.mute_after and f"bgapi {rest}".startswith(server.mute_after):
+            server.mute_after = ""
+            server.orphans.add(asyncio.get_running_loop().create_task(self._do_job(rest, job)))
+            self.abort()
+            return
         self._reply(f"+OK Job-UUID: {job}", {"Job-UUID": job})
         task = asyncio.get_running_loop().create_task(self._do_job(rest, job))
         self._jobs.add(task)

@@ -25,6 +25,7 @@ _CAUSE_OF_STATUS: Final = {
     603: "CALL_REJECTED",
 }
 _TICK_S: Final = 0.02
+_PROBE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +60,23 @@ class Legs(Protocol):
 class SipLeg:
     """Over SIP and RTP."""
 
-    def __init__(self, call: SipCall) -> None:
+    def __init__(self, call: SipCall, address: tuple[str, int]) -> None:
         self.call = call
+        self._address = address
 
     async def answered(self, timeout_s: float, progress_s: float) -> Refused | None:
         progress = asyncio.get_running_loop().create_task(self._progress(progress_s))
         answer = asyncio.get_running_loop().create_task(self.call.answered(timeout_s))
         try:
             await asyncio.wait({progress, answer}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and not progress.result():
-                return await self._given_up("PROGRESS_TIMEOUT")
+            if not answer.done() and (failed := progress.result()):
+                return Refused(failed)
             await answer
         except CallFailed:
-            return self._refusal() or await self._given_up("ALLOTTED_TIMEOUT")
+            refusal = self._refusal()
+            if refusal is None:
+                await self.hang_up("ALLOTTED_TIMEOUT")
+            return refusal or Refused("ALLOTTED_TIMEOUT")
         finally:
             for task in (progress, answer):
                 task.cancel()
@@ -99,14 +104,17 @@ class SipLeg:
         except (CallFailed, TimeoutError):
             pass  # nobody there: the leg is gone for FreeSWITCH all the same
 
-    async def _progress(self, within_s: float) -> bool:
-        """Whether 180, 183 or a final response came in time; 100 is no sign of life for leg_progress_timeout."""
-        until = asyncio.get_running_loop().time() + within_s
-        while asyncio.get_running_loop().time() < until:
+    async def _progress(self, within_s: float) -> str:
+        """Nothing as soon as 180, 183 or a final response has come (100 is no sign of life for leg_progress_timeout),
+        else why none does: a port that nobody has (ICMP) is a failure at once, silence is one after `within_s`."""
+        began = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() - began < within_s:
             if any(response.status > 100 for response in self.call.responses):
-                return True
+                return ""
+            if not self.call.responses and await _is_nobodys(self._address):
+                return "NORMAL_TEMPORARY_FAILURE"
             await asyncio.sleep(_TICK_S)
-        return False
+        return "PROGRESS_TIMEOUT"
 
     def _refusal(self) -> Refused | None:
         final = next((one for one in self.call.responses if one.status >= 300), None)
@@ -116,15 +124,34 @@ class SipLeg:
         cause = NAME_OF.get(told or 0) or _CAUSE_OF_STATUS.get(final.status, "NORMAL_UNSPECIFIED")
         return Refused(cause, final.message.contact if final.status == 302 else "")
 
-    async def _given_up(self, cause: str) -> Refused:
-        await self.hang_up(cause)
-        return Refused(cause)
+
+class _Probe(asyncio.DatagramProtocol):
+    """An unconnected socket, like the phone's, is not told of ICMP; a connected one is."""
+
+    def __init__(self) -> None:
+        self.refused = asyncio.Event()
+
+    def error_received(self, exc: Exception) -> None:
+        self.refused.set()
+
+
+async def _is_nobodys(address: tuple[str, int]) -> bool:
+    transport, probe = await asyncio.get_running_loop().create_datagram_endpoint(_Probe, remote_addr=address)
+    transport.sendto(b"\r\n\r\n")  # a keep-alive (RFC 5626)
+    try:
+        await asyncio.wait_for(probe.refused.wait(), _PROBE_S)
+    except TimeoutError:
+        return False
+    finally:
+        transport.close()
+    return True
 
 
 class SipLegs:
     """Legs to the endpoint at host:port."""
 
     def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
         self._phone = SipPhone(address, user="mod_sofia")
         self._started = False
 
@@ -133,7 +160,7 @@ class SipLegs:
             self._started = True
             await self._phone.start()
         call = await self._phone.call(user, name=caller, user=caller or "mod_sofia", headers=[*headers.items()])
-        return SipLeg(call)
+        return SipLeg(call, self._address)
 
     async def close(self) -> None:
         await self._phone.close()
