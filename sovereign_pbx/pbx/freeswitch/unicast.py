@@ -212,6 +212,7 @@ class UnicastLink:
         self.rate = session.rate
         self.listener: LinkListener | None = None
         self.on_ended: Callable[[LinkEnded], None] = lambda how: None
+        self.admit_digit: Callable[[str], bool] = lambda digit: True
         self.intake = Intake(session.rate)
         self._session = session
         self._out = self._skipped = 0
