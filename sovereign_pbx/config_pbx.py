@@ -40,6 +40,9 @@ def check_pbx(config: "Config", report: Report) -> None:
         report.error(("asterisk", "enabled"), "no PBX is enabled", "enable [asterisk], [sip] or [freeswitch]")
     if config.asterisk.enabled and config.asterisk.media == "sip" and not config.sip.enabled:
         report.error(("asterisk", "media"), "the sound of calls is to come over SIP", "set [sip] enabled = true")
+    if config.freeswitch.enabled and config.freeswitch.media != "sip" and not config.freeswitch.esl.password:
+        what = "calls without SIP are steered over the event socket"
+        report.error(("freeswitch", "media"), what, "set [freeswitch.esl] password")
     if config.freeswitch.enabled and config.freeswitch.media == "sip" and not config.sip.enabled:
         report.error(("freeswitch", "media"), "FreeSWITCH's calls are to come over SIP", "set [sip] enabled = true")
     if config.sip.enabled and config.sip.rtp_first_port >= config.sip.rtp_last_port:

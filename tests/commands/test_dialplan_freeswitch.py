@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from sovereign_pbx.cli import cli
 from sovereign_pbx.config_source import VARIABLE
 from sovereign_pbx.pbx.freeswitch.dialplan import render
+from sovereign_pbx.pbx.freeswitch.parked_dialplan import render as render_parked
 
 
 def printed(*options: str) -> Result:
@@ -40,6 +41,16 @@ def test_what_the_configuration_says_is_printed(tmp_path: Path) -> None:
     )
     result = printed("-c", written(tmp_path, text))
     wanted = render(sip="192.0.2.10:5099", context="bot", profile="external", decide_s=20, codecs=("PCMA",))
+    assert (result.exit_code, result.stdout) == (0, wanted)
+
+
+def test_without_sip_it_is_the_one_that_parks(tmp_path: Path) -> None:
+    text = (
+        "[sip]\ndecide_timeout_seconds = 20\n[freeswitch]\nenabled = true\nmedia = 'unicast'\ncontext = 'bot'\n"
+        "[freeswitch.esl]\npassword = 'x'\n"
+    )
+    result = printed("-c", written(tmp_path, text), "--fallback", "600 XML default")
+    wanted = render_parked(context="bot", fallback="600 XML default", decide_s=20)
     assert (result.exit_code, result.stdout) == (0, wanted)
 
 

@@ -91,11 +91,11 @@ class ParkedPbx:
                 key="freeswitch.esl.password",
                 remedy='Set it, or [freeswitch] media = "sip".',
             )
-        for host in (settings.media_host, settings.peer_host):
+        for key, host in (("media_host", settings.media_host), ("esl.host", settings.peer_host)):
             if not is_private(host):
                 raise ConfigError(
                     f"{host} is no IPv4 address of this machine or of a private network",
-                    key="freeswitch.media_host",
+                    key=f"freeswitch.{key}",
                     remedy="FreeSWITCH plays what anybody sends it: use 127.0.0.1, or an address of your own network.",
                 )
         self._settings = settings

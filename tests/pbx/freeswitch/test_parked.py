@@ -1,6 +1,7 @@
 """Calls without SIP, on a played FreeSWITCH that fails the test wherever the real one would crash or go silent."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,6 +16,8 @@ from sovereign_pbx.pbx.link import Decision, DialOrder, NextStep
 from sovereign_pbx.testing.freeswitch_channel import Person
 from tests.pbx.freeswitch.parked_stage import CALLER, SPEECH, Stage, play
 from tests.waiting import until
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def test_a_caller_is_rung_answered_and_heard() -> None:
@@ -303,17 +306,23 @@ def test_the_audit_tells_every_call() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("wrong", [{"media_host": "0.0.0.0"}, {"peer_host": "8.8.8.8"}])
-def test_sound_over_an_open_network_is_a_configuration_error(wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("key", "wrong"), [("media_host", {"media_host": "0.0.0.0"}), ("esl.host", {"peer_host": "8.8.8.8"})]
+)
+def test_sound_over_an_open_network_is_a_configuration_error(key: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         ParkedPbx(ParkedSettings(**wrong), FreeSwitchControl(FreeSwitchSettings(password="x")))
-    assert caught.value.key == "freeswitch.media_host"
+    assert caught.value.key == f"freeswitch.{key}"
 
 
 def test_without_an_event_socket_there_is_no_way() -> None:
     with pytest.raises(ConfigError) as caught:
         ParkedPbx(ParkedSettings(), FreeSwitchControl(FreeSwitchSettings()))
     assert caught.value.key == "freeswitch.esl.password"
+
+
+def test_the_copy_in_the_repository_is_the_default() -> None:
+    assert (REPOSITORY / "dialplan/freeswitch/sovereign_parked.xml").read_text("utf-8") == render()
 
 
 def test_the_printed_dialplan_is_xml_with_what_it_was_given() -> None:
