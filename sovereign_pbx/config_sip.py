@@ -104,7 +104,7 @@ class Sip:
     early_media: bool = setting(
         True,
         Flag(),
-        "Words of refusal are played before the answer (183), so that nobody pays for them; off for a PBX that does not "
+        "Words of refusal are played before the answer (183), so nobody pays for them; off for a PBX that does not "
         "pass early media on.",
     )
     transfer: Literal["auto", "refer", "bridge"] = setting(

@@ -1,0 +1,165 @@
+"""CANCEL, BYE and ACK at each moment: a call ends once, and nothing of it is left."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sovereign_pbx.pbx.link import Decision, NextStep
+from sovereign_pbx.wire.sip import cseq
+from tests.pbx.sip.stage import Stage, play, stage
+from tests.pbx.sip.ua import UaCall
+from tests.waiting import until
+
+
+async def empty(s: Stage) -> None:
+    await until(lambda: not s.pbx.call_ids() and not len(s.pbx.legs) and not len(s.pbx.ports))
+    ids = [call_id for call_id, _ in s.desk.gone_calls]
+    assert sorted(ids) == sorted(offer.call_id for offer in s.desk.offers)
+
+
+def test_a_cancelled_call_is_487_and_its_decision_is_cancelled() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            s.desk.delay_s = 30
+            call = s.ua.call()
+            await call.status(180)
+            call.cancel()
+            await call.status(487)
+            call.ack()
+            await empty(s)
+            assert s.desk.cancelled == 1
+            assert not s.desk.links
+
+    play(scene())
+
+
+def test_a_cancel_right_behind_the_invite_ends_it() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            s.desk.delay_s = 30
+            call = s.ua.call()
+            call.cancel()
+            await call.status(487)
+            call.ack()
+            await empty(s)
+
+    play(scene())
+
+
+def test_a_cancel_that_crosses_the_answer_changes_nothing_until_the_bye() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            call = s.ua.call()
+            await call.answered(ack=False)
+            call.cancel()
+            call.ack()
+            await s.link()
+            assert (await call.asked("BYE")).status == 200
+            await empty(s)
+
+    play(scene())
+
+
+def test_a_bye_while_it_rings_ends_the_call() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            s.desk.delay_s = 30
+            call = s.ua.call()
+            await call.status(180)
+            assert (await call.asked("BYE")).status == 200
+            assert call.first is not None
+            assert (await call.answer_to(call.first)).status == 487
+            call.ack(number=cseq(call.first.headers)[0])
+            await empty(s)
+
+    play(scene())
+
+
+def test_a_bye_before_the_ack_ends_the_call() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            call = s.ua.call()
+            await call.answered(ack=False)
+            assert (await call.asked("BYE")).status == 200
+            await empty(s)
+            assert not s.desk.links
+
+    play(scene())
+
+
+def test_a_caller_who_gives_up_on_words_of_refusal_is_gone() -> None:
+    async def scene() -> None:
+        async with stage(Decision("answer", early=True)) as s:
+            call = s.ua.call()
+            await call.status(183)
+            link = await s.link()
+            call.cancel()
+            await call.status(487)
+            call.ack()
+            await empty(s)
+            assert link.ended is not None
+            assert not s.desk.asked_next
+
+    play(scene())
+
+
+def test_a_bye_of_another_tag_is_of_no_call() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            await s.connected()
+            call = s.ua.dialogs[0]
+            other = UaCall(s.ua, "100")
+            other.call_id, other.first, other.number = call.call_id, call.first, 5
+            s.ua.dialogs.append(other)
+            assert (await other.asked("BYE")).status == 481
+            assert s.pbx.call_ids()
+
+    play(scene())
+
+
+MOVES = ("cancel", "bye", "ack", "again", "close", "hang_up", "pause", "pause", "stray")
+
+
+@pytest.mark.parametrize("early", [False, True])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(moves=st.lists(st.sampled_from(MOVES), max_size=7), delay=st.sampled_from([0.0, 0.0, 0.02]))
+def test_whatever_crosses_a_call_ends_once_and_leaves_nothing(early: bool, moves: list[str], delay: float) -> None:
+    async def scene() -> None:
+        async with stage(Decision("answer", early=early)) as s:
+            s.desk.delay_s = delay
+            s.desk.step = NextStep("hangup")
+            call = s.ua.call()
+            for move in moves:
+                await _move(s, call, move)
+            call.cancel()
+            call.ack(number=1)
+            call.number = max(call.number, 50)
+            call.request("BYE")
+            await until(lambda: any(status >= 200 for status in call.statuses()))
+            await empty(s)
+
+    play(scene())
+
+
+async def _move(s: Stage, call: UaCall, move: str) -> None:
+    match move:
+        case "cancel":
+            call.cancel()
+        case "bye":
+            call.request("BYE")
+        case "ack":
+            call.ack(number=1)
+        case "again":
+            call.again()
+        case "close":
+            for link in s.desk.links.values():
+                link.close()
+        case "hang_up":
+            for offer in s.desk.offers:
+                await s.pbx.hang_up(offer.call_id)
+        case "pause":
+            await asyncio.sleep(0.01)
+        case "stray":
+            call.request("INFO")
