@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pbx.sip.test_endpoint import Rig, run
+from tests.pbx.sip.endpoint_rig import Rig, run
 from tests.waiting import until
 from tests.wire.test_sip_torture import REFUSED
 from tests.wire.torture_messages import NAMES, torture
