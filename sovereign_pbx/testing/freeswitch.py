@@ -40,6 +40,7 @@ class FreeSwitch:
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
         self.ended: list[Channel] = []
+        self.modules = {"mod_sofia", "mod_dptools", "mod_commands", "mod_dialplan_xml", "mod_loopback", "mod_spandsp"}
         self.esl = EslServer(self._api, self._send_message)
         self.dialplan = Dialplan({})
         self._address = ""
@@ -58,6 +59,7 @@ class FreeSwitch:
             "uuid_bridge": self._bridge_by_id,
             "xml_locate": self._xml_locate,
             "sofia": self._sofia,
+            "module_exists": self._module_exists,
         }
 
     async def __aenter__(self) -> Self:
@@ -280,8 +282,13 @@ class FreeSwitch:
         return json.dumps({"row_count": len(rows), **({"rows": rows} if rows else {})}) + "\n"
 
     async def _xml_locate(self, argument: str) -> str:
-        context = argument.rpartition(" ")[2]
-        return f'<context name="{context}"/>\n' if self.dialplan.has(context) else "<document/>\n"
+        section, tag, attribute, value = argument.split(" ")
+        if (section, tag, attribute) != ("dialplan", "context", "name"):
+            self.esl.faults.append(f"xml_locate of something that is not played: {argument}")
+        return self.dialplan.text(value) or "can't find anything\n"
+
+    async def _module_exists(self, argument: str) -> str:
+        return "true" if argument in self.modules else "false"
 
     async def _sofia(self, argument: str) -> str:
         return "Name\tinternal\n" if argument.endswith(" internal") else "Invalid Profile!\n"

@@ -40,8 +40,10 @@ class Dialplan:
                 contexts.setdefault(context.get("name", ""), context)
         return cls(contexts)
 
-    def has(self, context: str) -> bool:
-        return context in self._contexts
+    def text(self, context: str) -> str:
+        """A context as XML; "" for one that is not there."""
+        found = self._contexts.get(context)
+        return "" if found is None else ElementTree.tostring(found, encoding="unicode")
 
     def route(self, context: str, extension: str, variables: Mapping[str, str]) -> list[Action]:
         """What is to be done with a channel; nothing where no extension fits (NO_ROUTE_DESTINATION)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sovereign_pbx.assistants.secret import Redactor
-from sovereign_pbx.commands.doctor import asterisk, call, daemon, machine, outside, reconciliation, vendors
+from sovereign_pbx.commands.doctor import asterisk, call, daemon, freeswitch, machine, outside, reconciliation, vendors
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.report import Report
 from sovereign_pbx.commands.doctor.result import Look, Result, skipped
@@ -61,6 +61,7 @@ def _looks(patient: Patient, wishes: Wishes) -> list[Look]:
         Look("asterisk version", partial(asterisk.version, patient), 20.0),
         Look("dialplan", partial(asterisk.dialplan, patient), 20.0),
         Look("reconciliation", partial(reconciliation.reconciliation, patient), 30.0),
+        *freeswitch.looks(patient),
         *vendors.looks(patient),
         Look("webhooks", partial(outside.webhooks, patient), 20.0),
         Look("clock", partial(outside.clock, patient), 30.0),
