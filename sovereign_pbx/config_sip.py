@@ -50,7 +50,7 @@ class Sip:
     enabled: bool = setting(False, Flag(), "Listen at all.")
     host: str = setting("127.0.0.1", HOST, "Address to listen on, for SIP and for the sound (RTP).")
     port: int = setting(5090, PORT, "UDP and TCP port; with TLS, the next one is for that.")
-    transports: tuple[str, ...] = setting(
+    transports: tuple[Literal["udp", "tcp", "tls"], ...] = setting(
         ("udp", "tcp"), ListOf(Choice(TRANSPORTS), least=1, most=3), "What to listen with."
     )
     advertise_host: str = setting(

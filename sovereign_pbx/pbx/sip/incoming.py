@@ -8,7 +8,7 @@ from uuid import uuid4
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from sovereign_pbx.core.errors import LinkClosed, Refused
+from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.pbx.sip import session_timer
 from sovereign_pbx.pbx.sip.dialog import Dialog
 from sovereign_pbx.pbx.sip.identity import user_of
@@ -110,7 +110,7 @@ class Door:
             return None
         # It may have been cancelled meanwhile
         if invitation.settled or (request.body and not self._judged(invitation, sound)):
-            sound.close(LinkClosed("never begun"))
+            sound.discard()
             return None
         return Leg(
             self.legs,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sovereign_pbx.core.audio import PHONE_RATE
-from sovereign_pbx.core.errors import LinkEnded
+from sovereign_pbx.core.errors import LinkClosed, LinkEnded
 from sovereign_pbx.media.link import LinkQuality
 from sovereign_pbx.pbx.sip.ringback import quiet, ringing
 from sovereign_pbx.pbx.sip.rtp_link import RtpLink
@@ -145,6 +145,10 @@ class Sound:
 
     def quality(self) -> LinkQuality | None:
         return self._session.quality()
+
+    def discard(self) -> None:
+        """It never began, and will not: its ports go back."""
+        self.close(LinkClosed("never begun"))
 
     def close(self, how: LinkEnded) -> None:
         """A link that is open ends so. Idempotent."""
