@@ -2,10 +2,9 @@
 
 import asyncio
 
-from sovereign_pbx.testing.g722_phone import G722
 from sovereign_pbx.testing.rtp_ear import RtpEar
 from sovereign_pbx.testing.rtp_mouth import RtpMouth
-from sovereign_pbx.testing.rtp_packet import DECODE, TELEPHONE_EVENT
+from sovereign_pbx.testing.rtp_packet import TELEPHONE_EVENT
 from sovereign_pbx.testing.sip_message import Direction, Media
 
 
@@ -37,7 +36,7 @@ class CallAudio(asyncio.DatagramProtocol):
         """Send to where the other side listens, in the first codec that both have."""
         if media is None or media.port == 0 or self.mouth is None:
             return
-        shared = [number for number in media.payload_types if number in DECODE or number == G722]
+        shared = [number for number in media.payload_types if number in self._codecs]
         if shared:
             self.mouth.start((media.host, media.port), shared[0])
 

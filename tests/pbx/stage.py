@@ -13,12 +13,15 @@ from sovereign_pbx.core.audio import FRAME_S, frame_bytes, frame_samples
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
+from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.dialplan import render
+from sovereign_pbx.pbx.asterisk.websocket_link import WebSocketLink
 from sovereign_pbx.pbx.link import Decision
 from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import SipCall
 from sovereign_pbx.testing.sip_caller import SipPhone
 from tests.pbx.desk import ScriptedDesk
+from tests.pbx.links import Laid, laid, together
 from tests.waiting import until
 
 ASSISTANT_HZ = 400
@@ -43,11 +46,13 @@ _TIMING = AmiTiming(reconnect_min_s=0.05, reconnect_max_s=0.2)
 
 
 class TalkingDesk(ScriptedDesk):
-    """Speaks a tone on every link, at the pace of the clock, unless `silent`."""
+    """Speaks a tone on every link, at the pace of the clock, unless `silent`. What is `heard` on a link is kept at
+    8 kHz, `wide` as it came."""
 
     def __init__(self) -> None:
         super().__init__(Decision("answer"))
         self.heard: dict[MediaLink, bytearray] = {}
+        self.wide: dict[MediaLink, bytearray] = {}
         self.silent = False
         self.hertz = ASSISTANT_HZ
 
@@ -59,7 +64,8 @@ class TalkingDesk(ScriptedDesk):
         """20 ms of every call."""
         for link, heard in self.heard.items():
             while (frame := link.take()) is not None:
-                heard += frame
+                heard += frame if link.rate == 8000 else narrow(frame)
+                self.wide.setdefault(link, bytearray()).extend(frame)
             link.put(bytes(frame_bytes(link.rate)) if self.silent else tone_frame(number, self.hertz, link.rate))
 
     async def talk(self) -> None:
@@ -78,6 +84,25 @@ class Stage:
     def __init__(self, asterisk: PrivateAsterisk, pbx: AsteriskPbx, phone: SipPhone, agent: SipPhone) -> None:
         self.asterisk, self.pbx, self.phone, self.agent = asterisk, pbx, phone, agent
         self.desk = TalkingDesk()
+
+    async def cut(self) -> None:
+        """Break every connection that brings sound, as a network does."""
+        for link in tuple(self.desk.links.values()):
+            if isinstance(link, AudioSocketLink):
+                link._transport.abort()
+            elif isinstance(link, WebSocketLink):
+                link._channel.abort()
+
+    def forget(self) -> None:
+        """All that a daemon knows of its calls, as after a fault of its own; Asterisk has them still."""
+        for line in self.pbx._lines:
+            self.pbx._lines.close(line, None)
+        for connection in self.pbx._audiosocket._connections:
+            connection.call_id = ""
+        if self.pbx._websocket is not None:
+            self.pbx._websocket._links.clear()
+        if self.pbx._originator is not None:
+            self.pbx._originator.close()
 
     async def call(self, extension: str = "8000") -> SipCall:
         return await self.phone.call(extension)
@@ -104,6 +129,11 @@ def loudest(pcm: bytes) -> int:
     spectrum = abs(np.fft.rfft(samples[-1600:] * np.hanning(1600)))
     peak = int(spectrum.argmax()) * 5
     return next((hertz for hertz in (ASSISTANT_HZ, FALLBACK_HZ, CALLER_HZ) if abs(peak - hertz) <= 10), 0)
+
+
+def narrow(frame: bytes) -> bytes:
+    """16 kHz at 8: the tones of these tests are far below 4."""
+    return np.frombuffer(frame, "<i2")[::2].tobytes()
 
 
 def tone_frame(number: int, hertz: int = ASSISTANT_HZ, rate: int = 8000) -> bytes:
@@ -151,14 +181,16 @@ def perform(
     rendered: dict[str, Any] | None = None,
     ami_write: str = AMI_WRITE,
     extra: Mapping[str, str] | None = None,
-    codecs: Sequence[int] = (0,),
+    codecs: Sequence[int] = (),
     **options: Any,
 ) -> None:
-    """Run `script` on a stage. Afterwards no channel and no line may be left."""
+    """Run `script` on a stage with the chosen link. Afterwards no channel and no line may be left."""
 
-    async def body() -> None:
-        async with telephones(root, codecs, ami_write=ami_write, extra=extra) as (asterisk, phone, agent):
-            pbx = AsteriskPbx(settings(asterisk, ami=ami, **options))
+    async def body(laid: Laid) -> None:
+        files = together(extra, laid.extra)
+        async with telephones(root, codecs or laid.codecs, ami_write=ami_write, extra=files) as telephone:
+            asterisk, phone, agent = telephone
+            pbx = AsteriskPbx(settings(asterisk, ami=ami, **{**laid.options, **options}))
             stage = Stage(asterisk, pbx, phone, agent)
             await pbx.start(stage.desk)
             talking = asyncio.create_task(stage.desk.talk())
@@ -179,4 +211,5 @@ def perform(
                 await asyncio.gather(talking, return_exceptions=True)
                 await pbx.stop()
 
-    asyncio.run(body())
+    with laid() as link:
+        asyncio.run(body(link))

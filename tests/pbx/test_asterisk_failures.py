@@ -116,8 +116,7 @@ def test_a_link_that_breaks_in_mid_call(asterisk_root: Path) -> None:
         stage.desk.step = NextStep("fallback")
         call, call_id = await stage.talk()
         await hears(call, ASSISTANT_HZ)
-        (connection,) = stage.pbx._audiosocket._connections
-        connection.abort()
+        await stage.cut()
         await hears(call, FALLBACK_HZ)
         assert stage.desk.asked_next == [call_id]
         await call.hang_up()

@@ -134,7 +134,7 @@ async def dialplan(patient: Patient) -> Result:
         return skipped(NO_LOGIN)
     if "ShowDialPlan" not in patient.ami_actions:
         return skipped("ShowDialPlan is not permitted", "grant reporting to the manager user")
-    loaded = await Loaded.of(ami, f"{context}-inbound", f"{context}-sound")
+    loaded = await Loaded.of(ami, f"{context}-inbound")
     if loaded is None:
         remedy = "sovereign-pbx dialplan asterisk --help tells how to install it; --context names another context"
         return failed(f"Asterisk has no context {context}-inbound", remedy)

@@ -20,6 +20,8 @@ from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
 from sovereign_pbx.pbx.asterisk.roll_call import Ours, ways_of
+from sovereign_pbx.pbx.asterisk.second_chance import SecondChance
+from sovereign_pbx.pbx.asterisk.websocket import WebSocketCarrier
 from sovereign_pbx.pbx.asterisk.wideband import Media, Wideband
 from sovereign_pbx.pbx.carrier import CarriedLink, Carrier
 from sovereign_pbx.pbx.digits import DIGITS
@@ -60,7 +62,8 @@ class AsteriskSettings:
     are known by, also to a later daemon of the same installation; "" where there is none.
 
     `media`: what brings the sound. auto: AudioSocket, in wideband where the caller and Asterisk can; audiosocket: at
-    8 kHz whatever they can; sip: the carrier that `AsteriskPbx` is given; websocket: chan_websocket.
+    8 kHz whatever they can; sip: the carrier that `AsteriskPbx` is given; websocket: chan_websocket. AudioSocket
+    listens in every case: it brings what these can't.
     """
 
     media: Media = "auto"
@@ -69,6 +72,13 @@ class AsteriskSettings:
     agi_port: int = 4573
     audiosocket_host: str = "127.0.0.1"
     audiosocket_port: int = 9092
+    websocket_host: str = "127.0.0.1"
+    websocket_port: int = 9093
+    websocket_connection: str = "sovereign"
+    websocket_username: str = ""
+    websocket_password: str = field(default="", repr=False)
+    websocket_handshake_timeout_s: float = 2.0
+    websocket_stalled_s: float = 10.0
     ami: AmiSettings | None = None
     context: str = "sovereign"
     instance: str = ""
@@ -100,8 +110,7 @@ class AsteriskPbx:
             raise ConfigError("Asterisk's calls are to come over SIP, which is not enabled", key="asterisk.media")
         self._settings = settings
         self._sip_carrier = sip_carrier
-        self._audiosocket: AudioSocketServer | None = None
-        self._carrier: Carrier
+        self._websocket: WebSocketCarrier | None = None
         self._started = False
         self.ami: Ami | None = None
         self._originator: Originator | None = None
@@ -116,18 +125,18 @@ class AsteriskPbx:
 
     @property
     def audiosocket_address(self) -> tuple[str, int]:
-        """Where AudioSocket listens, where it does."""
-        assert self._audiosocket is not None, "another carrier brings the sound"
+        """Where AudioSocket listens."""
         return self._audiosocket.address
 
     async def start(self, desk: Desk) -> None:
         self._assemble(desk)
-        if self._audiosocket is not None:
-            await self._audiosocket.start()
         try:
+            await self._audiosocket.start()
+            if self._websocket is not None:
+                await self._websocket.start()
             await self._agi.start()
         except BaseException:
-            await self._close_carrier()
+            await self._close_carriers()
             raise
         if self.ami is not None:
             await self.ami.start()
@@ -139,7 +148,7 @@ class AsteriskPbx:
             return
         self._started = False
         await self._agi.close()
-        await self._close_carrier()
+        await self._close_carriers()
         if self.ami is not None:
             await self.ami.stop()
         if self._originator is not None:
@@ -209,8 +218,8 @@ class AsteriskPbx:
             "calls": len(self._lines),
             "agi": self._agi.statistics(),
             "media": self._settings.media,
-            **({"audiosocket": self._audiosocket.statistics()} if self._audiosocket is not None else {}),
-            "sound": dict(self._carrier.statistics()),
+            "audiosocket": self._audiosocket.statistics(),
+            **({} if self._carrier is self._audiosocket else {"sound": dict(self._carrier.statistics())}),
             "ami": self._ami_health(),
             "unknown_channels": self._audit.unknown if self._audit is not None else 0,
         }
@@ -243,6 +252,7 @@ class AsteriskPbx:
         settings = self._settings
         self._desk = desk
         self._lines = Lines(settings.max_calls, desk.gone)
+        self._audiosocket = self._made_audiosocket()
         carrier = self._carrier = self._made_carrier()
         carrier.on_connect, carrier.on_expired = self._audio_came, self._audio_never_came
         carrier.on_ended = self._audio_ended
@@ -250,7 +260,7 @@ class AsteriskPbx:
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
         )
-        self._put_through = PutThrough(desk, self._lines, carrier, connect_s=settings.connect_within_s)
+        self._put_through = PutThrough(desk, self._lines, self._audiosocket, connect_s=settings.connect_within_s)
         if self.ami is not None:
             self._watch(self.ami, desk)
         picked_up = self._originator.answered if self._originator is not None else lambda line: None
@@ -276,8 +286,25 @@ class AsteriskPbx:
     def _made_carrier(self) -> Carrier:
         settings = self._settings
         if settings.media == "sip" and self._sip_carrier is not None:
-            return self._sip_carrier
-        self._audiosocket = AudioSocketServer(
+            return SecondChance(self._sip_carrier, self._audiosocket)
+        if settings.media == "websocket":
+            self._websocket = WebSocketCarrier(
+                settings.websocket_host,
+                settings.websocket_port,
+                connection=settings.websocket_connection,
+                username=settings.websocket_username,
+                password=settings.websocket_password,
+                handshake_timeout_s=settings.websocket_handshake_timeout_s,
+                stalled_s=settings.websocket_stalled_s,
+                max_connections=settings.max_calls + 16,
+                permit=settings.permit,
+            )
+            return SecondChance(self._websocket, self._audiosocket)
+        return self._audiosocket
+
+    def _made_audiosocket(self) -> AudioSocketServer:
+        settings = self._settings
+        return AudioSocketServer(
             settings.audiosocket_host,
             settings.audiosocket_port,
             on_connect=self._audio_came,
@@ -287,23 +314,23 @@ class AsteriskPbx:
             idle_timeout_s=settings.idle_timeout_s,
             permit=settings.permit if settings.audiosocket_permit is None else settings.audiosocket_permit,
         )
-        return self._audiosocket
 
-    async def _close_carrier(self) -> None:
-        if self._audiosocket is not None:
-            await self._audiosocket.close()
+    async def _close_carriers(self) -> None:
+        if self._websocket is not None:
+            await self._websocket.close()
+        await self._audiosocket.close()
 
     def _watch(self, ami: Ami, desk: Desk) -> None:
         settings = self._settings
         began = f"sovereign-{settings.instance}-" if settings.instance else ""
         self._channels = Channels(self._lines, desk)
         self._originator = Originator(ami, self._lines, desk, settings.context, began or "sovereign-")
-        listening, ways = self._audiosocket, ways_of(self._carrier)
+        carrier = self._carrier
         ours = Ours(
-            address=lambda: listening.address if listening is not None else None,
-            knows_token=self._carrier.knows,
+            address=lambda: self.audiosocket_address,
+            knows_token=carrier.knows,
             began=began,
-            ways=lambda: ways,
+            ways=lambda: ways_of(carrier),
         )
         self._audit = Audit(ami, self._lines, ours, every_s=settings.audit_s)
         for listener in (self._originator.event, self._channels.event, self._put_through.event):

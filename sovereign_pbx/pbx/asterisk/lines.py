@@ -29,7 +29,7 @@ DIALLED_S: Final = 12 * 3600.0
 @dataclass(slots=True, eq=False)
 class Line:
     """One call. `token` is its id in the dialplan: the call's own at first, a new one each time it comes back. `rate`
-    is that of its sound, and of that of whoever is briefed about it.
+    is that of its sound.
 
     While it is dialled: `dialled_at`, since when by the loop's clock; `through`, whether who was called has been
     connected; `briefing`, the id that his media comes under where he is briefed before ("": he is not); `briefed_by`,

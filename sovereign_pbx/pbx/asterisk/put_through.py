@@ -17,9 +17,9 @@ from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
+from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.dialled import dialled
 from sovereign_pbx.pbx.asterisk.lines import Line, Lines
-from sovereign_pbx.pbx.carrier import Carrier
 from sovereign_pbx.pbx.harmless import cause_of
 from sovereign_pbx.pbx.link import Desk, Dialled
 
@@ -33,30 +33,22 @@ _LEFT: Final = Dialled("declined", "The person called hung up during the briefin
 _NOT_TAKEN: Final = Dialled("declined", "The person called heard the briefing and did not take the call.")
 
 
-async def bring(session: AgiSession, carrier: Carrier, token: str, within_s: float, rate: int) -> None:
-    """Expect this sound, and tell the dialplan how to bring it. SOVEREIGN_MEDIA stays empty for what every dialplan has
-    always done."""
-    carrier.expect(token, within_s, rate=rate)
-    dial_string = carrier.dial_string(token, rate)
-    if dial_string:
-        await session.set_variable("SOVEREIGN_MEDIA", dial_string)
-
-
 class PutThrough:
-    """Handlers of the paths, and the media of those who are briefed."""
+    """Handlers of the paths, and the media of those who are briefed, which is AudioSocket's application at 8 kHz
+    whatever brings the callers': see the dialplan."""
 
     def __init__(
         self,
         desk: Desk,
         lines: Lines,
-        carrier: Carrier,
+        audiosocket: AudioSocketServer,
         *,
         connect_s: float,
         briefing_s: float = BRIEFING_S,
     ) -> None:
         self._desk = desk
         self._lines = lines
-        self._carrier = carrier
+        self._audiosocket = audiosocket
         self._briefing_s = briefing_s
         self._connect_s = connect_s
 
@@ -78,7 +70,7 @@ class PutThrough:
             return
         token = str(uuid4())
         if self._lines.brief(line, token):
-            await bring(session, self._carrier, token, self._connect_s, line.rate)
+            self._audiosocket.expect(token, self._connect_s)
             await session.set_variable("SOVEREIGN_BRIEFING", token)
 
     async def briefed(self, session: AgiSession) -> None:
@@ -86,7 +78,7 @@ class PutThrough:
         line = self._line_of(session)
         if line is None:
             return
-        self._carrier.forget(line.briefing)
+        self._audiosocket.forget(line.briefing)
         taken = True
         if line.briefed_by is None:
             log.warning("briefing_without_audio")

@@ -15,7 +15,7 @@ from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
 from sovereign_pbx.pbx.asterisk.agi_text import answered_by, offer_from
 from sovereign_pbx.pbx.asterisk.attempt import LEFT_EARLY
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
-from sovereign_pbx.pbx.asterisk.put_through import PutThrough, bring
+from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.carrier import Carrier
 from sovereign_pbx.pbx.harmless import cause_of, clean
 from sovereign_pbx.pbx.link import Decision, Desk, Dialled, NextStep, NotAnswered
@@ -156,7 +156,10 @@ class Reception:
             raise LinkFinished("the caller hung up")
         await session.set_variable("SOVEREIGN_CALL", line.token)
         self._lines.enter(line, "answering")
-        await bring(session, self._carrier, line.token, self._deadlines.connect_s, line.rate)
+        self._carrier.expect(line.token, self._deadlines.connect_s, rate=line.rate)
+        dial_string = self._carrier.dial_string(line.token, line.rate)
+        if dial_string:  # empty is what every dialplan has always done
+            await session.set_variable("SOVEREIGN_MEDIA", dial_string)
 
     async def _write_decision(self, session: AgiSession, decision: Decision) -> None:
         """The action goes last: a dialplan that was told half finds none, and goes to its fallback."""

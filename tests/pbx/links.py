@@ -1,0 +1,81 @@
+"""Whatever can bring the sound of an Asterisk's calls: the same behaviour is to be had over every one of them."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sovereign_pbx.pbx.asterisk.websocket_conf import client_section
+from sovereign_pbx.pbx.asterisk.wideband import Media
+from sovereign_pbx.testing.port_block import reserve_ports
+
+PCMU, G722 = 0, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`media` as `[asterisk] media` has it, and a caller whose telephone speaks wideband, or does not."""
+
+    name: str
+    media: Media
+    wide: bool
+
+
+LINKS: Final = (
+    Link("AudioSocket", "auto", wide=False),
+    Link("AudioSocket, wideband", "auto", wide=True),
+    Link("chan_websocket", "websocket", wide=False),
+    Link("chan_websocket, wideband", "websocket", wide=True),
+)
+
+_chosen: ContextVar[Link] = ContextVar("link", default=LINKS[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """What a link needs: files of Asterisk's, settings of the PBX under test, codecs of the caller's telephone."""
+
+    link: Link
+    extra: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def codecs(self) -> tuple[int, ...]:
+        return (G722,) if self.link.wide else (PCMU,)
+
+
+@contextmanager
+def over(link: Link) -> Iterator[None]:
+    """Every stage that is built meanwhile has this link."""
+    token = _chosen.set(link)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+@contextmanager
+def laid() -> Iterator[Laid]:
+    """The chosen link, with ports of its own."""
+    link = _chosen.get()
+    block = reserve_ports()
+    try:
+        if link.media == "websocket":
+            port = block.take(socket.SOCK_STREAM)
+            section = client_section(connection="sovereign", address=f"127.0.0.1:{port}")
+            yield Laid(link, {"websocket_client.conf": section}, {"media": "websocket", "websocket_port": port})
+        else:
+            yield Laid(link, options={"media": link.media})
+    finally:
+        block.release()
+
+
+def together(*files: Mapping[str, str] | None) -> dict[str, str]:
+    """Files with everything that each of them adds."""
+    joined: dict[str, str] = {}
+    for one in files:
+        for name, text in (one or {}).items():
+            joined[name] = joined.get(name, "") + text
+    return joined
