@@ -95,8 +95,8 @@ class Daemon:
         self.ready = asyncio.Event()
         self.tracer = Tracer()
         self.metrics = Metrics()
-        self.pbx = attach(config)
         self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config), hide=config.redactor.add)
+        self.pbx = attach(config, lambda: (entry.thing for entry in self.estate.trunks))
         self.retention = Retention(config.retention.content_days, config.retention.metadata_days)
         self.in_use: InUse
         self.retiring = Retiring()

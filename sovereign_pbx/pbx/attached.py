@@ -11,7 +11,7 @@ from sovereign_pbx.core.errors import LinkFinished, Refused
 from sovereign_pbx.pbx.link import Desk, DialOrder, Pbx
 
 _WORST: Final = ("ok", "degraded", "down")
-_OF: Final[Mapping[str, str]] = {"freeswitch": "sip"}  # its calls come, and are placed, over our SIP endpoint
+_USUALLY: Final[Mapping[str, str]] = {"freeswitch": "sip"}  # its calls come, and are placed, over our SIP endpoint
 
 
 class Member(Pbx, Protocol):
@@ -111,8 +111,8 @@ class Attached:
 
     def _who_can(self, wanted: str) -> Member:
         """Raises the first one's Refused when nobody can."""
-        name = _OF.get(wanted, wanted)
-        asked = [member for member in self._members if not name or member.name == name]
+        named = {wanted, _USUALLY.get(wanted)}
+        asked = [member for member in self._members if not wanted or member.name in named]
         if not asked:
             raise Refused("pbx_unavailable", f"the trunk is of {wanted}, which the configuration does not enable")
         refusals = []
