@@ -96,12 +96,12 @@ class Difference:
 class Ours:
     """What tells a channel of ours from everybody else's.
 
-    `address`: where AudioSocket listens, if it does; `ways`: what another carrier has dialled. `knows_token`: whether
+    `address`: where AudioSocket listens; `ways`: what another carrier has dialled. `knows_token`: whether
     that audio is expected or connected. `began`: how the ids begin of the channels that this installation has had
     made, "" where that can't be told.
     """
 
-    address: Callable[[], tuple[str, int] | None]
+    address: Callable[[], tuple[str, int]]
     knows_token: Callable[[str], bool]
     began: str
     ways: Callable[[], frozenset[str]] = frozenset
@@ -113,9 +113,8 @@ class Ours:
         """
         known = {address for token, address in (one.audio for one in channels) if token and self.knows_token(token)}
         known |= self.ways()
-        listening = self.address()
-        if listening is not None and listening[0] not in ("0.0.0.0", "::"):
-            host, port = listening
+        host, port = self.address()
+        if host not in ("0.0.0.0", "::"):
             known |= {f"{host}:{port}", f"[{host}]:{port}"}
         return frozenset(known)
 
