@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ((3, 11), (3, 12), (3, 13))
-EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot", "recording")
+EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot", "recording", "sip")
 UNIT = "not pbx and not speech and not long"
 SCENES = "scene"
 LIVE = "(pbx or long) and not scene"

@@ -13,6 +13,7 @@ from sovereign_pbx.calls.strain import StrainLimits
 from sovereign_pbx.calls.transfer import TransferPolicy
 from sovereign_pbx.config import Config
 from sovereign_pbx.config_sip_checks import dialled_by_us
+from sovereign_pbx.config_sound import possible_encryption, spoken_codecs
 from sovereign_pbx.config_tls import sip_context_of
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskSettings
@@ -177,8 +178,8 @@ def sip_settings(config: Config) -> SipSettings:
         tls=sip_context_of(config),
         max_calls=section.max_calls,
         sound=SoundSettings(
-            codecs=section.codecs,
-            srtp=section.srtp,
+            codecs=spoken_codecs(section),
+            srtp=possible_encryption(section),
             jitter_min_ms=section.jitter_min_ms,
             jitter_max_ms=section.jitter_max_ms,
             media_timeout_s=section.media_timeout_seconds,
