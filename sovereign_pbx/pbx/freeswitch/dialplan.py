@@ -23,7 +23,7 @@ _PROGRESS_S: Final = 5  # for the first sign of life: more than a stalled machin
 _MEDIA_MS: Final = (
     2_000  # measured on 1.10.12: the bridge ends 2.0 s after the last packet, and the caller is still there
 )
-_BEYOND_S: Final = 4  # than the daemon's own limit: only one that hangs meets this
+_BEYOND_S: Final = 12  # than the daemon's own limit: words of refusal are heard before the answer, and must fit
 
 
 def render(

@@ -45,7 +45,7 @@ def test_addresses_context_profile_and_fallback_are_filled_in() -> None:
         (
             "bridge",
             "{media_timeout=2000,absolute_codec_string=^^:PCMA,sip_h_X-Sovereign-Call-UUID=${uuid}}"
-            "[leg_progress_timeout=5,leg_timeout=24]sofia/external/$1@[::1]:5099;transport=tcp",
+            "[leg_progress_timeout=5,leg_timeout=32]sofia/external/$1@[::1]:5099;transport=tcp",
         )
     ]
     assert ("transfer", "600 XML default") in actions(contexts(text)["bot-after"])
