@@ -1,0 +1,157 @@
+"""Whom we call: a host whose answers a test says one by one. Strict about what it is sent."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from sovereign_pbx.pbx.sip.outgoing_way import Way
+from sovereign_pbx.wire.sip import Headers, NameAddr, Request, Response, Via, cseq, parse, response_to, tag_of
+from tests.pbx.sip.ua import sdp
+from tests.waiting import until
+
+Pairs = Sequence[tuple[str, str]]
+Manner = Callable[["FarEnd", Request], None]
+
+DEADLINE_S = 15.0
+
+
+class FarEnd(asyncio.DatagramProtocol):
+    """`manner` is told of every INVITE outside of a dialog that is no repetition; every other request is answered 200,
+    unless `answers` says otherwise (None: not at all)."""
+
+    def __init__(self, manner: Manner) -> None:
+        self.manner = manner
+        self.requests: list[Request] = []
+        self.responses: list[Response] = []
+        self.faults: list[str] = []
+        self.answers: Callable[[Request], int | None] = lambda request: 200
+        self._seen: dict[tuple[str, int], str] = {}
+        self._transport: asyncio.DatagramTransport | None = None
+        self._back: tuple[str, int] = ("", 0)
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._transport is not None
+        self._transport.close()
+        await asyncio.sleep(0)
+        if error is None:
+            assert not self.faults, self.faults
+
+    @property
+    def port(self) -> int:
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
+
+    @property
+    def way(self) -> Way:
+        return Way(name="the trunk carrier", host="127.0.0.1", port=self.port)
+
+    # --- what it says
+
+    def reply(
+        self, request: Request, status: int, *, tag: str = "far", headers: Pairs = (), sound: str | None = None
+    ) -> None:
+        """`sound`: the description of a 200, the usual one by default, "" for none."""
+        extra = list(headers)
+        body = sdp() if sound is None and request.method == "INVITE" and status == 200 else sound or ""
+        extra += [("Content-Type", "application/sdp")] if body else []
+        if request.method == "INVITE" and 100 < status < 300:
+            extra.append(("Contact", f"<sip:{tag}@127.0.0.1:{self.port}>"))
+        self.send(response_to(request, status, tag=tag, headers=extra, body=body.encode()))
+
+    def request(
+        self, invite: Request, method: str, *, headers: Pairs = (), body: str = "", tag: str = "far"
+    ) -> Request:
+        """Within the dialog that an INVITE of theirs made."""
+        ours = [one for one in self.requests if one.method == "OURS"]
+        number = len(ours) + 1
+        self.requests.append(Request("OURS", "sip:nobody"))
+        named = [
+            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bKfar{number};rport"),
+            ("Max-Forwards", "70"),
+            ("From", f"{invite.headers.get('To')};tag={tag}"),
+            ("To", invite.headers.get("From")),
+            ("Call-ID", invite.headers.get("Call-ID")),
+            ("CSeq", f"{number} {method}"),
+            ("Contact", f"<sip:{tag}@127.0.0.1:{self.port}>"),
+            *headers,
+        ]
+        made = Request(method, str(NameAddr.parse(invite.headers.get("Contact")).uri), Headers(named), body.encode())
+        self.send(made)
+        return made
+
+    def send(self, message: Request | Response) -> None:
+        assert self._transport is not None
+        self._transport.sendto(message.encode(), self._back)
+
+    # --- what it has got
+
+    def came(self, method: str) -> list[Request]:
+        return [one for one in self.requests if one.method == method]
+
+    async def comes(self, method: str, count: int = 1) -> Request:
+        await until(lambda: len(self.came(method)) >= count, DEADLINE_S)
+        return self.came(method)[count - 1]
+
+    # --- asyncio
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        self._back = (str(addr[0]), int(addr[1]))
+        message = parse(data)
+        if isinstance(message, Response):
+            self.responses.append(message)
+            return
+        if message.method == "INVITE" and not tag_of(message.headers, "To"):
+            if self._is_news(message):
+                self._check(message)
+                self.requests.append(message)
+                self.manner(self, message)
+            return
+        self.requests.append(message)
+        if message.method == "ACK":
+            return
+        if message.method == "CANCEL":
+            self.reply(message, 200)
+            return
+        status = self.answers(message)
+        if status is not None:
+            self.reply(message, status)
+
+    def error_received(self, exc: Exception) -> None:
+        """The daemon is gone."""
+
+    def _is_news(self, invite: Request) -> bool:
+        """The same call twice by two transactions would ring somebody twice."""
+        key = invite.headers.get("Call-ID"), cseq(invite.headers)[0]
+        branch = Via.parse(invite.headers.get("Via")).branch
+        first = self._seen.setdefault(key, branch)
+        if first != branch:
+            self.faults.append("one INVITE was sent twice")
+        return len(self._seen) > sum(one.method == "INVITE" for one in self.requests)
+
+    def _check(self, invite: Request) -> None:
+        headers = invite.headers
+        for name in ("Max-Forwards", "Contact", "Allow", "Supported"):
+            if name not in headers:
+                self.faults.append(f"an INVITE without {name}")
+        if not tag_of(headers, "From"):
+            self.faults.append("an INVITE without a tag in From")
+        if headers.get("Content-Type") != "application/sdp" or not invite.body:
+            self.faults.append("an INVITE without an offer")
+
+
+def answers(*statuses: int, headers: Pairs = ()) -> Manner:
+    """Says these one after the other at once."""
+
+    def manner(far: FarEnd, invite: Request) -> None:
+        for status in statuses:
+            far.reply(invite, status, headers=headers if status >= 300 else ())
+
+    return manner
