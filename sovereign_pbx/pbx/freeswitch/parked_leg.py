@@ -16,7 +16,7 @@ import structlog
 from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkClosed, LinkEnded, LinkFinished, Refused
 from sovereign_pbx.pbx.freeswitch.causes import Q850
 from sovereign_pbx.pbx.freeswitch.esl import Esl
-from sovereign_pbx.pbx.freeswitch.parked_sound import UnicastSound
+from sovereign_pbx.pbx.freeswitch.paced import Sound
 from sovereign_pbx.pbx.harmless import destination
 from sovereign_pbx.pbx.sip.leg import LegEars
 from sovereign_pbx.pbx.sip.refusal import CAUSE_FALLBACK, Refusal
@@ -43,7 +43,7 @@ class ParkedLeg:
         self,
         esl: Esl,
         uuid: str,
-        sound: UnicastSound,
+        sound: Sound,
         *,
         context: str,
         spawn: Callable[[Coroutine[Any, Any, None], str], None],

@@ -23,8 +23,7 @@ from sovereign_pbx.pbx.freeswitch.dialling import MAX_VARIABLES, OWN_PREFIX
 from sovereign_pbx.pbx.freeswitch.esl import Esl
 from sovereign_pbx.pbx.freeswitch.parked_call import ParkedCall, line_of
 from sovereign_pbx.pbx.freeswitch.parked_leg import ParkedLeg
-from sovereign_pbx.pbx.freeswitch.parked_sound import UnicastSound
-from sovereign_pbx.pbx.freeswitch.unicast import is_private
+from sovereign_pbx.pbx.freeswitch.unicast import UnicastSound, is_private
 from sovereign_pbx.pbx.harmless import clean
 from sovereign_pbx.pbx.link import Desk, DialOrder, NotAnswered, Offer
 from sovereign_pbx.pbx.sip.refusal import CAUSE_FALLBACK
