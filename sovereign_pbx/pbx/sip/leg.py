@@ -13,7 +13,7 @@ from sovereign_pbx.pbx.sip.endpoint import Endpoint
 from sovereign_pbx.pbx.sip.info_digits import digit_of, relayed
 from sovereign_pbx.pbx.sip.invitation import ALLOW, Invitation
 from sovereign_pbx.pbx.sip.referral import Referral
-from sovereign_pbx.pbx.sip.refusal import Refusal, of_cause
+from sovereign_pbx.pbx.sip.refusal import CAUSE_FALLBACK, Refusal, of_cause
 from sovereign_pbx.pbx.sip.renegotiation import Renegotiation
 from sovereign_pbx.pbx.sip.sound import Sound
 from sovereign_pbx.pbx.sip.transaction_server import ServerTransaction
@@ -86,6 +86,7 @@ class Leg:
         self._held = False
         self._offers = Renegotiation(self)
         self._referral: Referral | None = None
+        sound.on_lost = self._lost
         if invitation is not None:
             invitation.on_left = self._gave_up
         home.add(self)
@@ -165,7 +166,8 @@ class Leg:
         self._referral = Referral()
         try:
             async with asyncio.timeout(within_s):
-                answer = await self.send("REFER", [("Refer-To", refer_to), ("Referred-By", str(self.dialog.local.uri))])
+                named = [("Refer-To", f"<{refer_to}>"), ("Referred-By", f"<{self.dialog.local.uri}>")]
+                answer = await self.send("REFER", named)
                 if not 200 <= answer.status < 300:
                     raise Refused("refer_refused", f"the PBX does not transfer the call ({answer.status})")
                 return await self._referral.outcome()
@@ -240,6 +242,10 @@ class Leg:
         if self._invitation is not None:  # RFC 3261 §15: the early dialog ends so as well
             self._invitation.refuse(Refusal(487))
         self.end(cause_of(bye), LinkFinished("the other end hung up"))
+
+    def _lost(self) -> None:
+        """Nothing comes any more, and no link is there to end by it: the call is dead."""
+        self.home.spawn(self.bye(CAUSE_FALLBACK), "sip-lost")
 
     def _gave_up(self, cause: int | None) -> None:
         self.end(cause, LinkFinished("the caller hung up before the answer"))
