@@ -10,6 +10,7 @@ import pytest
 
 from sovereign_pbx.pbx.link import Decision
 from sovereign_pbx.pbx.sip import answering
+from sovereign_pbx.pbx.sip.renegotiation import ACK_S
 from sovereign_pbx.testing.private_tree import PrivateTree
 from sovereign_pbx.testing.progress_line import ProgressLine
 from sovereign_pbx.testing.sipp_tree import sipp_tree
@@ -35,7 +36,7 @@ class Scene:
     steps: tuple[Step, ...]
     decision: Decision | None = None
     thinks_s: float = 0.0
-    ack_s: float = answering.ACK_S
+    ack_s: float = ACK_S
     calls: int = 1
     after: Callable[[Stage, sipp.Played], bool] = lambda stage, played: True
     kind: Literal["udp", "tcp"] = "udp"
