@@ -1,6 +1,7 @@
 """Whom we call: a host whose answers a test says one by one. Strict about what it is sent."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -91,6 +92,11 @@ class FarEnd(asyncio.DatagramProtocol):
         assert self._transport is not None
         self._transport.sendto(message.encode(), self._back)
 
+    def call(self, server: tuple[str, int], headers: Pairs = ()) -> "Caller":
+        """A call of its own, as a PBX whose caller and colleague are both behind it."""
+        self._back = server
+        return Caller(self, f"sip:100@{server[0]}:{server[1]}", headers)
+
     # --- what it has got
 
     def came(self, method: str) -> list[Request]:
@@ -145,6 +151,60 @@ class FarEnd(asyncio.DatagramProtocol):
             self.faults.append("an INVITE without a tag in From")
         if headers.get("Content-Type") != "application/sdp" or not invite.body:
             self.faults.append("an INVITE without an offer")
+
+
+class Caller:
+    """A call that the far end placed to the daemon."""
+
+    def __init__(self, far: FarEnd, uri: str, headers: Pairs) -> None:
+        self.far = far
+        self.call_id = secrets.token_hex(8)
+        self._uri = uri
+        self._number = 0
+        self._send("INVITE", [*headers, ("Content-Type", "application/sdp")], sdp())
+
+    async def answered(self) -> None:
+        """Wait for the 200, and acknowledge it."""
+        await until(lambda: self._ok is not None, DEADLINE_S)
+        self._send("ACK", number=1)
+
+    def hang_up(self) -> None:
+        self._send("BYE")
+
+    def notify(self, status: str, state: str = "terminated") -> None:
+        """What becomes of a REFER (RFC 3515)."""
+        headers = [("Event", "refer"), ("Subscription-State", state), ("Content-Type", "message/sipfrag;version=2.0")]
+        self._send("NOTIFY", headers, f"SIP/2.0 {status}\r\n")
+
+    def came(self, method: str) -> list[Request]:
+        return [one for one in self.far.came(method) if one.headers.get("Call-ID") == self.call_id]
+
+    async def comes(self, method: str) -> Request:
+        await until(lambda: self.came(method), DEADLINE_S)
+        return self.came(method)[0]
+
+    @property
+    def _ok(self) -> Response | None:
+        mine = (one for one in self.far.responses if one.headers.get("Call-ID") == self.call_id)
+        return next((one for one in mine if one.status == 200 and cseq(one.headers)[1] == "INVITE"), None)
+
+    def _send(self, method: str, headers: Pairs = (), body: str = "", *, number: int | None = None) -> None:
+        if number is None:
+            self._number += 1
+            number = self._number
+        answer = self._ok
+        uri = str(NameAddr.parse(answer.headers.get("Contact")).uri) if answer is not None else self._uri
+        named = [
+            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.far.port};branch=z9hG4bK{secrets.token_hex(6)};rport"),
+            ("Max-Forwards", "70"),
+            ("From", '"Jan" <sip:201@127.0.0.1>;tag=jan'),
+            ("To", answer.headers.get("To") if answer is not None else f"<{self._uri}>"),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{number} {method}"),
+            ("Contact", f"<sip:pbx@127.0.0.1:{self.far.port}>"),
+            *headers,
+        ]
+        self.far.send(Request(method, uri, Headers(named), body.encode()))
 
 
 def answers(*statuses: int, headers: Pairs = ()) -> Manner:
