@@ -20,6 +20,7 @@ MAX_PACKETS: Final = 64
 FADED_S: Final = 0.1  # without a packet for so long, the next one begins a new stretch of sound
 _HALF_WINDOW: Final = 50  # packets; the least delay of two halves decides
 _AFTER_STALL: Final = 5  # packets, after which a burst's surplus goes
+_KEPT_OF_BURST: Final = 0.6  # of the upper bound
 _SPARE_S: Final = 0.004  # kept above the least, against falling short in the very next tick
 _CONCEALED_S: Final = 0.12  # a longer hole is skipped: it would be filled with nothing but noise
 _RECENT: Final = 250  # packets
@@ -65,7 +66,7 @@ class JitterBuffer:
         self.min_s, self.max_s = min_ms / 1000, max_ms / 1000
         self.late = self.dropped = self.stretched = self.shrunk = 0
         self.lost_units = self.lost_runs = 0
-        self._clock_rate = clock_rate
+        self._clock_rate, self._frame = clock_rate, clock_rate // 50
         self._delay_sum, self._delays = 0.0, 0
         self._heard_at: float | None = None  # when sound was last handed over
         self._known_s = self.min_s  # the target of before, while too little is known
@@ -94,8 +95,8 @@ class JitterBuffer:
         not; `units` is its length on the clock."""
         position = self._position(timestamp)
         self._quiet = False
-        if self._going and position < self._place:
-            if (self._place - position) < _BACK_S * self._clock_rate or sequence <= (self._sequence or 0):
+        if self._sequence is not None and position < self._place:
+            if self._place - position < _BACK_S * self._clock_rate or sequence <= self._sequence:
                 self._too_late(position, now)
                 return
             self.restart()
@@ -127,12 +128,17 @@ class JitterBuffer:
             self._grow = True
 
     def _cap(self) -> None:
-        """More than the bound has piled up: the network stood still, or we did. The oldest goes."""
+        """More than the bound has piled up: the network stood still, or we did. The oldest goes, and with it a part of
+        what the bound would bear, for that would grow too old while it waits behind the rest."""
         last = self._queue[-1]
-        bound = last.position + last.units - int((self.max_s + FRAME_S) * self._clock_rate)
+        end = last.position + last.units
+        if self._queue[0].position >= end - (self.max_s + FRAME_S) * self._clock_rate:
+            return
+        bound = end - _KEPT_OF_BURST * self.max_s * self._clock_rate
         while self._queue[0].position < bound and len(self._queue) > 1:
             self._skip()
-            self._settle(_AFTER_STALL)
+        self._transits.clear()  # a stall is no measure of the network
+        self._settle(_AFTER_STALL)
 
     def _skip(self) -> None:
         head = self._queue.pop(0)
@@ -209,7 +215,7 @@ class JitterBuffer:
         self._inserted = 0
         self._going = True
         self._owed = 0
-        self._settle(_HALF_WINDOW)
+        self._settle(self._window)
         return True
 
     def _starved(self, units: int, now: float) -> Piece:
@@ -251,6 +257,7 @@ class JitterBuffer:
         if gap > 0 and not self._follows(head):  # it was filled while it was awaited
             self.lost_units += min(gap, int(_CONCEALED_S * self._clock_rate))
             self.lost_runs += not self._losing
+            self.stretched -= min(gap, self._inserted) // self._frame
         del self._queue[0]
         self._losing = False
         self._place = head.position + head.units
@@ -284,18 +291,27 @@ class JitterBuffer:
     def _measure(self, delay_s: float) -> None:
         self._delay_sum += delay_s
         self._delays += 1
+        if self._window == _AFTER_STALL:
+            # What came in a burst is young however long it has been on its way: what waits behind it tells.
+            delay_s = self._waiting_s()
         self._least[1] = min(self._least[1], delay_s)
         self._sum += delay_s
         self._measured += 1
         if self._measured >= self._window:
             self._judge()
 
+    def _waiting_s(self) -> float:
+        if not self._queue:
+            return 0.0
+        last = self._queue[-1]
+        return (last.position + last.units - self._place) / self._clock_rate
+
     def _judge(self) -> None:
         """How much of the delay was never needed."""
         if self._window == _HALF_WINDOW:
             self._known_s = self.target_s
         else:
-            self._transits.clear()  # the stall's
+            self._transits.clear()  # what came late with the burst
         mean, least = self._sum / self._measured, min(self._least)
         self._surplus = max(0, int(min(least - _SPARE_S, mean - self._known_s) / FRAME_S))
         self._least = [self._least[1], float("inf")]
