@@ -58,10 +58,11 @@ class Legs(Protocol):
 
 
 class SipLeg:
-    """Over SIP and RTP."""
+    """Over SIP and RTP. `cut`: no packet of the daemon's arrives any more, as when it has died."""
 
     def __init__(self, call: SipCall, address: tuple[str, int]) -> None:
         self.call = call
+        self.cut = False
         self._address = address
 
     async def answered(self, timeout_s: float, progress_s: float) -> Refused | None:
@@ -84,9 +85,10 @@ class SipLeg:
         return None
 
     async def over(self, media_timeout_s: float) -> str:
+        last = self.call.answered_at or 0.0
         while self.call.end is None:
             packets = self.call.ear.packets
-            last = packets[-1].at if packets else self.call.answered_at or 0.0
+            last = packets[-1].at if packets and not self.cut else last
             if asyncio.get_running_loop().time() - last > media_timeout_s:
                 await self.hang_up("MEDIA_TIMEOUT")
                 return "MEDIA_TIMEOUT"

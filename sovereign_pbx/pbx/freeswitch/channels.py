@@ -13,6 +13,7 @@ from sovereign_pbx.wire.esl import Event
 log = structlog.get_logger(__name__)
 
 HANGUP: Final = "CHANNEL_HANGUP_COMPLETE"
+BRIDGE: Final = "CHANNEL_BRIDGE"
 INSTANCE: Final = "sovereign_instance"
 """The variable by which FreeSWITCH tells our channels from everybody else's; its filter goes by it."""
 
@@ -32,6 +33,7 @@ class Channel:
         self.born = not ours  # it is known to have come into being
         self.cause = ""
         self._gone = asyncio.Event()
+        self._bridged = asyncio.Event()
 
     @property
     def is_gone(self) -> bool:
@@ -40,6 +42,13 @@ class Channel:
     async def gone(self) -> None:
         """Wait until it is."""
         await self._gone.wait()
+
+    async def bridged(self) -> None:
+        """Wait until it is connected with another channel, since it is watched."""
+        await self._bridged.wait()
+
+    def bridge(self) -> None:
+        self._bridged.set()
 
     def end(self, cause: str) -> None:
         if not self.is_gone:
@@ -80,9 +89,11 @@ class Channels:
             channel.end(cause)
 
     def event(self, event: Event) -> None:
-        """Any event; only ends matter."""
+        """Any event; ends matter, and who is connected."""
         if event.name == HANGUP:
             self.end(event.uuid, event.get("Hangup-Cause"))
+        elif event.name == BRIDGE and (colleague := self._known.get(event.get("Bridge-B-Unique-ID"))):
+            colleague.bridge()
 
 
 async def hang_up(esl: Esl, channel: Channel, cause: str) -> bool:

@@ -10,7 +10,7 @@ import structlog
 from sovereign_pbx.core.errors import BadInput, Refused
 from sovereign_pbx.pbx.asterisk.peers import Peers
 from sovereign_pbx.pbx.freeswitch.audit import Audit
-from sovereign_pbx.pbx.freeswitch.channels import HANGUP, INSTANCE, Channels
+from sovereign_pbx.pbx.freeswitch.channels import BRIDGE, HANGUP, INSTANCE, Channels
 from sovereign_pbx.pbx.freeswitch.dialling import mark_of
 from sovereign_pbx.pbx.freeswitch.esl import Esl, EslTiming
 from sovereign_pbx.pbx.freeswitch.orders import Dialler, Orders
@@ -81,7 +81,7 @@ class FreeSwitchControl:
         self._orders = Orders(self.esl, self._channels, calls, dialler)
         self._put_through = PutThrough(self.esl, self._channels, calls, dialler)
         self._audit = Audit(self.esl, self._channels, self._mark, every_s=settings.audit_s)
-        self.esl.subscribe(HANGUP)
+        self.esl.subscribe(HANGUP, BRIDGE)
         self.esl.let_through(f"variable_{INSTANCE}", settings.instance)
         self.esl.on_event(self._channels.event)
         self.esl.on_login(self._audit.watch)

@@ -147,6 +147,8 @@ class PutThrough:
             await self._do("uuid_setvar_multi", caller.uuid, f"{own};{after}")
             await self._do("uuid_setvar", colleague.uuid, "park_timeout")
             await self._bridge(attempt)
+            if not await self._together(attempt):
+                raise _Over(_CALLER_LEFT)
             log.info("bridged", caller=caller.uuid, colleague=colleague.uuid)
             self._calls.desk.put_through(call_id)
             return await self._talk(attempt, back)
@@ -163,6 +165,17 @@ class PutThrough:
             if not attempt.left.done():
                 raise
             log.warning("bridge_unconfirmed")
+
+    async def _together(self, attempt: _Attempt) -> bool:
+        """Whether they talk: +OK says only that both were told to. An event that was lost with the socket is not waited
+        for. Who hangs up in this very moment takes the other along."""
+        together = _task(attempt.colleague.bridged())
+        ended = _task(attempt.caller.gone())
+        try:
+            await asyncio.wait({together, ended}, timeout=_UNTOLD_S, return_when=asyncio.FIRST_COMPLETED)
+            return together.done() or not ended.done()
+        finally:
+            await _stopped(together, ended)
 
     async def _talk(self, attempt: _Attempt, back: asyncio.Future[None]) -> Dialled:
         """Until the caller is back, or has hung up, which only FreeSWITCH knows by now."""

@@ -41,6 +41,26 @@ OTHERS = """<include>
 TIMING = EslTiming(ping_every_s=0.2, reconnect_min_s=0.02, reconnect_max_s=0.05)
 
 
+class Frames:
+    """The clock's part for a scripted desk: a frame in, a frame out, from now until `stop`."""
+
+    def __init__(self, desk: ScriptedDesk) -> None:
+        self._desk = desk
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            for link in (*self._desk.links.values(), *self._desk.briefing_links):
+                if link.ended is None:
+                    link.take()
+                    link.put(bytes(link.rate // 50 * 2))
+            await asyncio.sleep(FRAME_S)
+
+
 class Stage:
     """`pbx` is the FreeSWITCH, `sip` ours."""
 
@@ -49,7 +69,7 @@ class Stage:
         self.control = control
         self.desk = ScriptedDesk()
         self.sip = SipPbx(SipSettings(port=0), [control])
-        self._pump: asyncio.Task[None] | None = None
+        self.frames: Frames | None = None
 
     async def start(self, fallback: str) -> None:
         await self.sip.start(self.desk)
@@ -57,14 +77,13 @@ class Stage:
         address = f"{host}:{port}"
         printed = await asyncio.to_thread(render, sip=address, fallback=fallback)
         self.pbx.load(printed, OTHERS, address=address, legs=SipLegs((host, port)))
-        self._pump = asyncio.get_running_loop().create_task(self._frames())
+        self.frames = Frames(self.desk)
         await until(lambda: self.control.esl is None or self.control.esl.connected)
 
     async def stop(self) -> None:
         await self.sip.stop()
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+        if self.frames is not None:
+            await self.frames.stop()
 
     async def talking(self, extension: str = "300") -> Channel:
         """A caller whom the assistant has answered."""
@@ -89,15 +108,6 @@ class Stage:
     def leg(self, channel: Channel) -> SipLeg:
         assert isinstance(channel.leg, SipLeg)
         return channel.leg
-
-    async def _frames(self) -> None:
-        """The clock's part: a frame in, a frame out."""
-        while True:
-            for link in (*self.desk.links.values(), *self.desk.briefing_links):
-                if link.ended is None:
-                    link.take()
-                    link.put(bytes(link.rate // 50 * 2))
-            await asyncio.sleep(FRAME_S)
 
 
 @asynccontextmanager

@@ -95,6 +95,16 @@ def test_a_daemon_that_is_stopped_gives_its_callers_back() -> None:
     play(scenario)
 
 
+def test_a_daemon_that_sends_no_sound_any_more_loses_its_caller_to_the_fallback_and_not_to_silence() -> None:
+    async def scenario(stage: Stage) -> None:
+        caller = await stage.talking()
+        stage.leg(caller).cut = True
+        await until(lambda: caller.application == "park")
+        assert caller.variables["bridge_hangup_cause"] == "MEDIA_TIMEOUT"
+
+    play(scenario)
+
+
 def test_a_diversion_is_followed_by_freeswitch_itself() -> None:
     async def scenario(stage: Stage) -> None:
         stage.desk.decision = Decision("divert", "104")

@@ -300,6 +300,44 @@ def test_a_caller_who_leaves_while_the_socket_is_down_is_found_gone_at_the_next_
     play(scenario)
 
 
+def test_a_colleague_who_hangs_up_as_they_are_connected_takes_the_caller_along_and_nobody_says_they_talked() -> None:
+    async def scenario(stage: Stage) -> None:
+        colleague = stage.pbx.people["user/100"] = Person()
+        caller = await stage.talking()
+
+        async def bridge(argument: str) -> str:
+            """uuid_bridge_on_soft_execute, where one of the two is not ready any more."""
+            stage.pbx._own(stage.pbx.hang_up(colleague.channels[0]))
+            stage.pbx._own(stage.pbx.hang_up(caller, "DESTINATION_OUT_OF_ORDER"))
+            return "+OK\n"
+
+        stage.pbx._apis["uuid_bridge"] = bridge
+        stage.say_goodbye(dial("100"))
+        await until(lambda: len(stage.desk.gone_calls) == 1)
+        assert stage.desk.through == []
+
+    play(scenario)
+
+
+def test_a_bridge_whose_reply_was_lost_is_known_by_our_leg_that_has_gone() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.pbx.people["user/100"] = Person()
+        caller = await stage.talking()
+        done = stage.pbx._apis["uuid_bridge"]
+
+        async def bridge(argument: str) -> str:
+            said = await done(argument)
+            stage.pbx.esl.drop()
+            return said
+
+        stage.pbx._apis["uuid_bridge"] = bridge
+        stage.say_goodbye(dial("100"))
+        await until(lambda: stage.desk.through == [stage.call_id()])
+        assert caller.up and len(stage.pbx.esl.lines("api uuid_bridge")) == 1
+
+    play(scenario)
+
+
 def test_without_the_socket_the_caller_is_told_at_once_that_it_failed() -> None:
     async def scenario(stage: Stage) -> None:
         caller = await stage.talking()
