@@ -35,13 +35,12 @@ def split(text: str, separator: str) -> list[str]:
     or bracket without end takes in the rest: who needs it whole finds that out."""
     if separator not in text:
         return [text.strip()]
-    parts = [""]
+    parts, start = [], 0
     for piece in _PIECE.finditer(text):
         if piece[0] == separator:
-            parts.append("")
-        else:
-            parts[-1] += piece[0]
-    return [part.strip() for part in parts]
+            parts.append(text[start : piece.start()].strip())
+            start = piece.end()
+    return [*parts, text[start:].strip()]
 
 
 def balanced(text: str) -> bool:

@@ -62,7 +62,6 @@ class Endpoint:
         client_tls: ssl.SSLContext | None = None,
         max_calls: int = 512,
         supported: Sequence[str] = ("timer",),
-        server: str = "",
         timers: Timers | None = None,
         message_s: float = 10.0,
         idle_s: float = 900.0,
@@ -74,7 +73,7 @@ class Endpoint:
         self._on_request = on_request
         self._timers = timers or Timers()
         self._peers = Peers(permit, "sip.permit")
-        self._judge = Judge(supported, server)
+        self._judge = Judge(supported)
         self._buckets = Buckets(_ANSWERS_PER_S, _ANSWERS_AT_ONCE)
         self._transactions = Transactions(_TRANSACTIONS_A_CALL * max_calls + 64)
         self._udp = UdpTransport(host, port, self, advertise_host=advertise_host) if "udp" in transports else None

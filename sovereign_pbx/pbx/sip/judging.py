@@ -41,15 +41,13 @@ def stamp(request: Request, flow: Flow) -> int | None:
 class Judge:
     """Answers that are made from the request alone and of which nothing is kept (§8.2.7)."""
 
-    def __init__(self, supported: Sequence[str], server: str) -> None:
+    def __init__(self, supported: Sequence[str]) -> None:
         self._supported = tuple(supported)
         self._key = secrets.token_bytes(16)
         self._allow = ("Allow", ", ".join(ALLOWED))
-        self._server = [("Server", server)] if server else []
 
     def reply(self, request: Request, status: int, *headers: tuple[str, str], tag: str = "") -> Response:
-        named = [*headers, *(self._server if status < 300 else ())]
-        return response_to(request, status, tag=tag or self._tag(request), headers=named)
+        return response_to(request, status, tag=tag or self._tag(request), headers=headers)
 
     def verdict(self, request: Request) -> Response | None:
         """The answer to a request that nobody else needs to see; None where somebody does."""

@@ -12,7 +12,9 @@ class Timers:
     t2: float = 4.0
     t4: float = 5.0
     trying: float = 0.2  # a server that has nothing better to say by then sends 100 (§17.2.1)
-    ringing: float = 300.0  # §16.6: a proxy's timer C is above three minutes; whoever rings longer is forgotten
+    ringing: float = (
+        300.0  # §16.6: a proxy's timer C is above three minutes; what rings longer was forgotten by its owner
+    )
 
     @property
     def life(self) -> float:

@@ -150,7 +150,9 @@ class ClientTransaction:
         self.provisional = response
         if self._invite:
             self._stop_repeating()
-            self._end.cancel()  # from here on only its owner's patience counts
+            # From here on its owner's patience counts, unless nobody is left who has any
+            self._end.cancel()
+            self._end = self._loop.call_later(self._timers.ringing, self.cancel)
             if self._cancel_reason is not None:
                 self._send_cancel()
         elif self._repeating is not None:

@@ -435,6 +435,17 @@ def test_an_invite_whose_cancel_brings_nothing_is_over_after_32_s() -> None:
     run(test())
 
 
+def test_an_invite_that_rings_for_longer_than_anybody_waits_is_cancelled() -> None:
+    async def test() -> None:
+        client = Client().begin()
+        client.answer(180)
+        await asyncio.sleep(299)
+        assert client.cancels == []
+        assert (await client.one.final()).status == 408 and len(client.cancels) == 1
+
+    run(test())
+
+
 def test_cancel_after_the_answer_does_nothing() -> None:
     async def test() -> None:
         client = Client().begin()
