@@ -156,7 +156,10 @@ def parked_settings(config: Config) -> ParkedSettings:
     """`[freeswitch]` for its calls without SIP."""
     section = config.freeswitch
     return ParkedSettings(
+        media="audio_fork" if section.media == "audio_fork" else "unicast",
         media_host=section.media_host,
+        media_port=section.media_port,
+        peers=section.peers,
         peer_host=section.esl.host,
         context=section.context,
         max_calls=config.sip.max_calls,

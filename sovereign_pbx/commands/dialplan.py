@@ -143,7 +143,7 @@ def freeswitch(
     """Print sovereign.xml with the addresses of your configuration.
 
     FreeSWITCH bridges callers to the daemon over SIP. Wherever the daemon is down, slow or refuses, the next action of
-    the dialplan is the caller's fallback. Where [freeswitch] media is unicast it parks them for the daemon, and takes
+    the dialplan is the caller's fallback. Where [freeswitch] media is not sip it parks them for the daemon, and takes
     them to the fallback by itself where nothing comes of it.
     """
     from sovereign_pbx.config_sip import FreeSwitch, Sip
@@ -156,10 +156,15 @@ def freeswitch(
         ours, theirs = config.sip, config.freeswitch
     elif sip is None:
         click.echo("no configuration file: this is the default address", err=True)
-    if theirs.media == "unicast":
+    if theirs.media != "sip":
         from sovereign_pbx.pbx.freeswitch.parked_dialplan import render as parked
 
-        found = parked(context=context or theirs.context, fallback=fallback, decide_s=ours.decide_timeout_seconds)
+        found = parked(
+            context=context or theirs.context,
+            fallback=fallback,
+            decide_s=ours.decide_timeout_seconds,
+            media=theirs.media,
+        )
         click.echo(found, nl=False)
         return
     text = render(

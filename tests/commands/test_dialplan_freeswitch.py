@@ -1,6 +1,7 @@
 """`sovereign-pbx dialplan freeswitch`: what it prints of the configuration, and what it says when it can't."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner, Result
@@ -44,13 +45,14 @@ def test_what_the_configuration_says_is_printed(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, wanted)
 
 
-def test_without_sip_it_is_the_one_that_parks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("media", ["unicast", "audio_fork"])
+def test_without_sip_it_is_the_one_that_parks(tmp_path: Path, media: Literal["unicast", "audio_fork"]) -> None:
     text = (
-        "[sip]\ndecide_timeout_seconds = 20\n[freeswitch]\nenabled = true\nmedia = 'unicast'\ncontext = 'bot'\n"
+        f"[sip]\ndecide_timeout_seconds = 20\n[freeswitch]\nenabled = true\nmedia = '{media}'\ncontext = 'bot'\n"
         "[freeswitch.esl]\npassword = 'x'\n"
     )
     result = printed("-c", written(tmp_path, text), "--fallback", "600 XML default")
-    wanted = render_parked(context="bot", fallback="600 XML default", decide_s=20)
+    wanted = render_parked(context="bot", fallback="600 XML default", decide_s=20, media=media)
     assert (result.exit_code, result.stdout) == (0, wanted)
 
 

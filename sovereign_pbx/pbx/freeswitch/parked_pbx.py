@@ -1,5 +1,5 @@
 """FreeSWITCH without SIP: its calls are parked by the printed dialplan, steered over the event socket, and their sound
-comes by unicast.
+comes by unicast or mod_audio_fork.
 
 The same control as for calls over SIP (`FreeSwitchControl`) places calls and puts callers through. What is an INVITE
 to a token there is a channel here that the dialplan parks with the token as its role.
@@ -7,9 +7,9 @@ to a token there is a channel here that the dialplan parks with the token as its
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 import structlog
@@ -18,9 +18,11 @@ from structlog.contextvars import bind_contextvars
 from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import BadInput, ConfigError, LinkEnded, LinkFinished, Refused
 from sovereign_pbx.pbx.digits import DIGITS
+from sovereign_pbx.pbx.freeswitch.audio_fork import OVERRUN, ForkServer, ForkSound
 from sovereign_pbx.pbx.freeswitch.control import CHANNEL_HEADER, FreeSwitchControl
 from sovereign_pbx.pbx.freeswitch.dialling import MAX_VARIABLES, OWN_PREFIX
 from sovereign_pbx.pbx.freeswitch.esl import Esl
+from sovereign_pbx.pbx.freeswitch.paced import Sound
 from sovereign_pbx.pbx.freeswitch.parked_call import ParkedCall, line_of
 from sovereign_pbx.pbx.freeswitch.parked_leg import ParkedLeg
 from sovereign_pbx.pbx.freeswitch.unicast import UnicastSound, is_private
@@ -61,11 +63,15 @@ _NEVER_CAME: Final = "The person called answered, and FreeSWITCH never brought t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedSettings:
-    """`media_host` is where the sound comes to, `peer_host` FreeSWITCH's address for it; both of this machine or of a
-    private network. `context`: what the names of the printed dialplan's contexts begin with."""
+    """`media_host` is where the sound comes to, `media_port` the WebSocket's of audio_fork, `peer_host` FreeSWITCH's
+    address for unicast; both hosts of this machine or of a private network. `peers`: who may connect. `context`: what
+    the names of the printed dialplan's contexts begin with."""
 
+    media: Literal["unicast", "audio_fork"] = "unicast"
     media_host: str = "127.0.0.1"
+    media_port: int = 9094
     peer_host: str = "127.0.0.1"
+    peers: Sequence[str] = ()
     context: str = "sovereign"
     max_calls: int = 100
     terms: CallTerms = field(default_factory=CallTerms)
@@ -91,7 +97,7 @@ class ParkedPbx:
                 remedy='Set it, or [freeswitch] media = "sip".',
             )
         for key, host in (("media_host", settings.media_host), ("esl.host", settings.peer_host)):
-            if not is_private(host):
+            if not is_private(host) and (settings.media == "unicast" or key == "media_host"):
                 raise ConfigError(
                     f"{host} is no IPv4 address of this machine or of a private network",
                     key=f"freeswitch.{key}",
@@ -100,6 +106,14 @@ class ParkedPbx:
         self._settings = settings
         self._control = control
         self._esl: Esl = control.esl
+        self._forks: ForkServer | None = None
+        if settings.media == "audio_fork":
+            self._forks = ForkServer(
+                settings.media_host,
+                settings.media_port,
+                permit=settings.peers,
+                max_connections=2 * settings.max_calls + 16,  # a colleague each, and strangers up to their handshake
+            )
         self._is_up = False
         self._calls: dict[str, ParkedCall] = {}
         self._legs: dict[str, ParkedLeg] = {}  # by channel
@@ -110,7 +124,12 @@ class ParkedPbx:
         self.counts: Counter[str] = Counter()
 
     async def start(self, desk: Desk) -> None:
+        """Raises ConfigError when the address for audio_fork can't be had."""
         self._desk = WatchedDesk(desk, self._ordered.discard)
+        if self._forks is not None:
+            await self._forks.server.start()
+            self._esl.subscribe(OVERRUN)
+            self._esl.let_through("Event-Subclass", OVERRUN)
         self._esl.subscribe(*EVENTS)
         self._esl.let_through(f"variable_{PARKED}", "yes")
         self._esl.let_through("Event-Name", "DTMF")  # which tells no variables to go by
@@ -130,12 +149,14 @@ class ParkedPbx:
             await asyncio.wait(leaving, timeout=STOP_S)
         for token in tuple(self._expected):
             self.forget(token)
+        for leg in tuple(self._legs.values()):
+            leg.end(None, LinkFinished("the daemon stops"))
         for task in (*leaving, *self._tasks):
             task.cancel()
         await asyncio.gather(*leaving, *self._tasks, return_exceptions=True)
         await self._control.stop()
-        for leg in tuple(self._legs.values()):
-            leg.end(None, LinkFinished("the daemon stops"))
+        if self._forks is not None:
+            await self._forks.server.close()
         for call_id in tuple(self._ordered):
             self._desk.gone(call_id, None)
 
@@ -181,7 +202,8 @@ class ParkedPbx:
         return {
             "status": control.get("status", "ok"),
             "calls": len(self.call_ids()),
-            "media": "unicast",
+            "media": self._settings.media,
+            **({"websocket": self._forks.server.statistics()} if self._forks is not None else {}),
             "parked": len(self._legs),
             "invites": dict(self.counts),
             "control": control,
@@ -267,6 +289,10 @@ class ParkedPbx:
     # --- channels
 
     def _event(self, event: Event) -> None:
+        if event.name == OVERRUN:
+            self.counts["buffer_overrun"] += 1
+            log.warning("audio_fork_overrun", channel=clean(event.uuid))
+            return
         leg = self._legs.get(event.uuid)
         if leg is not None:
             parks = leg.parks
@@ -337,11 +363,15 @@ class ParkedPbx:
             await leg.bye()
 
     def _leg(self, uuid: str) -> ParkedLeg:
-        settings = self._settings
-        sound = UnicastSound(self._esl, settings.media_host, settings.peer_host)
-        leg = ParkedLeg(self._esl, uuid, sound, context=settings.context, spawn=self._spawn, on_over=self._forget_leg)
+        context = self._settings.context
+        leg = ParkedLeg(self._esl, uuid, self._sound(), context=context, spawn=self._spawn, on_over=self._forget_leg)
         self._legs[leg.uuid] = leg
         return leg
+
+    def _sound(self) -> Sound:
+        if self._forks is not None:
+            return ForkSound(self._esl, self._forks, self._spawn)
+        return UnicastSound(self._esl, self._settings.media_host, self._settings.peer_host)
 
     def _call(self, call_id: str, leg: ParkedLeg, invite: Request, channel: str) -> ParkedCall:
         call = ParkedCall(

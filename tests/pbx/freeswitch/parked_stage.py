@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from sovereign_pbx.core.audio import FRAME_S
 from sovereign_pbx.media.link import MediaLink
@@ -10,10 +11,12 @@ from sovereign_pbx.pbx.freeswitch.control import FreeSwitchControl, FreeSwitchSe
 from sovereign_pbx.pbx.freeswitch.parked_dialplan import render
 from sovereign_pbx.pbx.freeswitch.parked_pbx import ParkedPbx, ParkedSettings
 from sovereign_pbx.pbx.link import NextStep
+from sovereign_pbx.testing.freeswitch_audio_fork import Fork, ForkSwitch
 from sovereign_pbx.testing.freeswitch_channel import Channel
 from sovereign_pbx.testing.freeswitch_esl import PASSWORD
 from sovereign_pbx.testing.freeswitch_leg import SipLegs
 from sovereign_pbx.testing.freeswitch_parked import ParkedSwitch
+from sovereign_pbx.testing.freeswitch_unicast import UnicastSwitch
 from tests.pbx.desk import ScriptedDesk
 from tests.pbx.freeswitch.stage import OTHERS, TIMING
 from tests.waiting import until
@@ -30,15 +33,17 @@ class Stage:
             port=switch.esl.port, password=PASSWORD, timing=TIMING, instance="i0123456789", audit_s=0.0
         )
         self.switch = switch
+        self.media: Literal["unicast", "audio_fork"] = "audio_fork" if isinstance(switch, ForkSwitch) else "unicast"
         self.desk = ScriptedDesk()
         self.control = FreeSwitchControl(esl)
-        self.pbx = ParkedPbx(ParkedSettings(**settings), self.control)  # type: ignore[arg-type]  # each of its own type
+        more: dict[str, Any] = {"media": self.media, "media_port": 0, **settings}
+        self.pbx = ParkedPbx(ParkedSettings(**more), self.control)
         self.heard: dict[int, bytearray] = {}
         self._clock: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self.pbx.start(self.desk)
-        text = await asyncio.to_thread(render, fallback="600 XML default")
+        text = await asyncio.to_thread(render, fallback="600 XML default", media=self.media)
         self.switch.load(text, OTHERS, address="", legs=SipLegs(("127.0.0.1", 1)))
         self._clock = asyncio.get_running_loop().create_task(self._tick())
         await until(lambda: self.control.esl is not None and self.control.esl.connected)
@@ -58,8 +63,10 @@ class Stage:
         return caller
 
     def played(self, channel: Channel) -> bytes:
-        """What the person at a channel hears in the unicast that runs."""
-        sound = self.switch.sounds.get(channel.uuid)
+        """What the person at a channel hears in the sound that runs."""
+        sound: UnicastSwitch | Fork | None = self.switch.sounds.get(channel.uuid)
+        if isinstance(self.switch, ForkSwitch):
+            sound = self.switch.forks.get(channel.uuid)
         return bytes(sound.played) if sound is not None else b""
 
     def hears(self, link: MediaLink) -> bytes:
@@ -91,8 +98,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, faster: float = 1.0, **settings: object) -> AsyncIterator[Stage]:
-    async with ParkedSwitch(faster=faster) as switch:
+async def stage(*, fork: bool = False, faster: float = 1.0, **settings: object) -> AsyncIterator[Stage]:
+    async with (ForkSwitch if fork else ParkedSwitch)(faster=faster) as switch:
         found = Stage(switch, **settings)
         try:
             await found.start()
@@ -102,11 +109,13 @@ async def stage(*, faster: float = 1.0, **settings: object) -> AsyncIterator[Sta
     switch.check()
 
 
-def play(scenario: Callable[[Stage], Awaitable[None]], *, faster: float = 1.0, **settings: object) -> None:
+def play(
+    scenario: Callable[[Stage], Awaitable[None]], *, fork: bool = False, faster: float = 1.0, **settings: object
+) -> None:
     """Afterwards nothing of what the real one would not bear may have happened."""
 
     async def whole() -> None:
-        async with asyncio.timeout(50), stage(faster=faster, **settings) as found:
+        async with asyncio.timeout(50), stage(fork=fork, faster=faster, **settings) as found:
             await scenario(found)
 
     asyncio.run(whole())
