@@ -39,8 +39,7 @@ class BaresipFailed(SovereignError):
 
 
 class Baresip:
-    """One telephone of `user`, that speaks `codec` ("PCMU/8000/1", "G722/16000/1") over `transport`. `registrar`: host
-    and port to register with, as `user` with `password`."""
+    """One telephone of `user`, that speaks `codec` ("PCMU/8000/1", "G722/16000/1") over `transport`."""
 
     def __init__(
         self,

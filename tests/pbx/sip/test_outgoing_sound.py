@@ -32,6 +32,8 @@ async def talking(codecs: tuple[int, ...] = (0,)) -> AsyncIterator[tuple[Stage, 
         colleague = await anna.incoming()
         await until(lambda: s.desk.through)
         yield s, caller, colleague
+        if caller.end is None:
+            await caller.hang_up()
 
 
 async def hear_each_other(caller: SipCall, colleague: SipCall) -> None:
