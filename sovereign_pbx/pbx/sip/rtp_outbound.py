@@ -82,7 +82,7 @@ class Outbound:
         """The timestamp is a clock: where we stood still it jumps, or every later packet would be late by that."""
         if self._anchor is None:
             self._anchor = now
-        behind = int((now - self._anchor) / FRAME_S) - self._ticks
+        behind = round((now - self._anchor) / FRAME_S) - self._ticks
         if behind < -_BEHIND:
             self._anchor = now - self._ticks * FRAME_S
         elif behind >= _BEHIND:
