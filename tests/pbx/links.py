@@ -7,8 +7,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sovereign_pbx.pbx.asterisk.pjsip_endpoint import endpoint_section
 from sovereign_pbx.pbx.asterisk.websocket_conf import client_section
 from sovereign_pbx.pbx.asterisk.wideband import Media
+from sovereign_pbx.pbx.sip.sip_pbx import SipPbx, SipSettings
 from sovereign_pbx.testing.port_block import reserve_ports
 
 PCMU, G722 = 0, 9
@@ -28,6 +30,8 @@ LINKS: Final = (
     Link("AudioSocket, wideband", "auto", wide=True),
     Link("chan_websocket", "websocket", wide=False),
     Link("chan_websocket, wideband", "websocket", wide=True),
+    Link("SIP", "sip", wide=False),
+    Link("SIP, wideband", "sip", wide=True),
 )
 
 _chosen: ContextVar[Link] = ContextVar("link", default=LINKS[0])
@@ -40,6 +44,8 @@ class Laid:
     link: Link
     extra: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    sip: SipPbx | None = None
+    arguments: tuple[str, ...] = ("auto", "0", "0", "0")  # of a daemon of its own, `tests.pbx.small_daemon`
 
     @property
     def codecs(self) -> tuple[int, ...]:
@@ -65,7 +71,15 @@ def laid() -> Iterator[Laid]:
         if link.media == "websocket":
             port = block.take(socket.SOCK_STREAM)
             section = client_section(connection="sovereign", address=f"127.0.0.1:{port}")
-            yield Laid(link, {"websocket_client.conf": section}, {"media": "websocket", "websocket_port": port})
+            options = {"media": "websocket", "websocket_port": port}
+            arguments = ("websocket", str(port), "0", "0")
+            yield Laid(link, {"websocket_client.conf": section}, options, arguments=arguments)
+        elif link.media == "sip":
+            first, last = block.rest
+            endpoint = endpoint_section(name="sovereign", transport="udp", codecs=("L16", "G722", "PCMU", "PCMA"))
+            sip = SipPbx(SipSettings(port=0, transports=("udp",), rtp_first_port=first, rtp_last_port=last))
+            arguments = ("sip", "0", str(first), str(last))
+            yield Laid(link, {"pjsip.conf": f"\n{endpoint}"}, {"media": "sip"}, sip, arguments)
         else:
             yield Laid(link, options={"media": link.media})
     finally:

@@ -15,8 +15,12 @@ from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.dialplan import render
+from sovereign_pbx.pbx.asterisk.websocket import WebSocketCarrier
 from sovereign_pbx.pbx.asterisk.websocket_link import WebSocketLink
 from sovereign_pbx.pbx.link import Decision
+from sovereign_pbx.pbx.sip.rtp_link import RtpLink
+from sovereign_pbx.pbx.sip.rtp_session import RtpSession
+from sovereign_pbx.pbx.sip.sip_carrier import SipCarrier
 from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import SipCall
 from sovereign_pbx.testing.sip_caller import SipPhone
@@ -86,12 +90,14 @@ class Stage:
         self.desk = TalkingDesk()
 
     async def cut(self) -> None:
-        """Break every connection that brings sound, as a network does."""
+        """Break every connection that brings sound, as a network does; what SIP agreed on sends no more."""
         for link in tuple(self.desk.links.values()):
             if isinstance(link, AudioSocketLink):
                 link._transport.abort()
             elif isinstance(link, WebSocketLink):
                 link._channel.abort()
+            elif isinstance(link, RtpLink) and isinstance(link._sound, RtpSession):
+                link._sound._socket.close()
 
     def forget(self) -> None:
         """All that a daemon knows of its calls, as after a fault of its own; Asterisk has them still."""
@@ -99,8 +105,9 @@ class Stage:
             self.pbx._lines.close(line, None)
         for connection in self.pbx._audiosocket._connections:
             connection.call_id = ""
-        if self.pbx._websocket is not None:
-            self.pbx._websocket._links.clear()
+        for carrier in (self.pbx._websocket, self.pbx._sip_carrier):
+            if isinstance(carrier, WebSocketCarrier | SipCarrier):
+                carrier._links.clear()
         if self.pbx._originator is not None:
             self.pbx._originator.close()
 
@@ -190,8 +197,12 @@ def perform(
         files = together(extra, laid.extra)
         async with telephones(root, codecs or laid.codecs, ami_write=ami_write, extra=files) as telephone:
             asterisk, phone, agent = telephone
-            pbx = AsteriskPbx(settings(asterisk, ami=ami, **{**laid.options, **options}))
+            pbx = AsteriskPbx(
+                settings(asterisk, ami=ami, **{**laid.options, **options}), laid.sip.carrier if laid.sip else None
+            )
             stage = Stage(asterisk, pbx, phone, agent)
+            if laid.sip is not None:
+                await laid.sip.start(stage.desk)
             await pbx.start(stage.desk)
             talking = asyncio.create_task(stage.desk.talk())
             try:
@@ -210,6 +221,8 @@ def perform(
                 talking.cancel()
                 await asyncio.gather(talking, return_exceptions=True)
                 await pbx.stop()
+                if laid.sip is not None:
+                    await laid.sip.stop()
 
     with laid() as link:
         asyncio.run(body(link))

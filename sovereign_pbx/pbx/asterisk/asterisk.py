@@ -148,6 +148,10 @@ class AsteriskPbx:
             return
         self._started = False
         await self._agi.close()
+        for line in self._lines:
+            self._carrier.forget(line.token)
+            if line.link is not None:
+                line.link.close()
         await self._close_carriers()
         if self.ami is not None:
             await self.ami.stop()
