@@ -98,6 +98,10 @@ class FreeSwitch:
         """The person at the other end of a channel hangs up, or gives up."""
         await self._end(channel, cause)
 
+    def hold(self, channel: Channel, held: bool) -> None:
+        """He presses the key for it; whoever he talks to hears FreeSWITCH's music."""
+        self.esl.event("CHANNEL_HOLD" if held else "CHANNEL_UNHOLD", channel.event())
+
     # Channels
 
     def _new(self, uuid: str, name: str, direction: Any, variables: Mapping[str, str]) -> Channel:

@@ -18,6 +18,7 @@ from sovereign_pbx.pbx.freeswitch.put_through import PutThrough
 from sovereign_pbx.pbx.harmless import shown_number
 from sovereign_pbx.pbx.link import Dialled, DialOrder, NextStep
 from sovereign_pbx.pbx.sip.control import Calls, HeldCall
+from sovereign_pbx.wire.esl import Event
 from sovereign_pbx.wire.malformed import Malformed
 from sovereign_pbx.wire.sip import Request
 from sovereign_pbx.wire.sip_address import NameAddr
@@ -26,6 +27,12 @@ log = structlog.get_logger(__name__)
 
 CHANNEL_HEADER: Final = "X-Sovereign-Call-UUID"
 """By which the printed dialplan names the caller's channel."""
+
+CALLERS: Final = "sovereign_call"
+"""The variable that it sets on the caller's channel, so that what happens to it is told."""
+
+HOLD: Final = "CHANNEL_HOLD"
+UNHOLD: Final = "CHANNEL_UNHOLD"
 
 NO_SOCKET: Final = "there is no event socket: set [freeswitch.esl] password"
 
@@ -81,9 +88,11 @@ class FreeSwitchControl:
         self._orders = Orders(self.esl, self._channels, calls, dialler)
         self._put_through = PutThrough(self.esl, self._channels, calls, dialler)
         self._audit = Audit(self.esl, self._channels, self._mark, every_s=settings.audit_s)
-        self.esl.subscribe(HANGUP, BRIDGE)
+        self.esl.subscribe(HANGUP, BRIDGE, HOLD, UNHOLD)
         self.esl.let_through(f"variable_{INSTANCE}", settings.instance)
+        self.esl.let_through(f"variable_{CALLERS}", "true")
         self.esl.on_event(self._channels.event)
+        self.esl.on_event(lambda event: _tell_hold(calls, event))
         self.esl.on_login(self._audit.watch)
         await self.esl.start()
 
@@ -155,6 +164,15 @@ class FreeSwitchControl:
         if self._audit is None:
             return {"asked": False, "why": NO_SOCKET, "differences": [], "mended": 0}
         return await self._audit.report()
+
+
+def _tell_hold(calls: Calls, event: Event) -> None:
+    """FreeSWITCH plays its own music to our leg, and does not tell it that the caller holds (1.10.12, measured)."""
+    if event.name not in (HOLD, UNHOLD):
+        return
+    call_id = calls.call_of(lambda invite: channel_of(invite) == event.uuid)
+    if call_id:
+        calls.desk.held(call_id, event.name == HOLD)
 
 
 def channel_of(invite: Request) -> str:

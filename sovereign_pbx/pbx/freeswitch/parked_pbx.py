@@ -277,6 +277,9 @@ class ParkedPbx:
         back.add_done_callback(lambda _: self._backs.pop(token, None))
         return back
 
+    def call_of(self, is_his: Callable[[Request], bool]) -> str:
+        return next((call.call_id for call in self._calls.values() if is_his(call.invite)), "")
+
     def awaits(self, token: str) -> bool:
         return token in self._expected
 

@@ -5,7 +5,7 @@ SIP itself can do it (`outgoing.py`: an INVITE of our own, REFER), a FreeSWITCH'
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sovereign_pbx.core.audio import PHONE_RATE
@@ -70,6 +70,9 @@ class Calls(Protocol):
         """Whether the INVITE to this token has not come yet."""
 
     def forget(self, token: str) -> None: ...
+
+    def call_of(self, is_his: Callable[[Request], bool]) -> str:
+        """The id of the call that has this INVITE; "" for none."""
 
     @property
     def desk(self) -> Desk:

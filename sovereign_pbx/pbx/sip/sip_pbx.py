@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
@@ -143,7 +143,7 @@ class SipPbx:
     async def originate(self, order: DialOrder) -> None:
         """See `Pbx.originate`."""
         control = self._who_can(order.pbx)
-        if len(self.call_ids()) >= self._settings.max_calls:
+        if not self.has_room():
             raise Refused("too_many_calls", f"there are {self._settings.max_calls} calls, [sip] max_calls")
         self._ordered[order.call_id] = control
         try:
@@ -229,6 +229,9 @@ class SipPbx:
     def desk(self) -> Desk:
         return self._desk
 
+    def call_of(self, is_his: Callable[[Request], bool]) -> str:
+        return next((call.call_id for call in self._calls.values() if is_his(call.invite)), "")
+
     def expect_call(self, token: str, within_s: float, order: DialOrder, rate: int = PHONE_RATE) -> None:
         async def take(invitation: Invitation, leg: Leg) -> None:
             await self._picked_up(order.call_id, leg, invitation.request, rate, invitation)
@@ -289,9 +292,9 @@ class SipPbx:
 
     # --- INVITEs
 
-    @property
-    def has_room(self) -> bool:
-        return len(self.call_ids()) < self._settings.max_calls
+    def has_room(self, entering: int = 0) -> bool:
+        """For another call, beside those that are on their way in."""
+        return len(self.call_ids()) + entering < self._settings.max_calls
 
     async def take(self, call_id: str, invitation: Invitation, leg: Leg) -> None:
         """A new call, until it is gone."""

@@ -105,6 +105,17 @@ def test_a_daemon_that_sends_no_sound_any_more_loses_its_caller_to_the_fallback_
     play(scenario)
 
 
+def test_a_caller_who_holds_is_known_to_hold_though_our_leg_is_not_told() -> None:
+    async def scenario(stage: Stage) -> None:
+        caller = await stage.talking()
+        stage.pbx.hold(caller, True)
+        await until(lambda: stage.desk.holds == [True])
+        stage.pbx.hold(caller, False)
+        await until(lambda: stage.desk.holds == [True, False])
+
+    play(scenario)
+
+
 def test_a_diversion_is_followed_by_freeswitch_itself() -> None:
     async def scenario(stage: Stage) -> None:
         stage.desk.decision = Decision("divert", "104")
