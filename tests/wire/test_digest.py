@@ -109,6 +109,13 @@ def test_another_user_is_wrong_and_another_realm_is_not_ours(change: tuple[str, 
     assert judged(verifier, proof(verifier).replace(*change)) == verdict
 
 
+def test_the_right_password_under_another_name_is_wrong() -> None:
+    verifier = Verifier("pbx")
+    asked = Challenge.parse(verifier.challenges(NOW)[0])
+    given = digest.answer(asked, method="INVITE", uri="sip:800@h", username="101", password="secret")
+    assert judged(verifier, str(given)) == "wrong"
+
+
 def test_a_wrong_password_is_wrong_and_leaves_no_trace() -> None:
     verifier = Verifier("pbx")
     value = proof(verifier)

@@ -275,7 +275,7 @@ def test_an_answered_request_that_is_no_invite_is_kept_for_its_repetitions() -> 
         server.one.came_again()
         assert server.flow.statuses == [200, 200] and len(stream.table) == 0
         await asyncio.sleep(2)
-        assert len(server.table) == 0
+        assert len(server.table) == 0 and server.told == []
 
     run(test())
 
