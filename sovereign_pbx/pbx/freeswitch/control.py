@@ -101,6 +101,8 @@ class FreeSwitchControl:
         self._started = False
         if self._orders is not None:
             await self._orders.close()
+        if self._put_through is not None:
+            await self._put_through.close()
         if self.esl is not None:
             await self.esl.stop()
 

@@ -7,6 +7,7 @@ brings him back. So nobody is parked for a daemon that may not come.
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -29,6 +30,7 @@ BRIEFING_S: Final = 10.0
 _CONNECT_S: Final = 10.0  # for the leg that brings the briefing's sound
 _BEYOND_RING_S: Final = 5.0
 _UNTOLD_S: Final = 2.0
+_STOP_S: Final = 2.0
 
 _CALLER_LEFT: Final = Dialled("failed", "The caller hung up.")
 _LEFT: Final = Dialled("declined", "The person called hung up before they were connected.")
@@ -65,6 +67,7 @@ class PutThrough:
         self._calls = calls
         self._dialler = dialler
         self._talking: dict[str, Channel] = {}  # callers with a colleague, by call
+        self._called: set[Channel] = set()  # colleagues who are not connected
 
     async def __call__(self, call: HeldCall, step: NextStep, caller: str, number: str) -> Dialled:
         """See `Control.put_through`. `caller` is the id of the caller's channel, `number` his own."""
@@ -91,6 +94,14 @@ class PutThrough:
         """End the call of a caller who talks with a colleague; False when there is none."""
         caller = self._talking.get(call_id)
         return caller is not None and await hang_up(self._esl, caller, str(cause))
+
+    async def close(self) -> None:
+        """No telephone rings on for a daemon that is stopped. Who talks goes on."""
+        called, self._called = self._called, set()
+        hanging = [hang_up(self._esl, colleague, "ORIGINATOR_CANCEL") for colleague in called]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                await asyncio.gather(*hanging)
 
     def __len__(self) -> int:
         return len(self._talking)
@@ -149,6 +160,7 @@ class PutThrough:
             await self._bridge(attempt)
             if not await self._together(attempt):
                 raise _Over(_CALLER_LEFT)
+            self._called.discard(colleague)
             log.info("bridged", caller=caller.uuid, colleague=colleague.uuid)
             self._calls.desk.put_through(call_id)
             return await self._talk(attempt, back)
@@ -191,6 +203,7 @@ class PutThrough:
     def _begin(self, call: HeldCall, step: NextStep, caller: str, colleague: str) -> _Attempt:
         his = self._channels.watch(caller, call.call_id, ours=False)
         theirs = self._channels.watch(colleague, call.call_id, ours=True)
+        self._called.add(theirs)
         return _Attempt(call, step, his, theirs, _task(call.ended()), _task(theirs.gone()))
 
     async def _end(self, attempt: _Attempt) -> None:
@@ -199,6 +212,7 @@ class PutThrough:
             self._channels.forget(attempt.caller)
         await _stopped(attempt.left, attempt.lost)
         colleague = attempt.colleague
+        self._called.discard(colleague)
         if not colleague.is_gone and colleague.uuid in self._channels:
             self._channels.forget(colleague)
             await hang_up(self._esl, colleague, "NORMAL_CLEARING" if colleague.born else "ORIGINATOR_CANCEL")

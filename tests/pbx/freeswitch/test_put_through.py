@@ -197,6 +197,19 @@ def test_nobody_rings_on_for_a_caller_who_has_hung_up() -> None:
     play(scenario)
 
 
+def test_nobody_rings_on_for_a_daemon_that_is_stopped() -> None:
+    async def scenario(stage: Stage) -> None:
+        colleague = stage.pbx.people["user/100"] = Person("ring")
+        caller = await stage.talking()
+        stage.say_goodbye(dial("100"))
+        await until(lambda: colleague.channels)
+        await stage.sip.stop()
+        await until(lambda: colleague.channels[0].is_gone)
+        await until(lambda: caller.application == "park")
+
+    play(scenario)
+
+
 def test_a_colleague_who_is_to_be_briefed_hears_it_and_takes_the_caller() -> None:
     async def scenario(stage: Stage) -> None:
         colleague = stage.pbx.people["user/100"] = Person()
