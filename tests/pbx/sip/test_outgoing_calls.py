@@ -11,10 +11,11 @@ import pytest
 from sovereign_pbx.core.errors import BadInput, Refused
 from sovereign_pbx.pbx.link import Decision, DialOrder, NextStep
 from sovereign_pbx.pbx.sip.outgoing import SipControl, SipControlSettings
+from sovereign_pbx.pbx.sip.outgoing_peer import peer_way
 from sovereign_pbx.pbx.sip.outgoing_way import Way
 from sovereign_pbx.pbx.sip.sip_pbx import SipSettings
 from sovereign_pbx.wire.digest import Verifier
-from sovereign_pbx.wire.sip import NameAddr, Request, cause_of, cseq, tag_of
+from sovereign_pbx.wire.sip import Headers, NameAddr, Request, cause_of, cseq, tag_of
 from tests.pbx.sip.far_end import FarEnd, Manner, answers
 from tests.pbx.sip.stage import Stage, play, stage
 from tests.waiting import until
@@ -369,3 +370,42 @@ def test_a_call_takes_the_same_steps_as_every_other() -> None:
             await o.s.over()
 
     play(scene())
+
+
+def test_a_proxy_that_wants_to_stay_on_the_way_does() -> None:
+    async def scene() -> None:
+        async with FarEnd(answers()) as proxy:
+            route = f"<sip:127.0.0.1:{proxy.port};lr>"
+
+            def manner(far: FarEnd, invite: Request) -> None:
+                far.reply(invite, 200, headers=[("Record-Route", route)])
+
+            async with out(manner) as o:
+                await o.place()
+                ack = await proxy.comes("ACK")
+                (await o.s.link()).close()
+                bye = await proxy.comes("BYE")
+                await o.s.over()
+                for request in (ack, bye):
+                    assert request.uri == f"sip:far@127.0.0.1:{o.far.port}"
+                    assert request.headers.get("Route") == route
+                assert not o.far.came("BYE")
+
+    play(scene())
+
+
+@pytest.mark.parametrize(
+    ("via", "place", "transport"),
+    [
+        ("SIP/2.0/UDP 192.0.2.1:5080;branch=z9hG4bK1", "192.0.2.1:5080", "udp"),
+        ("SIP/2.0/UDP 10.0.0.1:5080;branch=z9hG4bK1;received=192.0.2.1;rport=1234", "192.0.2.1:1234", "udp"),
+        ("SIP/2.0/UDP pbx.example.com;branch=z9hG4bK1;rport", "pbx.example.com", "udp"),
+        ("SIP/2.0/TCP 192.0.2.1:5080;branch=z9hG4bK1;rport=39122", "192.0.2.1:5080", "tcp"),
+        ("SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK1", "[2001:db8::1]:5061", "tls"),
+    ],
+)
+def test_a_caller_is_at_home_at_the_station_that_his_call_came_from_last(via: str, place: str, transport: str) -> None:
+    behind = ("Via", "SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK0")
+    invite = Request("INVITE", "sip:100@192.0.2.9", Headers([("Via", via), behind]))
+    way = peer_way(invite)
+    assert (way.place, way.transport) == (place, transport)
