@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 _TRANSACTIONS_A_CALL: Final = 8
 _ANSWERS_PER_S: Final = 100.0
 _ANSWERS_AT_ONCE: Final = 200.0
+_LINES_PER_S: Final = 0.2  # of the log, for each address that sends rubbish
+_LINES_AT_ONCE: Final = 5.0
 _RETRY_AFTER_S: Final = "10"
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"  # RFC 3261 §25.1: unreserved and user-unreserved
 
@@ -75,6 +77,7 @@ class Endpoint:
         self._peers = Peers(permit, "sip.permit")
         self._judge = Judge(supported)
         self._buckets = Buckets(_ANSWERS_PER_S, _ANSWERS_AT_ONCE)
+        self._lines = Buckets(_LINES_PER_S, _LINES_AT_ONCE)
         self._transactions = Transactions(_TRANSACTIONS_A_CALL * max_calls + 64)
         self._udp = UdpTransport(host, port, self, advertise_host=advertise_host) if "udp" in transports else None
         self._limits = {"max_connections": max_calls, "message_s": message_s, "idle_s": idle_s}
@@ -263,7 +266,8 @@ class Endpoint:
 
     def malformed(self, flow: Flow, exc: Exception) -> None:
         self.counts["malformed"] += 1
-        log.info("sip_malformed", peer=flow.peer[0], rule=str(exc))
+        if self._lines.take(flow.peer[0], asyncio.get_running_loop().time()):
+            log.info("sip_malformed", peer=flow.peer[0], rule=str(exc))
         if isinstance(exc, BadRequest) and exc.request.method != "ACK":
             port = stamp(exc.request, flow)
             self._answer(self._judge.reply(exc.request, exc.status), flow if port is None else flow.towards(port))

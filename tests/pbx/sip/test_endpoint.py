@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog.testing
 
 from sovereign_pbx.pbx.sip.transaction_server import ServerTransaction
 from sovereign_pbx.wire.sip import Headers, Request, Response, Via, response_to
@@ -220,3 +221,16 @@ def test_a_fault_in_a_call_is_a_500_and_the_socket_stays() -> None:
         assert (await one.peer.ask(wire("OPTIONS", branch="z9hG4bK2", call_id="2"))).status == 200
 
     run(test, on_request=lambda transaction: [][0])
+
+
+def test_rubbish_without_end_is_counted_but_not_logged_without_end() -> None:
+    async def test(one: Rig) -> None:
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(100):
+                one.peer.send(b"rubbish")
+            await until(lambda: one.endpoint.counts["malformed"] == 100)
+        told = [line for line in lines if line["event"] == "sip_malformed"]
+        assert 1 <= len(told) < 20
+        assert "rubbish" not in str(told)
+
+    run(test)
