@@ -35,7 +35,9 @@ class Outbound:
     def __init__(self, agreed: Agreed, send: Callable[[bytes], None]) -> None:
         self.packets = self.octets = 0
         self._send = send
-        self._sequence = random.randrange(SEQUENCES)
+        # In the lower half: who misses the first packets must not mistake their count for one after a wrap-around, by
+        # which SRTP decrypts (RFC 3711 §3.3.1).
+        self._sequence = random.randrange(SEQUENCES // 2)
         self._presses: deque[_Press] = deque()
         self._gap = 0
         self._resamplers: dict[int, Resampler] = {}
