@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
-from sovereign_pbx.pbx.asterisk import audiosocket_link
+from sovereign_pbx.media import intake
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.wire import audiosocket as wire
 
@@ -229,4 +229,4 @@ def test_a_hang_up_frame_finishes_the_link() -> None:
 
 
 def test_the_limits_are_200_ms() -> None:
-    assert (audiosocket_link.MAX_QUEUED, audiosocket_link.MAX_AGE_S) == (10, 0.2)
+    assert (intake.MAX_QUEUED, intake.MAX_AGE_S) == (10, 0.2)

@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import pytest
 
 from sovereign_pbx.core.audio import FRAME_S, frame_bytes
 from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkClosed, LinkEnded
+from sovereign_pbx.pbx.freeswitch import unicast
+from sovereign_pbx.pbx.freeswitch.esl import Esl
 from sovereign_pbx.pbx.freeswitch.paced import PacedLink
-from sovereign_pbx.pbx.freeswitch.unicast import UnicastSession, is_private
+from sovereign_pbx.pbx.freeswitch.unicast import UnicastSession, UnicastSound, is_private
 from sovereign_pbx.testing.freeswitch_unicast import UnicastSwitch
 from tests.waiting import until
 
@@ -225,3 +228,59 @@ def test_the_request_leaves_the_port_to_freeswitch() -> None:
         assert "flags" not in request
 
     run(scenario)
+
+
+@dataclass
+class Parked:
+    """A channel, as a sound knows it."""
+
+    uuid: str = "11111111-1111-4111-8111-111111111111"
+    rate: int = 0
+    parks: int = 1
+
+
+class Socket(Esl):
+    """An event socket that queues whatever it is told, and has FreeSWITCH do it."""
+
+    def __init__(self, switch: UnicastSwitch | None) -> None:
+        super().__init__(LOCAL, 1, "")
+        self.switch = switch
+        self.told: list[str] = []
+
+    async def message(self, uuid: str, call_command: str, headers: Mapping[str, str]) -> str:
+        self.told.append(call_command)
+        if self.switch is not None:
+            await self.switch.begin(headers)
+        return "+OK"
+
+
+def test_unicast_is_asked_for_once_a_park_and_never_before_there_is_media() -> None:
+    async def body() -> None:
+        switch = UnicastSwitch()
+        esl, channel = Socket(switch), Parked()
+        sound = UnicastSound(esl, LOCAL, LOCAL)
+        try:
+            with pytest.raises(BadInput, match="crash"):
+                await sound.bring(channel)
+            channel.rate = 8000
+            await sound.bring(channel)
+            with pytest.raises(BadInput, match="already"):
+                await sound.bring(channel)
+            assert esl.told == ["unicast"]
+        finally:
+            await switch.end()
+            sound.close(LinkClosed("the test is over"))
+
+    asyncio.run(body())
+
+
+def test_a_command_that_is_queued_and_comes_to_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unicast, "FIRST_S", 0.05)
+
+    async def body() -> None:
+        sound = UnicastSound(Socket(None), LOCAL, LOCAL)
+        with pytest.raises(LinkBroken, match="sends no sound"):
+            await sound.bring(Parked(rate=8000))
+        sound.close(LinkClosed("the test is over"))
+
+    asyncio.run(body())
