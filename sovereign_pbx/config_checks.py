@@ -126,10 +126,13 @@ def _check_account(config: "Config", report: Report) -> None:
 
 def _check_patience(config: "Config", report: Report) -> None:
     """A webhook that is late must leave enough of the ringing for the saved assistant to get ready."""
-    asked, decided = config.webhook.request_timeout_seconds, config.asterisk.agi.decide_timeout_seconds
-    if decided < asked + READY_S:
-        what = f"leaves no time to get ready after a webhook that takes its {asked:g} s: such calls go to the fallback"
-        report.warn(("asterisk", "agi", "decide_timeout_seconds"), what, f"make it {asked + READY_S:g} or more")
+    asked = config.webhook.request_timeout_seconds
+    what = f"leaves no time to get ready after a webhook that takes its {asked:g} s: such calls go to the fallback"
+    remedy = f"make it {asked + READY_S:g} or more"
+    if config.asterisk.enabled and config.asterisk.agi.decide_timeout_seconds < asked + READY_S:
+        report.warn(("asterisk", "agi", "decide_timeout_seconds"), what, remedy)
+    if config.sip.enabled and config.sip.decide_timeout_seconds < asked + READY_S:
+        report.warn(("sip", "decide_timeout_seconds"), what, remedy)
 
 
 def _check_campaigns(config: "Config", report: Report) -> None:

@@ -40,8 +40,8 @@ _UNACCEPTABLE: Final = Refusal(488, _CAUSE_INCOMPATIBLE)
 class TakesCalls(Protocol):
     """Whoever has the calls that come."""
 
-    @property
-    def has_room(self) -> bool: ...
+    def has_room(self, entering: int) -> bool:
+        """For another one beside those that are on their way in."""
 
     async def take(self, call_id: str, invitation: Invitation, leg: Leg) -> None:
         """A new call, until it is gone."""
@@ -56,6 +56,7 @@ class Door:
     calls: TakesCalls
     counts: Counter[str]
     proving: Proving | None = None
+    entering: int = 0  # callers who are not known to `calls` yet
 
     async def receive(self, transaction: ServerTransaction) -> None:
         """One INVITE, from here to the end of its call."""
@@ -64,7 +65,7 @@ class Door:
         if token and token not in self.tokens:
             log.warning("sip_unknown_token", peer=transaction.flow.peer[0])
             self._turn_away(transaction, "unknown_token", 404)
-        elif not token and not self.calls.has_room:
+        elif not token and not self.calls.has_room(self.entering):
             self._turn_away(transaction, "full", 503, RETRY_AFTER)
         elif not token and self.proving is not None and not self.proving.admits(transaction):
             self.counts["refused_unproven"] += 1  # a token is a proof by itself
@@ -75,7 +76,11 @@ class Door:
         invitation = Invitation(transaction, self.legs.endpoint.contact(transaction.flow, user or OWN_USER))
         call_id = str(uuid4())
         bind_contextvars(call_id=call_id)
-        leg = await self._leg(invitation)
+        self.entering += not token
+        try:
+            leg = await self._leg(invitation)
+        finally:
+            self.entering -= not token
         if leg is None:
             return
         if not token:

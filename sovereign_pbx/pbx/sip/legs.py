@@ -8,6 +8,7 @@ import structlog
 
 from sovereign_pbx.pbx.sip.endpoint import Endpoint
 from sovereign_pbx.pbx.sip.leg import Leg
+from sovereign_pbx.pbx.sip.refusal import CAUSE_FALLBACK
 from sovereign_pbx.pbx.sip.rtp_ports import RtpPorts
 from sovereign_pbx.pbx.sip.sound import Sound, SoundSettings
 from sovereign_pbx.wire.sip import Request, tag_of
@@ -15,7 +16,6 @@ from sovereign_pbx.wire.sip import Request, tag_of
 log = structlog.get_logger(__name__)
 
 STOP_S: Final = 2.0
-_CAUSE_FALLBACK: Final = 41
 
 
 class Legs:
@@ -54,10 +54,11 @@ class Legs:
         task = asyncio.get_running_loop().create_task(_guarded(work, name), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # of a task that was cancelled before its first step
 
     async def close(self) -> None:
         """Every call is hung up so that its PBX goes on with its dialplan: two seconds for that, and no longer."""
-        leaving = [asyncio.ensure_future(leg.hang_up(_CAUSE_FALLBACK)) for leg in tuple(self._legs.values())]
+        leaving = [asyncio.ensure_future(leg.hang_up(CAUSE_FALLBACK)) for leg in tuple(self._legs.values())]
         if leaving:
             await asyncio.wait(leaving, timeout=STOP_S)
         for task in (*leaving, *self._tasks):

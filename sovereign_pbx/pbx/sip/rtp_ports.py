@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -126,6 +127,17 @@ class RtpPorts:
 
     async def open(self) -> RtpSocket:
         """Two ports of one call. Raises Refused (`too_many_calls`) when none are to be had."""
+        # A port whose making is cancelled stays bound for good, and keeps uvloop from closing: it is made in any case
+        opening = asyncio.ensure_future(self._open())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                opening.result().close()
+            raise
+
+    async def _open(self) -> RtpSocket:
         tries = 0
         for _ in range(self._pairs):
             port = self._first + 2 * self._next
@@ -135,26 +147,41 @@ class RtpPorts:
             tries += 1
             if tries > MAX_TRIES:
                 break
-            socket = await self._bound(port)
-            if socket is not None:
-                return socket
+            bound = await self._bound(port)
+            if bound is not None:
+                return bound
         last = self._first + 2 * self._pairs - 1
         log.error("no_rtp_port_free", first=self._first, last=last, lent=len(self._lent))
         raise Refused("too_many_calls", f"no UDP port for the sound is free between {self._first} and {last}")
 
     async def _bound(self, port: int) -> RtpSocket | None:
-        self._lent.add(port)
-        bound: list[_Port] = []
-        loop = asyncio.get_running_loop()
-        try:
-            for number in (port, port + 1):
-                _, protocol = await loop.create_datagram_endpoint(_Port, local_addr=(self._host, number))
-                bound.append(protocol)
-        except OSError:
+        """The pair; None where somebody else has one of it. Bound first: uvloop leaks endpoints that it can't bind."""
+        sockets = _pair(self._host, port)
+        if sockets is None:
             return None
-        finally:
-            if len(bound) < 2:
-                self._lent.discard(port)
-                for one in bound:
-                    one.close()
-        return RtpSocket(port, bound[0], bound[1], self._lent.discard)
+        self._lent.add(port)
+        loop = asyncio.get_running_loop()
+        _, rtp = await loop.create_datagram_endpoint(_Port, sock=sockets[0])
+        _, rtcp = await loop.create_datagram_endpoint(_Port, sock=sockets[1])
+        return RtpSocket(port, rtp, rtcp, self._lent.discard)
+
+
+def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket] | None:
+    rtp = _bind(host, port)
+    rtcp = _bind(host, port + 1) if rtp is not None else None
+    if rtp is None or rtcp is None:
+        if rtp is not None:
+            rtp.close()
+        return None
+    return rtp, rtcp
+
+
+def _bind(host: str, port: int) -> socket.socket | None:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        return None
+    return made

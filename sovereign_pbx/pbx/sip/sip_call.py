@@ -258,12 +258,13 @@ class SipCall:
         if self._gone:
             return
         self._gone = True
-        try:
-            self._desk.gone(self.call_id, self._cause)
-        except Exception:
-            log.exception("gone_failed", call_id=self.call_id)
-        finally:
-            self._on_gone(self)
+        with bound_contextvars(call_id=self.call_id):
+            try:
+                self._desk.gone(self.call_id, self._cause)
+            except Exception:
+                log.exception("gone_failed")
+            finally:
+                self._on_gone(self)
 
     # --- for the leg
 

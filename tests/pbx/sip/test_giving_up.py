@@ -163,3 +163,22 @@ async def _move(s: Stage, call: UaCall, move: str) -> None:
             await asyncio.sleep(0.01)
         case "stray":
             call.request("INFO")
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 4, 7])
+def test_a_daemon_that_stops_while_calls_come_in_leaves_nothing(turns: int) -> None:
+    """A port for the sound that is being made just then is made, and given back."""
+
+    async def scene() -> None:
+        async with stage() as s:
+            s.desk.delay_s = 30
+            calls = [s.ua.call() for _ in range(6)]
+            await until(lambda: any(call.statuses() for call in calls))
+            calls += [s.ua.call() for _ in range(6)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await s.pbx.stop()
+            assert not len(s.pbx.ports)
+            assert not s.pbx.call_ids()
+
+    play(scene())

@@ -381,3 +381,32 @@ def test_a_daemon_that_stops_gives_its_callers_back() -> None:
             assert len(s.pbx.ports) == 0
 
     play(scene())
+
+
+def test_calls_that_come_at_once_are_no_more_than_may_be() -> None:
+    def small(usual: SipSettings) -> SipSettings:
+        return replace(usual, max_calls=2)
+
+    async def scene() -> None:
+        async with stage(settings=small) as s:
+            s.desk.delay_s = 1.0
+            calls = [s.ua.call() for _ in range(6)]
+            await until(lambda: sum(503 in call.statuses() for call in calls) == 4 and len(s.desk.offers) == 2)
+            for call in calls:
+                call.cancel()
+
+    play(scene())
+
+
+def test_a_caller_whose_sound_is_lost_between_two_conversations_is_hung_up() -> None:
+    def short(usual: SipSettings) -> SipSettings:
+        return replace(usual, sound=replace(usual.sound, media_timeout_s=0.2))
+
+    async def scene() -> None:
+        async with stage(settings=short) as s:
+            link = await s.connected()
+            s.desk.delay_s = 30.0  # nobody says what comes next
+            link.close()
+            assert cause_of(await s.ua.dialogs[0].comes("BYE")) == 41
+
+    play(scene())
