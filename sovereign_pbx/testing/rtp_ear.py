@@ -32,13 +32,15 @@ class HeardDigit:
 
 class RtpEar:
     """Takes packets in; `heard` has the audio by arrival, `by_timestamp` as the sender placed it. Both are at 8 kHz;
-    `wide` is what came as G.722, at 16 kHz."""
+    `wide` is what came as G.722, at 16 kHz. With `keep=False` neither packets nor sound are kept, only how loud it was
+    and when."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = True) -> None:
+        self._keep = keep
         self._g722: G722Ear | None = None
         self.packets: list[RtpPacket] = []
         self.digits: list[HeardDigit] = []
-        self.heard = Heard(RATE)
+        self.heard = Heard(RATE, keep_audio=keep)
         self._events: set[tuple[int, int]] = set()
 
     def take(self, data: bytes, at: float) -> None:
@@ -52,7 +54,8 @@ class RtpEar:
         kind, payload = second & 0x7F, data[start:]
         pcm = self._decode(kind, payload)
         packet = RtpPacket(at, sequence, timestamp, kind, bool(second & 0x80), source, payload, pcm)
-        self.packets.append(packet)
+        if self._keep:
+            self.packets.append(packet)
         self._understand(packet)
 
     @property

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from sovereign_pbx.core.audio import FRAME_S, frame_bytes
+from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.g722_phone import G722, WIDE_RATE, G722Mouth
 from sovereign_pbx.testing.rtp_packet import DIGITS, ENCODE, EVENT, HEADER, SAMPLES, TELEPHONE_EVENT
 from sovereign_pbx.testing.utterance import Speech, Utterance
@@ -17,9 +18,12 @@ END_REPEATS = 3  # RFC 4733 §2.5.1.4: the last packet of an event is sent three
 
 
 class RtpMouth:
-    """Sends a packet every 20 ms on an absolute schedule: what is to be said, silence, or a digit."""
+    """Sends a packet every 20 ms on an absolute schedule: what is to be said, silence, or a digit. `ticker`: whose
+    schedule, where many callers of one process share one."""
 
-    def __init__(self, transport: asyncio.DatagramTransport, payload_type: int = 0) -> None:
+    def __init__(
+        self, transport: asyncio.DatagramTransport, payload_type: int = 0, ticker: CallerTicker | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._target: tuple[str, int] | None = None
@@ -32,6 +36,7 @@ class RtpMouth:
         self._g722: G722Mouth | None = None
         self._digits: deque[_Digit] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._ticker = ticker
         self._due = 0.0
         self.muted = False
 
@@ -39,7 +44,9 @@ class RtpMouth:
         """Begin to send to `target`, or go on to another one."""
         self._target = target
         self._payload_type = payload_type
-        if self._timer is None:
+        if self._ticker is not None:
+            self._ticker.add(self._next)
+        elif self._timer is None:
             self._due = self._loop.time()
             self._tick()
 
@@ -68,6 +75,8 @@ class RtpMouth:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._ticker is not None:
+            self._ticker.remove(self._next)
         self.hush()
         for digit in self._digits:  # nobody shall wait for what will not be sent
             digit.over()
@@ -75,10 +84,13 @@ class RtpMouth:
 
     # Private
 
-    def _tick(self) -> None:
-        if not self.muted:
+    def _next(self, now: float) -> None:
+        if not self.muted and not self._transport.is_closing():
             self._send_due()
         self._timestamp = (self._timestamp + SAMPLES) & 0xFFFFFFFF
+
+    def _tick(self) -> None:
+        self._next(self._due)
         self._due += FRAME_S
         self._timer = self._loop.call_at(self._due, self._tick)
 
