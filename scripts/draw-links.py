@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Play every behaviour of tests/pbx/test_links.py over every link, on the real Asterisk, and draw docs/links.md's table.
+"""Play every behaviour of tests/pbx/test_links.py over every link, on the real Asterisk, and draw them as a table.
 
     .venv/bin/python scripts/draw-links.py            print the table
     .venv/bin/python scripts/draw-links.py --write    put it into docs/links.md

@@ -106,6 +106,55 @@ def trunks(invocation: Invocation, with_secrets: bool, context: str) -> None:
     click.echo(print_trunks(sections), nl=False)
 
 
+@dialplan.command()
+@click.option("--with-secrets", is_flag=True, help="Print passwords, which are *** otherwise.")
+@click.option(
+    "--transport",
+    metavar="NAME",
+    default="transport-udp",
+    show_default=True,
+    help="The section of type transport in your pjsip.conf, where [asterisk] media is sip.",
+)
+@click.pass_obj
+def link(invocation: Invocation, with_secrets: bool, transport: str) -> None:
+    """Print what Asterisk needs for [asterisk] media, beside the dialplan.
+
+    \b
+    sip         an endpoint for pjsip.conf
+    websocket   a connection for websocket_client.conf
+    AudioSocket needs nothing. More: docs/links.md.
+    """
+    from sovereign_pbx.pbx.asterisk.pjsip_trunks import MASK
+
+    config = invocation.config()
+    section = config.asterisk
+    if section.media == "sip":
+        from sovereign_pbx.pbx.asterisk.pjsip_endpoint import endpoint_section
+
+        sip = config.sip
+        text = endpoint_section(
+            name=section.sip_endpoint,
+            transport=transport,
+            codecs=tuple(sip.codecs),
+            username=sip.username,
+            password=str(sip.password) if with_secrets or not sip.username else MASK,
+        )
+        click.echo(text, nl=False)
+    elif section.media == "websocket":
+        from sovereign_pbx.pbx.asterisk.websocket_conf import client_section
+
+        listening = section.websocket
+        text = client_section(
+            connection=listening.connection,
+            address=address(section.advertise_host or listening.host, listening.port, options=""),
+            username=listening.username,
+            password=str(listening.password) if with_secrets or not listening.password else MASK,
+        )
+        click.echo(text, nl=False)
+    else:
+        click.echo("; AudioSocket needs nothing but the dialplan")
+
+
 _FREESWITCH_STEPS = """
 \b
 To install it:
@@ -221,6 +270,6 @@ def address(
         raise ConfigError(
             f"{host} is no address that {pbx} could connect to",
             key=key,
-            remedy=f"Set [{section}] {name} to this machine's address, or give {options}.",
+            remedy=f"Set [{section}] {name} to this machine's address" + (f", or give {options}." if options else "."),
         )
     return f"[{number}]:{port}" if number.version == 6 else f"{number}:{port}"

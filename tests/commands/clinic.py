@@ -106,6 +106,7 @@ async def clinic(
     extra: dict[str, str] | None = None,
     read: str = "call,dtmf",
     write: str = "call,originate,reporting",
+    media: str = "auto",
     **sections: Any,
 ) -> AsyncIterator[Clinic]:
     """Everything well, unless told otherwise. Afterwards no channel may be left."""
@@ -116,7 +117,7 @@ async def clinic(
         await made.stop()
         account = asterisk.ami
         ami = {"port": asterisk.ami_port, "username": account.user, "secret": account.secret}
-        made.settings["asterisk"]["ami"] = ami
+        made.settings["asterisk"] |= {"ami": ami, "media": media}
         await made.start()
         config = await asyncio.to_thread(written, folder, made.settings)
         opened = Clinic(made, asterisk, config)

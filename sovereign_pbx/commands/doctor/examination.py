@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from sovereign_pbx.assistants.secret import Redactor
-from sovereign_pbx.commands.doctor import asterisk, call, daemon, freeswitch, machine, outside, reconciliation, vendors
+from sovereign_pbx.commands.doctor import (
+    asterisk,
+    call,
+    daemon,
+    freeswitch,
+    link,
+    machine,
+    outside,
+    reconciliation,
+    vendors,
+)
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.report import Report
 from sovereign_pbx.commands.doctor.result import Look, Result, skipped
@@ -56,16 +66,25 @@ def _looks(patient: Patient, wishes: Wishes) -> list[Look]:
         Look("daemon", partial(daemon.daemon, patient)),
         Look("ports", partial(machine.ports, patient)),
         Look("models", partial(machine.model_files, patient), 60.0),
-        Look("asterisk login", partial(asterisk.login, patient), 20.0),
-        Look("asterisk rights", partial(asterisk.rights, patient)),
-        Look("asterisk version", partial(asterisk.version, patient), 20.0),
-        Look("dialplan", partial(asterisk.dialplan, patient), 20.0),
-        Look("reconciliation", partial(reconciliation.reconciliation, patient), 30.0),
+        *_asterisk_looks(patient),
         *freeswitch.looks(patient),
         *vendors.looks(patient),
         Look("webhooks", partial(outside.webhooks, patient), 20.0),
         Look("clock", partial(outside.clock, patient), 30.0),
         Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.limit_s(patient.config)),
+    ]
+
+
+def _asterisk_looks(patient: Patient) -> list[Look]:
+    if not patient.config.asterisk.enabled:
+        return []
+    return [
+        Look("asterisk login", partial(asterisk.login, patient), 20.0),
+        Look("asterisk rights", partial(asterisk.rights, patient)),
+        Look("asterisk version", partial(asterisk.version, patient), 20.0),
+        Look("asterisk link", partial(link.link, patient), 20.0),
+        Look("dialplan", partial(asterisk.dialplan, patient), 20.0),
+        Look("reconciliation", partial(reconciliation.reconciliation, patient), 30.0),
     ]
 
 

@@ -35,7 +35,7 @@ def endpoint_section(
     ):
         if not allowed.fullmatch(value):
             shown = "its value" if key.endswith("password") else repr(value[:80])
-            raise ConfigError(f"{shown} does not belong into pjsip.conf", key=key)
+            raise ConfigError(f"{key}: {shown} does not belong into pjsip.conf", key=key, remedy="see docs/links.md")
     lines = [
         f"[{name}]",
         "type = endpoint",
