@@ -290,6 +290,13 @@ class SipPbx:
         """An INVITE of ours was answered: from here on it is a call like every other. Returns when it is gone."""
         await self._picked_up(order.call_id, leg, invite, leg.sound.rate, None)
 
+    def call(self, call_id: str) -> SipCall:
+        """Raises Refused `not_found`."""
+        call = self._calls.get(call_id)
+        if call is None:
+            raise Refused("not_found", f"no call with the id {call_id!r}")
+        return call
+
     # --- INVITEs
 
     def has_room(self, entering: int = 0) -> bool:

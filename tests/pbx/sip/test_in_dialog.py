@@ -159,7 +159,7 @@ def test_a_digit_that_comes_both_ways_is_told_once() -> None:
             link = await s.link()
             await call.press("7")
             await until(lambda: tick(link) is not None and s.desk.digits)
-            s.pbx._calls[s.desk.offers[0].call_id].digit("7")
+            s.pbx.call(s.desk.offers[0].call_id).digit("7")
             assert s.desk.digits == ["7"]
             await call.hang_up()
 
