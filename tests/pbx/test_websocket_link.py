@@ -128,15 +128,14 @@ def test_a_queue_that_is_far_behind_is_shortened_at_once() -> None:
     assert rig.link.statistics()["frames_left_out"] == 32  # down to 160 ms; the rest in the next pause
 
 
-def test_flushing_tells_asterisk_only_where_it_has_something_to_forget() -> None:
+def test_flushing_has_asterisk_forget_what_it_has_and_nothing_is_left_out_for_that() -> None:
     rig = Rig()
-    rig.link.flush()
-    assert rig.wire.sent == []
+    rig.queue_is(30)
     rig.queue_is(30)
     rig.link.flush()
-    assert rig.wire.sent == ["FLUSH_MEDIA"]
-    rig.link.flush()
-    assert rig.wire.sent == ["FLUSH_MEDIA"]
+    rig.link.put(SOFT)
+    assert rig.wire.sent == ["FLUSH_MEDIA", SOFT]
+    assert rig.link.statistics()["flushes"] == 1
 
 
 def test_after_xoff_nothing_is_sent_until_xon() -> None:

@@ -24,7 +24,6 @@ ASK_FRAMES: Final = 50
 QUEUED: Final = 2  # frames that the two clocks' jitter keeps in Asterisk's queue
 FAR_BEHIND: Final = 8  # frames: 160 ms more of delay are worse than a word with 20 ms missing
 QUIET: Final = 330  # of 32768: -40 dBFS, a pause between words
-FLUSH_FROM: Final = 2  # frames: less is played before the order to forget it has come
 
 
 class Channel(Protocol):
@@ -123,9 +122,9 @@ class WebSocketLink:
             self._out += 1
 
     def flush(self) -> None:
-        """Only where Asterisk is behind: it is given a frame at a time, and what it has of that is played within the
-        20 ms; to throw that away would cut the voice in a place where nothing leads it to silence."""
-        if self._ended is None and self.queued >= FLUSH_FROM:
+        """With a queue kept short it changes little: the last of the voice is heard 14 ms after the cut instead of 16.
+        Where ten frames had come to stand in it, 16 instead of 380; that may have happened since it was last asked."""
+        if self._ended is None:
             self._say("FLUSH_MEDIA")
             self._flushes += 1
             self.queued = self._queued_before = self._surplus = 0
