@@ -25,6 +25,9 @@ def check_freeswitch(config: "Config", report: Report) -> None:
     if any(ipaddress.ip_network(peer, strict=False).prefixlen == 0 for peer in section.peers):
         what = "names every address: whoever reaches [sip] could have the calls of others moved"
         report.warn(("freeswitch", "peers"), what, "name FreeSWITCH's addresses")
+    if section.media == "sip" and config.sip.username:
+        what = "its calls prove no password, and [sip] username asks for one: they are refused"
+        report.error(("freeswitch", "media"), what, "leave [sip] username empty, and name FreeSWITCH in [sip] permit")
     if section.media == "sip" and config.sip.permit:
         for peer in section.peers:
             if not _covered(peer, config.sip.permit):

@@ -54,6 +54,13 @@ def test_a_freeswitch_whose_calls_would_be_dropped_is_an_error(tmp_path: Path) -
     assert "[sip] permit does not name 192.0.2.5" in said(found, "error")[0]
 
 
+def test_a_password_that_freeswitch_does_not_have_is_an_error(tmp_path: Path) -> None:
+    text = "[sip]\nenabled = true\nusername = 'pbx'\npassword = 'x'\n[freeswitch]\nenabled = true\n" + ESL
+    found = examined(tmp_path, text)
+    assert found.config is None
+    assert "its calls prove no password" in said(found, "error")[0]
+
+
 def test_without_freeswitch_nothing_is_said_of_it(tmp_path: Path) -> None:
     found = examined(tmp_path, "[freeswitch]\npeers = ['0.0.0.0/0']\n")
     assert not [finding for finding in found.findings if "freeswitch" in str(finding.key)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sovereign_pbx.calls.outbound import OutboundRequest
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.values import TransferTerms
 from sovereign_pbx.pbx.freeswitch.dialplan import render
@@ -116,6 +117,31 @@ def test_a_caller_is_put_through_and_the_report_says_to_whom(tmp_path: Path) -> 
             await t.pbx.hang_up(caller)
             (report,) = await t.house.reported()
             assert report["end_reason"] == "transferred"
+
+    play(scene())
+
+
+def test_who_is_called_hears_the_greeting_and_who_is_busy_is_in_the_report(tmp_path: Path) -> None:
+    numbers = [{"number": "+31850835037", "name": "Main line", "assistant": "reception", "transfer_trunk": "carrier"}]
+
+    async def scene() -> None:
+        async with town(tmp_path, numbers=numbers) as t:
+            directory = t.house.daemon.estate.directory
+            receptionist = directory.assistant("reception")
+            assert receptionist is not None
+            wanted = OutboundRequest(destination=SALES, assistant=receptionist, number=directory.numbers[0], trunk=None)
+            called = t.pbx.people[CARRIER] = Person()
+            await t.house.daemon.desk.place(wanted)
+            await until(lambda: called.channels and called.channels[0].leg is not None)
+            assert called.channels[0].variables["origination_caller_id_number"] == "+31850835037"
+            await t.heard(t.line(called.channels[0]))
+            await t.pbx.hang_up(called.channels[0])
+            called.manner = "busy"
+            await t.house.daemon.desk.place(wanted)
+            talked, busy = await t.house.reported(2)
+            assert talked["end_reason"] == "user_hangup"
+            assert said(talked) == [("assistant", GREETING)]
+            assert busy["end_reason"] == "busy"
 
     play(scene())
 
