@@ -42,6 +42,7 @@ class Concealer:
         self._rest = b""  # of a frame of noise
         self._period: Wave | None = None  # what is repeated; None: nothing is being concealed
         self._at = 0  # in samples, since the concealment began
+        self._step = 0.0  # by which the period's beginning misses what was heard last
 
     @property
     def concealing(self) -> bool:
@@ -93,7 +94,8 @@ class Concealer:
         at = np.arange(self._at, self._at + samples)
         whole, silent = self._samples(WHOLE_MS), self._samples(SILENT_MS)
         gain = np.clip((silent - at) / (silent - whole), 0, 1)
-        wave = self._period[at % self._period.size] * gain
+        bridge = self._step * np.clip(1 - at / self._samples(_JOINT_MS), 0, 1)
+        wave = (self._period[at % self._period.size] + bridge) * gain
         quiet = samples_of(self.noise(samples)) * (1 - gain)
         pcm: bytes = np.rint(wave + quiet).astype("<i2").tobytes()
         return pcm
@@ -111,6 +113,7 @@ class Concealer:
         history = samples_of(b"".join(self._kept)).astype(np.float32)
         longest, joint = self._samples(_LONGEST_MS), self._samples(_JOINT_MS)
         if history.size < longest + self._samples(_COMPARED_MS) + joint:
+            self._step = float(history[-1]) if history.size else 0.0
             return np.zeros(1, np.float32)
         lag = self._lag(history)
         period = history[-lag:].copy()
@@ -118,6 +121,7 @@ class Concealer:
         ramp = np.linspace(0, 1, joint, endpoint=False, dtype=np.float32)
         before = history[-lag - joint : -lag]
         period[-joint:] = period[-joint:] * (1 - ramp) + before * ramp
+        self._step = float(history[-1] - history[-lag - 1])
         return period
 
     def _lag(self, history: Wave) -> int:

@@ -59,6 +59,15 @@ def test_neither_the_gap_nor_its_end_clicks(rate: int, lost: set[int]) -> None:
     assert np.abs(np.diff(heard)).max() <= steepest * 1.6
 
 
+def test_what_has_no_pitch_is_repeated_without_clicks_too() -> None:
+    rough = np.convolve(np.random.default_rng(3).standard_normal(8000), np.hanning(24), "same")
+    pcm = (rough / np.abs(rough).max() * 12000).astype("<i2").tobytes()
+    steepest = np.abs(np.diff(samples_of(pcm).astype(int))).max()
+    for at in range(5, 45):
+        heard = samples_of(b"".join(with_lost(pcm, 8000, {at, at + 1}))).astype(int)
+        assert np.abs(np.diff(heard)).max() <= steepest * 1.3
+
+
 def test_real_sound_is_untouched_but_for_the_joint() -> None:
     pcm = voice(8000)
     heard = with_lost(pcm, 8000, {20})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sovereign_pbx.media.jitter import JitterBuffer
+from sovereign_pbx.media.jitter import JitterBuffer, Piece
 from tests.media.jittery import TICK_S, UNITS, Arrival, Heard, listen, stream
 
 
@@ -105,6 +105,32 @@ def test_when_the_listener_stood_still_it_catches_up_and_loses_nothing() -> None
     assert max(heard.between(5.3, 9.9).delays_ms()) <= 45
 
 
+def test_a_tick_before_the_socket_is_read_after_a_stall_puts_nothing_in_between() -> None:
+    sound = buffer()
+    arrivals = stream([0.01] * 60)
+    for tick in range(50):
+        now = 0.007 + tick * TICK_S
+        for one in arrivals:
+            if now - TICK_S < one.at <= now:
+                sound.put(one.number, one.timestamp, UNITS, one.payload, one.at)
+        sound.tick(now)
+        sound.pull(UNITS, now)
+        sound.given()
+    now += 5 * TICK_S
+    sound.tick(now)
+    assert sound.pull(UNITS, now).kind == "none"
+    for one in arrivals[49:54]:
+        sound.put(one.number, one.timestamp, UNITS, one.payload, now + 0.001)
+    heard: list[Piece] = []
+    for tick in range(1, 4):
+        sound.tick(now + tick * TICK_S)
+        for _ in range(2):
+            if not heard or sound.owed:
+                heard.append(sound.pull(UNITS, now + tick * TICK_S))
+                sound.given()
+    assert [int.from_bytes(piece.payload, "big") for piece in heard] == list(range(49, 54))
+
+
 def test_silence_of_the_sender_is_no_loss() -> None:
     spoken = [one for one in stream([0.01] * 400) if not 100 <= one.number < 200]
     renumbered = [Arrival(one.at, place, one.timestamp, one.payload) for place, one in enumerate(spoken)]
@@ -136,6 +162,7 @@ def test_another_stream_of_the_same_source_is_heard_at_once() -> None:
         for one in stream([0.01] * 100, first=5000)
     ]
     heard = listen(sound, [*first, *again], seconds=3.9)
+    assert heard.numbers == list(range(len(heard.numbers)))
     assert len(heard.between(2.1, 3.9).numbers) >= 85
 
 

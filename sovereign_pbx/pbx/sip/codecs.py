@@ -2,9 +2,11 @@
 
 G.722 is the C library of Maksym Sobolyev (PyPI `G722`, public domain), the one that FreeSWITCH has: in numpy the
 recommendation's sample by sample feedback would take milliseconds a frame. It belongs to the extra `sip`; where it is
-not installed the codec is not offered. Opus is not spoken: `opuslib` has had no release since 2018 and needs the
-system's libopus, PyOgg brings a player around it, PyAV a whole FFmpeg; L16 and G.722 carry the same band between
-machines that stand beside each other.
+not installed the codec is not offered.
+
+Opus is not spoken. Of its bindings `opuslib` ended in 2018; `opuslib-next` is one person's and wants the system's
+libopus, found by ctypes; PyAV brings a whole FFmpeg along. Every PBX turns Opus into L16 or G.722, which carry the band
+that recognisers listen to.
 """
 
 from collections.abc import Sequence
