@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sovereign_pbx.assistants.problem import Path, Report
+from sovereign_pbx.config_parked_checks import check_parked
 
 if TYPE_CHECKING:
     from sovereign_pbx.config import Config
@@ -40,9 +41,7 @@ def check_pbx(config: "Config", report: Report) -> None:
         report.error(("asterisk", "enabled"), "no PBX is enabled", "enable [asterisk], [sip] or [freeswitch]")
     if config.asterisk.enabled and config.asterisk.media == "sip" and not config.sip.enabled:
         report.error(("asterisk", "media"), "the sound of calls is to come over SIP", "set [sip] enabled = true")
-    if config.freeswitch.enabled and config.freeswitch.media != "sip" and not config.freeswitch.esl.password:
-        what = "calls without SIP are steered over the event socket"
-        report.error(("freeswitch", "media"), what, "set [freeswitch.esl] password")
+    check_parked(config, report)
     if config.freeswitch.enabled and config.freeswitch.media == "sip" and not config.sip.enabled:
         report.error(("freeswitch", "media"), "FreeSWITCH's calls are to come over SIP", "set [sip] enabled = true")
     if config.sip.enabled and config.sip.rtp_first_port >= config.sip.rtp_last_port:

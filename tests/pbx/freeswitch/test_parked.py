@@ -253,7 +253,7 @@ def test_without_a_daemon_a_caller_is_in_his_fallback(monkeypatch: pytest.Monkey
         await stage.switch.esl.start()
         await until(lambda: len(stage.desk.gone_calls) == 2)
 
-    play(scenario, faster=10)
+    play(scenario, faster=5)
 
 
 def test_a_daemon_that_stops_leaves_every_caller_to_the_fallback() -> None:
