@@ -11,7 +11,7 @@ from sovereign_pbx.pbx.sip.outgoing_result import Unanswered
         (486, None, "busy", 17),
         (600, None, "busy", 17),
         (603, None, "rejected", 21),
-        (403, 21, "rejected", 21),
+        (403, None, "rejected", 21),
         (480, None, "no_answer", 19),
         (480, 17, "busy", 17),
         (480, 20, "error", 20),

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sovereign_pbx.core.errors import LinkBroken
-from sovereign_pbx.pbx.sip.registration import LAST_RETRY_S, REFUSED_RETRY_S, Account, Registration, Registrations
+from sovereign_pbx.pbx.sip.registration import LAST_RETRY_S, Account, Registration, Registrations
 from sovereign_pbx.testing import virtual_time
 from tests.pbx.sip.registrar import Registrar
 
@@ -68,7 +68,7 @@ def test_a_nonce_that_is_too_old_is_no_wrong_password() -> None:
 def test_a_wrong_password_is_one_clear_error_and_a_seldom_try() -> None:
     registrar = Registrar(password="another")
     with capture_logs() as logs:
-        found = lived(registrar, 2 * REFUSED_RETRY_S)
+        found = lived(registrar, 600)
     assert found["error"] == "pbx.example.com refuses 800: 401 Unauthorized"
     errors = [entry for entry in logs if entry["log_level"] == "error"]
     assert len(errors) == 1
