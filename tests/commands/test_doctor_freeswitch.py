@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,6 +12,7 @@ from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.result import Result
 from sovereign_pbx.config import examine
 from sovereign_pbx.pbx.freeswitch.dialplan import render
+from sovereign_pbx.pbx.freeswitch.parked_dialplan import render as render_parked
 from sovereign_pbx.testing.freeswitch import FreeSwitch
 from sovereign_pbx.testing.freeswitch_esl import PASSWORD
 from sovereign_pbx.testing.freeswitch_leg import SipLegs
@@ -120,3 +122,14 @@ def test_without_freeswitch_there_is_nothing_to_look_at(tmp_path: Path) -> None:
     examined = examine(str(path))
     assert examined.config is not None
     assert freeswitch.looks(Patient(examined, examined.config)) == []
+
+
+@pytest.mark.parametrize("media", ["unicast", "audio_fork"])
+def test_without_sip_the_dialplan_that_parks_is_wanted(tmp_path: Path, media: Literal["unicast", "audio_fork"]) -> None:
+    more = f"media = '{media}'"
+    parked = render_parked(fallback="600 XML default", media=media)
+    other = render_parked(media="unicast" if media == "audio_fork" else "audio_fork")
+    assert found(tmp_path, freeswitch.dialplan, more=more, loaded=parked).status == "ok"
+    assert found(tmp_path, freeswitch.dialplan, more=more, loaded=other).status == "warning"
+    assert found(tmp_path, freeswitch.dialplan, more=more).status == "failed"
+    assert found(tmp_path, freeswitch.dialplan, more=more, loaded="<include/>").status == "failed"

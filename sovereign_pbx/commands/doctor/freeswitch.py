@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 from xml.etree import ElementTree
 
 from sovereign_pbx.commands.doctor.patient import Patient
@@ -20,6 +20,7 @@ CONNECT_S: Final = 5.0
 MODULES: Final = ("mod_sofia", "mod_dptools", "mod_commands", "mod_dialplan_xml")
 FOR_NUMBERS: Final = "mod_loopback"
 FOR_G722: Final = "mod_spandsp"
+FOR_FORK: Final = "mod_audio_fork"
 NO_LOGIN: Final = "the event socket is not logged in to"
 
 
@@ -67,10 +68,12 @@ async def modules(patient: Patient) -> Result:
     """Whether it has loaded what the dialplan and the commands need."""
     config = patient.config
     needed = [*MODULES, *([FOR_NUMBERS] if config.dialling.allow else [])]
+    needed += [FOR_FORK] if config.freeswitch.media == "audio_fork" else []
     try:
         async with _logged_in(patient) as esl:
             absent = [name for name in needed if await esl.api("module_exists", name) == "false"]
-            g722 = "G722" in config.sip.codecs and await esl.api("module_exists", FOR_G722) == "false"
+            by_sip = config.freeswitch.media == "sip"
+            g722 = by_sip and "G722" in config.sip.codecs and await esl.api("module_exists", FOR_G722) == "false"
     except _NoLogin:
         return skipped(NO_LOGIN)
     if absent:
@@ -106,6 +109,8 @@ async def dialplan(patient: Patient) -> Result:
             said = await esl.api("xml_locate", "dialplan", "context", "name", context)
     except _NoLogin:
         return skipped(NO_LOGIN)
+    if patient.config.freeswitch.media != "sip":
+        return await asyncio.to_thread(_parked, patient, said)
     loaded = _bridges(said)
     if not loaded:
         remedy = "sovereign-pbx dialplan freeswitch --help tells how to install it"
@@ -125,6 +130,33 @@ async def dialplan(patient: Patient) -> Result:
     if {_without_address(where) for where in loaded} != wanted:
         return warning("it is not the one that this version prints for this configuration", print_again)
     return ok(f"loaded: context {context}, to {loaded[0].rpartition('@')[2]}")
+
+
+def _parked(patient: Patient, said: str) -> Result:
+    """Whether the context parks calls as `[freeswitch] media` needs it."""
+    from sovereign_pbx.pbx.freeswitch.parked_dialplan import render
+
+    section = patient.config.freeswitch
+    loaded = _actions(said)
+    if ("park", "") not in loaded:
+        remedy = "sovereign-pbx dialplan freeswitch --help tells how to install it"
+        return failed(f"FreeSWITCH has no context {section.context} that parks calls for the daemon", remedy)
+    media: Literal["unicast", "audio_fork"] = "audio_fork" if section.media == "audio_fork" else "unicast"
+    printed = render(context=section.context, decide_s=patient.config.sip.decide_timeout_seconds, media=media)
+    wanted = _actions(_context(printed, section.context))
+    if [one for one in loaded if one[0] != "transfer"] != [one for one in wanted if one[0] != "transfer"]:
+        remedy = "print it again with sovereign-pbx dialplan freeswitch, then fs_cli -x reloadxml"
+        return warning("it is not the one that this version prints for this configuration", remedy)
+    return ok(f"loaded: context {section.context}, which parks for {media}")
+
+
+def _actions(text: str) -> list[tuple[str, str]]:
+    """Every action of a context with its data; none in what is no XML. A transfer is to the administrator's own."""
+    try:
+        found = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return []
+    return [(one.get("application", ""), one.get("data", "")) for one in found.iter("action")]
 
 
 def _bridges(text: str) -> list[str]:
