@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
@@ -18,6 +20,7 @@ from websockets.typing import Subprotocol
 from sovereign_pbx.core.errors import ConfigError, LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.websocket import VARIABLE, WebSocketCarrier
+from sovereign_pbx.pbx.websocket_server import Connection
 from tests.waiting import until
 
 FRAME = b"\x02" * 320
@@ -422,3 +425,73 @@ def test_the_dial_string_asks_for_signed_linear_json_and_names_the_token() -> No
         assert rig.carrier.dial_string("t", 16000) == "WebSocket/sovereign/c(slin16)f(json)v(token=t)"
 
     run(scenario)
+
+
+class Pipe(asyncio.Transport):
+    """A connection's other end in memory."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "socket": socket.socket()})
+        self.sent = bytearray()
+        self.over = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
+
+    def write_eof(self) -> None:
+        self.over = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.over
+
+    def close(self) -> None:
+        self.over = True
+
+    def abort(self) -> None:
+        self.over = True
+
+
+REQUEST = (
+    b"GET /media?token=%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: media\r\n\r\n"
+)
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    """One frame of a client, whose mask changes nothing."""
+    return bytes([0x80 | opcode, 0xFE]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.binary(max_size=60),
+        st.builds(masked, st.integers(0, 15), st.binary(max_size=700)),
+        st.sampled_from(
+            [REQUEST, masked(1, media_start().encode()), masked(2, FRAME), masked(8, b""), masked(9, b"x")]
+        ),
+    ),
+    max_size=8,
+)
+
+
+@hypothesis.settings(max_examples=300)
+@hypothesis.given(PIECES, st.integers(1, 400))
+@hypothesis.example([REQUEST, masked(1, media_start().encode()), masked(2, FRAME), masked(8, b"\x03\xe8")], 77)
+def test_no_bytes_do_any_harm_and_nothing_is_answered_at_length(pieces: list[bytes], step: int) -> None:
+    async def body() -> None:
+        async with listening() as rig:
+            token = rig.expect()
+            connection, pipe = Connection(rig.carrier.server), Pipe()
+            connection.connection_made(pipe)
+            data = b"".join(piece % token.encode() if piece is REQUEST else piece for piece in pieces)
+            for at in range(0, len(data), step):
+                if not pipe.over:
+                    connection.data_received(data[at : at + step])
+            assert len(pipe.sent) <= 1000 + len(data)
+            connection.connection_lost(None)
+            pipe.get_extra_info("socket").close()
+
+    asyncio.run(body())
