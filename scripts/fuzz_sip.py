@@ -63,19 +63,27 @@ def fuzz(name: str, target: Target, inputs: Inputs, count: int, deadline: float)
     account = Account()
     while account.inputs < count and (account.inputs % CLOCK_EVERY or time.monotonic() < deadline):
         data = inputs.any()
-        began = time.thread_time()
-        try:
-            account.taken += target(data, inputs.random)
-        except Exception as exc:
-            raise Failed(f"{name}: {type(exc).__name__}: {exc}\n{data!r}") from exc
-        took = time.thread_time() - began
+        took, taken = _timed(name, target, data, inputs.random)
+        if took > account.slowest_s:  # once more, for it may be the garbage collector's time
+            took = min(took, _timed(name, target, data, inputs.random)[0])
         if took > account.slowest_s:
             account.slowest_s, account.slowest_bytes = took, len(data)
+        account.taken += taken
         if took > LONGEST_S:
             raise Failed(f"{name}: {took:.2f} s for {len(data)} bytes\n{data!r}")
         account.inputs += 1
         account.octets += len(data)
         yield account
+
+
+def _timed(name: str, target: Target, data: bytes, rng: random.Random) -> tuple[float, bool]:
+    """The processor time of one input, and whether it was taken. Raises Failed."""
+    began = time.thread_time()
+    try:
+        taken = target(data, rng)
+    except Exception as exc:
+        raise Failed(f"{name}: {type(exc).__name__}: {exc}\n{data!r}") from exc
+    return time.thread_time() - began, taken
 
 
 async def under_fire(inputs: Inputs, count: int, deadline: float, progress: Progress | None = None) -> Fire:

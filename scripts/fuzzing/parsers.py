@@ -19,9 +19,14 @@ def read_sip(data: bytes, rng: random.Random) -> bool:
         return False
     except Malformed:
         return False
-    again = sip.parse(message.encode())
-    assert again.body == message.body and len(again.headers) >= len(message.headers)
     _use(message)
+    try:
+        again = sip.parse(message.encode())
+    except Malformed as exc:
+        if "at most" not in str(exc):  # written out, with long names and a length, it may be over a limit
+            raise
+        return True
+    assert again.body == message.body and len(again.headers) >= len(message.headers)
     return True
 
 
