@@ -117,6 +117,22 @@ def test_words_of_refusal_cost_the_caller_nothing(tmp_path: Path) -> None:
     play(scene())
 
 
+def test_a_caller_for_whom_there_is_no_room_hears_so_and_goes_on_in_his_dialplan(tmp_path: Path) -> None:
+    async def scene() -> None:
+        limits = {"max_calls": 1, "over_limit": "message", "after_message": "fallback"}
+        async with street(tmp_path, limits=limits) as s:
+            first = await s.phone.call("100")
+            await first.answered()
+            second = await s.phone.call("100")
+            end = await second.over(20)
+            assert (end.how, end.cause) == ("refused", 41)
+            assert [one.status for one in second.responses][-2:] == [183, 503]
+            assert second.ear.heard.sounds()
+            await first.hang_up()
+
+    play(scene())
+
+
 def test_a_wideband_caller_is_heard_and_spoken_to_in_wideband(tmp_path: Path) -> None:
     async def scene() -> None:
         async with street(tmp_path, codec=9) as s:

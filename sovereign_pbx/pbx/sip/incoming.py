@@ -74,8 +74,6 @@ class Door:
 
     async def _enter(self, transaction: ServerTransaction, token: str, user: str) -> None:
         invitation = Invitation(transaction, self.legs.endpoint.contact(transaction.flow, user or OWN_USER))
-        call_id = str(uuid4())
-        bind_contextvars(call_id=call_id)
         self.entering += not token
         try:
             leg = await self._leg(invitation)
@@ -84,6 +82,8 @@ class Door:
         if leg is None:
             return
         if not token:
+            call_id = str(uuid4())
+            bind_contextvars(call_id=call_id)
             await self.calls.take(call_id, invitation, leg)
             return
         take = self.tokens.claim(token)

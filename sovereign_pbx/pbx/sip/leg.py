@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
 import structlog
@@ -132,9 +133,14 @@ class Leg:
 
     @property
     def hop(self) -> Uri | Flow:
-        """Where requests go: by the connection that is there, else to the next station."""
-        flow = self._flow
-        return flow if flow is not None and flow.reliable else self.dialog.next_hop
+        """Where requests go: by the connection that is there, else to the next station. Who names a private address and
+        comes from a public one is behind NAT, and reached by where he comes from alone."""
+        flow, dialog = self._flow, self.dialog
+        if flow is not None and (
+            flow.reliable or (not dialog.routes and _behind_nat(dialog.target.host, flow.peer[0]))
+        ):
+            return flow
+        return dialog.next_hop
 
     async def bye(self, cause: int = 16) -> None:
         """End it; returns when the other end has confirmed, or does not. Idempotent; raises nothing."""
@@ -277,3 +283,10 @@ class Leg:
             log.exception("sip_end_failed")
         finally:
             self.sound.close(how)
+
+
+def _behind_nat(named: str, seen: str) -> bool:
+    try:
+        return ip_address(named).is_private and ip_address(seen).is_global
+    except ValueError:  # a host's name
+        return False

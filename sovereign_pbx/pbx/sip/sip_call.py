@@ -120,7 +120,11 @@ class SipCall:
 
     async def _answered(self, invitation: Invitation) -> bool:
         self.phase = "answering"
-        return await answer(invitation, self.leg)
+        if not await answer(invitation, self.leg):
+            return False
+        # Who calls from hold on is told as soon as the desk has his link, which is before anything else runs
+        asyncio.get_running_loop().call_soon(self.leg.tell_hold)
+        return True
 
     async def _decide(self, deciding: Awaitable[Decision], otherwise: Decision) -> Decision:
         """Raises LinkEnded when the caller leaves meanwhile; every other failure is `otherwise`."""

@@ -31,7 +31,7 @@ from sovereign_pbx.pbx.sip.sound import SoundSettings
 from sovereign_pbx.pbx.sip.tokens import Tokens
 from sovereign_pbx.pbx.sip.transaction_server import ServerTransaction
 from sovereign_pbx.pbx.sip.watched_desk import WatchedDesk
-from sovereign_pbx.wire.sip import Request, host_text, tag_of
+from sovereign_pbx.wire.sip import NameAddr, Request, host_text, tag_of
 
 log = structlog.get_logger(__name__)
 
@@ -376,9 +376,10 @@ class SipPbx:
     # --- private
 
     def _address(self) -> str:
-        host, port = self.endpoint.address("udp" if "udp" in self._settings.transports else "tcp")
-        advertised = self._settings.advertise_host or host
-        return host_text(advertised, port)
+        """Where a PBX reaches us, as host:port: never an address that means all of them."""
+        kind = next(kind for kind in ("udp", "tcp", "tls") if kind in self._settings.transports)
+        uri = NameAddr.parse(self.endpoint.contact(kind, self.name)).uri
+        return host_text(uri.host, uri.port)
 
     def _who_can(self, wanted: str = "") -> Control:
         """Raises the first one's Refused when nobody can."""

@@ -135,6 +135,14 @@ def test_the_dial_string_names_the_endpoint_and_where_we_listen() -> None:
     play(scene())
 
 
+def test_the_dial_string_never_names_an_address_that_means_all_of_them() -> None:
+    async def scene() -> None:
+        async with stage(settings=lambda usual: replace(usual, host="0.0.0.0")) as s:
+            assert "@0.0.0.0" not in s.pbx.carrier.dial_string("T", 8000)
+
+    play(scene())
+
+
 def test_digits_by_info_are_told_by_the_carriers_link() -> None:
     async def scene() -> None:
         async with stage() as s:

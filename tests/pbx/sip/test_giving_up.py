@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sovereign_pbx.pbx.link import Decision, NextStep
 from sovereign_pbx.wire.sip import cseq
 from tests.pbx.sip.stage import Stage, play, stage
-from tests.pbx.sip.ua import UaCall
+from tests.pbx.sip.ua import UaCall, sdp
 from tests.waiting import until
 
 
@@ -163,6 +163,44 @@ async def _move(s: Stage, call: UaCall, move: str) -> None:
             await asyncio.sleep(0.01)
         case "stray":
             call.request("INFO")
+
+
+TALKING = ("offer", "bare", "ack", "update", "info", "again", "close", "hang_up", "pause", "bye", "cancel")
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    moves=st.lists(st.sampled_from(TALKING), max_size=9), steps=st.lists(st.sampled_from(["talk", "dial"]), max_size=3)
+)
+def test_whatever_is_asked_within_a_call_it_ends_once_and_leaves_nothing(moves: list[str], steps: list[str]) -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            s.desk.steps = [NextStep(step, "200" if step == "dial" else "") for step in steps]  # type: ignore[arg-type]  # one of the two above
+            s.ua.answers = lambda request: 491 if request.method == "INVITE" else 200
+            await s.connected()
+            call = s.ua.dialogs[0]
+            for move in moves:
+                await _ask(s, call, move)
+            call.request("BYE")
+            await empty(s)
+
+    play(scene())
+
+
+async def _ask(s: Stage, call: UaCall, move: str) -> None:
+    match move:
+        case "offer":
+            call.request("INVITE", body=sdp(direction="sendonly"))
+        case "bare":
+            call.request("INVITE")
+        case "ack":
+            call.ack(sdp())
+        case "update":
+            call.request("UPDATE", body=sdp())
+        case "info":
+            call.request("INFO", number=1)
+        case _:
+            await _move(s, call, move)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 4, 7])

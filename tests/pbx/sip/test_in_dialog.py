@@ -39,6 +39,15 @@ def test_hold_is_answered_and_told_and_so_is_its_end(method: str) -> None:
     play(scene())
 
 
+def test_a_caller_who_begins_on_hold_is_known_to_be() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            await s.ua.call(body=sdp(direction="sendonly")).answered()
+            await until(lambda: s.desk.holds == [True])
+
+    play(scene())
+
+
 def test_a_repeated_hold_is_told_once() -> None:
     async def scene() -> None:
         async with stage() as s:
