@@ -11,8 +11,9 @@ from sovereign_pbx.pbx.sip.transport import Flow
 from sovereign_pbx.wire.malformed import Malformed
 from sovereign_pbx.wire.sip import Request, Response, Uri, Via, response_to, tag_of
 
-ALLOWED: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY")
-_KNOWN: Final = (*ALLOWED, "REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "PRACK")
+ALLOWED: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "NOTIFY")
+_HANDED_ON: Final = (*ALLOWED, "REFER")  # which is refused as what it is: nobody outside steers our calls
+_KNOWN: Final = (*_HANDED_ON, "REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "PRACK")
 _ONLY_INSIDE: Final = ("BYE", "INFO", "UPDATE")  # NOTIFY and REFER may come outside, and are refused by who knows more
 _OFFERING: Final = ("INVITE", "UPDATE")
 _SDP: Final = "application/sdp"
@@ -56,7 +57,7 @@ class Judge:
     def _impossible(self, request: Request) -> Response | None:
         if request.method not in _KNOWN:
             return self.reply(request, 501, self._allow)
-        if request.method not in ALLOWED:
+        if request.method not in _HANDED_ON:
             return self.reply(request, 405, self._allow)
         if Uri.parse(request.uri).scheme not in _SCHEMES:
             return self.reply(request, 416)

@@ -18,7 +18,7 @@ from tests.pbx.sip import sipp
 from tests.pbx.sip.sipp import ACK, ANSWERED, BYE, INVITE, RINGS, Step, offer, pause, recv, request, send, taken
 from tests.pbx.sip.stage import Stage, play, stage
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.timeout(240)]  # the first one may fetch sipp
 
 CANCEL = send(request("CANCEL", number=1, dialog=False, branch="[branch-1]"))
 REFUSED_ACK = send(request("ACK", number=1, branch="[branch-4]"))
