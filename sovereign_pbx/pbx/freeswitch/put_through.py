@@ -56,6 +56,7 @@ class _Attempt:
     colleague: Channel
     left: asyncio.Task[Any]  # done when the caller has hung up
     lost: asyncio.Task[Any]  # done when the colleague has
+    joined: bool = False
 
 
 class PutThrough:
@@ -157,10 +158,11 @@ class PutThrough:
             own = f"{INSTANCE}={self._dialler.instance}"
             await self._do("uuid_setvar_multi", caller.uuid, f"{own};{after}")
             await self._do("uuid_setvar", colleague.uuid, "park_timeout")
+            self._called.discard(colleague)
             await self._bridge(attempt)
+            attempt.joined = True  # by now they are FreeSWITCH's affair: neither our end nor an error parts them
             if not await self._together(attempt):
                 raise _Over(_CALLER_LEFT)
-            self._called.discard(colleague)
             log.info("bridged", caller=caller.uuid, colleague=colleague.uuid)
             self._calls.desk.put_through(call_id)
             return await self._talk(attempt, back)
@@ -213,8 +215,9 @@ class PutThrough:
         await _stopped(attempt.left, attempt.lost)
         colleague = attempt.colleague
         self._called.discard(colleague)
-        if not colleague.is_gone and colleague.uuid in self._channels:
-            self._channels.forget(colleague)
+        is_known = colleague.uuid in self._channels
+        self._channels.forget(colleague)
+        if is_known and not attempt.joined:
             await hang_up(self._esl, colleague, "NORMAL_CLEARING" if colleague.born else "ORIGINATOR_CANCEL")
 
     def _dial_string(self, step: NextStep, colleague: str, number: str) -> str:
