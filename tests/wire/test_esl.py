@@ -1,6 +1,7 @@
 """FreeSWITCH's event socket: what came from a real one is read whole, and nothing breaks out of a command."""
 
 import json
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,19 @@ def test_an_event_is_read_as_it_was_written(headers: dict[str, str], body: str) 
     [message] = messages(esl.encode_event({"Event-Name": "CUSTOM", **headers}, body))
     found = esl.event(message)
     assert all(found.get(name) == value for name, value in headers.items() if name != "Event-Name")
+
+
+@pytest.mark.parametrize("name", esl_recordings.NAMES)
+def test_events_are_written_byte_by_byte_as_a_real_one_wrote_them(name: str) -> None:
+    recorded = [message for message in messages(esl_recordings.stream(name)) if message.is_event]
+    assert recorded
+    for message in recorded:
+        head, _, body = message.body.partition("\n\n")
+        once = dict.fromkeys(head.split("\n"))  # CHANNEL_HANGUP_COMPLETE tells its cause twice
+        headers = {line.split(": ", 1)[0]: unquote(line.split(": ", 1)[1]) for line in once}
+        headers.pop("Content-Length", None)
+        [written] = messages(esl.encode_event(headers, body))
+        assert written.body == "\n".join(once) + "\n\n" + body
 
 
 def test_a_body_is_counted_in_bytes() -> None:
