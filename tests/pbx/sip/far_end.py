@@ -7,7 +7,18 @@ from types import TracebackType
 from typing import Self
 
 from sovereign_pbx.pbx.sip.outgoing_way import Way
-from sovereign_pbx.wire.sip import Headers, NameAddr, Request, Response, Via, cseq, parse, response_to, tag_of
+from sovereign_pbx.wire.sip import (
+    Headers,
+    NameAddr,
+    Request,
+    Response,
+    StreamParser,
+    Via,
+    cseq,
+    parse,
+    response_to,
+    tag_of,
+)
 from tests.pbx.sip.ua import sdp
 from tests.waiting import until
 
@@ -205,6 +216,69 @@ class Caller:
             *headers,
         ]
         self.far.send(Request(method, uri, Headers(named), body.encode()))
+
+
+class Connection:
+    """A PBX that has one TCP connection to the daemon, and listens nowhere."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self._server = server
+        self._came: list[Request | Response] = []
+        self._parser = StreamParser()
+        self._call_id = secrets.token_hex(8)
+
+    async def __aenter__(self) -> Self:
+        reader, self._writer = await asyncio.open_connection(*self._server)
+        self._reading = asyncio.ensure_future(self._read(reader))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        self._writer.close()
+
+    def invite(self) -> None:
+        self.send("INVITE", [("Content-Type", "application/sdp")], sdp())
+
+    def send(self, method: str, headers: Pairs = (), body: str = "", *, number: int = 1) -> None:
+        """Of the call that it placed."""
+        tags = [tag_of(one.headers, "To") for one in self._came if isinstance(one, Response) and one.status == 200]
+        uri = f"sip:100@{self._server[0]}:{self._server[1]};transport=tcp"
+        named = [
+            ("Via", f"SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK{secrets.token_hex(6)}"),
+            ("Max-Forwards", "70"),
+            ("From", "<sip:201@127.0.0.1>;tag=jan"),
+            ("To", f"<{uri}>" + (f";tag={tags[0]}" if tags else "")),
+            ("Call-ID", self._call_id),
+            ("CSeq", f"{number} {method}"),
+            ("Contact", "<sip:pbx@127.0.0.1:9;transport=tcp>"),
+            *headers,
+        ]
+        self._writer.write(Request(method, uri, Headers(named), body.encode()).encode())
+
+    def reply(self, request: Request, status: int) -> None:
+        self._writer.write(response_to(request, status, tag="far").encode())
+
+    async def comes(self, wanted: str | int) -> Request | Response:
+        """The first request with this method, or answer with this status."""
+
+        def found() -> Request | Response | None:
+            return next((one for one in self._came if _kind(one) == wanted), None)
+
+        await until(found, DEADLINE_S)
+        message = found()
+        assert message is not None
+        return message
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(65536):
+            self._came += self._parser.feed(data)
+
+
+def _kind(message: Request | Response) -> str | int:
+    return message.method if isinstance(message, Request) else message.status
 
 
 def answers(*statuses: int, headers: Pairs = ()) -> Manner:

@@ -22,6 +22,7 @@ class Registrar:
     granted_s: int | None = None
     least_s: int = 0
     open: bool = False
+    proxied: bool = False  # asks by 407, as one behind a proxy does
     realm_lifetime_s: float = 300.0
     answers: list[int | Exception] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -63,14 +64,15 @@ class Registrar:
         now = asyncio.get_running_loop().time()
         if not self.open:
             verdict = self._verifier.judge(
-                request.headers.all("Authorization"),
+                request.headers.all("Proxy-Authorization" if self.proxied else "Authorization"),
                 method="REGISTER",
                 username="800-auth",
                 password=self.password,
                 now=now,
             )
             if verdict != "right":
-                return response_to(request, 401, headers=self._challenge(stale=verdict == "stale"))
+                stale = verdict == "stale"
+                return response_to(request, 407 if self.proxied else 401, headers=self._challenge(stale=stale))
         wanted = int(request.headers.get("Expires"))
         if 0 < wanted < self.least_s:
             return response_to(request, 423, headers=[("Min-Expires", str(self.least_s))])
@@ -80,7 +82,8 @@ class Registrar:
 
     def _challenge(self, *, stale: bool = False) -> list[tuple[str, str]]:
         now = asyncio.get_running_loop().time()
-        return [("WWW-Authenticate", value) for value in self._verifier.challenges(now, stale=stale)]
+        name = "Proxy-Authenticate" if self.proxied else "WWW-Authenticate"
+        return [(name, value) for value in self._verifier.challenges(now, stale=stale)]
 
     def _check(self, request: Request) -> None:
         """RFC 3261 §10.2: an address without a user in the request line, To and From the same, a number that grows."""

@@ -13,7 +13,7 @@ from sovereign_pbx.pbx.sip.outgoing import SipControl, SipControlSettings
 from sovereign_pbx.pbx.sip.outgoing_transfer import TransferWay
 from sovereign_pbx.pbx.sip.outgoing_way import Way
 from sovereign_pbx.wire.sip import NameAddr, Request, tag_of
-from tests.pbx.sip.far_end import Caller, FarEnd, Manner, answers
+from tests.pbx.sip.far_end import Caller, Connection, FarEnd, Manner, answers
 from tests.pbx.sip.stage import Stage, play, stage, tick
 from tests.pbx.sip.ua import UaCall
 from tests.waiting import until
@@ -443,5 +443,36 @@ def test_a_blind_refer_that_fails_brings_the_caller_back() -> None:
             found = h.s.desk.dialled[1]
             assert found is not None
             assert found.outcome == "busy"
+
+    play(scene())
+
+
+def test_a_caller_who_came_over_tcp_is_put_through_over_the_same_connection() -> None:
+    """His PBX can't be reached otherwise: the port in its Via is nobody's."""
+
+    async def scene() -> None:
+        control = SipControl(SipControlSettings(transfer="bridge"))
+        both = ("udp", "tcp")
+        async with (
+            stage(controls=[control], settings=lambda usual: replace(usual, transports=both)) as s,
+            Connection(s.pbx.endpoint.address("tcp")) as pbx,
+        ):
+            pbx.invite()
+            await pbx.comes(200)
+            pbx.send("ACK", number=1)
+            s.desk.steps = [HOME, NextStep("hangup")]
+            (await s.link()).close()
+            invite = await pbx.comes("INVITE")
+            assert isinstance(invite, Request)
+            assert invite.uri.startswith("sip:200@127.0.0.1:9;transport=tcp")
+            pbx.reply(invite, 486)
+            await until(lambda: len(s.desk.dialled) > 1)
+            found = s.desk.dialled[1]
+            assert found is not None
+            assert found.outcome == "busy"
+            bye = await pbx.comes("BYE")
+            assert isinstance(bye, Request)
+            pbx.reply(bye, 200)
+            await s.over()
 
     play(scene())

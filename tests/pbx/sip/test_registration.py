@@ -30,11 +30,13 @@ def lived(registrar: Registrar, seconds: float) -> dict[str, Any]:
     return virtual_time.run(run())
 
 
-def test_a_password_is_proven_and_the_binding_is_ours() -> None:
-    registrar = Registrar()
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_password_is_proven_and_the_binding_is_ours(proxied: bool) -> None:
+    registrar = Registrar(proxied=proxied)
     found = lived(registrar, 1)
     assert found == {"registered": True, "server": "pbx.example.com", "error": ""}
-    assert [("Authorization" in request.headers) for request in registrar.requests] == [False, True]
+    name = "Proxy-Authorization" if proxied else "Authorization"
+    assert [(name in request.headers) for request in registrar.requests] == [False, True]
     assert registrar.bound_s == 300
 
 
