@@ -12,6 +12,7 @@ from sovereign_pbx.pbx.link import Dialled, NextStep
 from sovereign_pbx.pbx.sip.outgoing import SipControl, SipControlSettings
 from sovereign_pbx.pbx.sip.outgoing_transfer import TransferWay
 from sovereign_pbx.pbx.sip.outgoing_way import Way
+from sovereign_pbx.pbx.sip.transport import Kind
 from sovereign_pbx.wire.sip import NameAddr, Request, tag_of
 from tests.pbx.sip.far_end import Caller, Connection, FarEnd, Manner, answers
 from tests.pbx.sip.stage import Stage, play, stage, tick
@@ -452,7 +453,7 @@ def test_a_caller_who_came_over_tcp_is_put_through_over_the_same_connection() ->
 
     async def scene() -> None:
         control = SipControl(SipControlSettings(transfer="bridge"))
-        both = ("udp", "tcp")
+        both: tuple[Kind, ...] = ("udp", "tcp")
         async with (
             stage(controls=[control], settings=lambda usual: replace(usual, transports=both)) as s,
             Connection(s.pbx.endpoint.address("tcp")) as pbx,
