@@ -186,6 +186,7 @@ def sip_settings(config: Config) -> SipSettings:
             jitter_min_ms=section.jitter_min_ms,
             jitter_max_ms=section.jitter_max_ms,
             media_timeout_s=section.media_timeout_seconds,
+            permit=section.permit,
         ),
         rtp_first_port=section.rtp_first_port,
         rtp_last_port=section.rtp_last_port,

@@ -60,7 +60,10 @@ class Sip:
         example="192.0.2.10",
     )
     permit: tuple[str, ...] = setting(
-        (), NETWORKS, "Addresses whose calls are taken; empty: of whoever reaches the port, so firewall it."
+        (),
+        NETWORKS,
+        "Addresses whose calls are taken, and sound from elsewhere than a call names; empty: of whoever reaches the port, "
+        "so firewall it.",
     )
     username: str = setting(
         "", Text(0, 128), "User that a call must prove to be (digest authentication); empty: none is asked."

@@ -13,8 +13,8 @@ from typing import Final, Self
 from sovereign_pbx.wire.malformed import Malformed
 
 MAX_BYTES: Final = 16_384
-MAX_LINES: Final = 512
-MAX_MEDIA: Final = 16
+MAX_LINES: Final = 320
+MAX_MEDIA: Final = 8
 MAX_FORMATS: Final = 64  # of one m= line
 MAX_ATTRIBUTES: Final = 128  # of one m= line
 _MAX_VERSION: Final = (1 << 64) - 1

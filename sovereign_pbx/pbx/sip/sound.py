@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 
 from sovereign_pbx.core.audio import PHONE_RATE
@@ -20,13 +21,15 @@ WIDE_RATE: Final = 16000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundSettings:
-    """`codecs`: the best liked first."""
+    """`codecs`: the best liked first. `permit`: networks that sound may come from beside the described address; empty:
+    any."""
 
     codecs: tuple[str, ...] = ("L16", "G722", "PCMU", "PCMA")
     srtp: Encryption = "offered"
     jitter_min_ms: int = 20
     jitter_max_ms: int = 200
     media_timeout_s: float = 20.0
+    permit: tuple[str, ...] = ()
 
 
 class Sound:
@@ -47,6 +50,7 @@ class Sound:
             jitter_min_ms=settings.jitter_min_ms,
             jitter_max_ms=settings.jitter_max_ms,
             media_timeout_s=settings.media_timeout_s,
+            permit=[ip_network(network, strict=False) for network in settings.permit],
             on_lost=lambda: self.on_lost(),
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkClosed, LinkEnded, LinkFinished, Refused
 from sovereign_pbx.media.levels import dbfs
+from sovereign_pbx.pbx.sip.rtp_ports import RtpSocket
+from sovereign_pbx.pbx.sip.sound import Sound, SoundSettings
 from sovereign_pbx.pbx.sip.srtp import Opener, Sealer
 from sovereign_pbx.wire import rtcp
 from sovereign_pbx.wire.g711 import pcm_to_ulaw, ulaw_to_pcm
 from sovereign_pbx.wire.l16 import pcm_to_l16
+from sovereign_pbx.wire.negotiation import offer
 from sovereign_pbx.wire.rtp import Packet, encode
 from sovereign_pbx.wire.sdes import Keys, new_key
 from sovereign_pbx.wire.telephone_event import Event
-from tests.pbx.sip.rtp_rig import FAR, SOURCE, STRANGER, Rig, agreement, frames, tone
+from tests.pbx.sip.rtp_rig import FAR, SOURCE, STRANGER, Rig, Socket, agreement, frames, tone
 
 
 def within_a_loop(test: Callable[..., None]) -> Callable[..., None]:
@@ -311,6 +314,20 @@ def test_a_strangers_packets_are_not_heard() -> None:
         assert all(dbfs(frame) < -50 for frame in rig.tick()[:1] if number > 5)
     assert rig.session.statistics()["packets_refused"] == 50
     assert {to for _, to in rig.socket.sent} == {FAR}
+
+
+@within_a_loop
+def test_only_permitted_networks_may_send_beside_the_described_address() -> None:
+    settings = SoundSettings(permit=("203.0.113.0/24", "192.0.2.200"))
+    for sender, heard in ((STRANGER, 0), (("203.0.113.9", 7), 3), (("192.0.2.200", 7), 3), (FAR, 5)):
+        socket = Socket()
+        sound = Sound(settings, cast(RtpSocket, socket), "192.0.2.9")
+        sound.answer(offer(host=FAR[0], port=FAR[1], codecs=("PCMU",)).encode())
+        sound.begin()
+        for number in range(5):
+            socket.rtp(encode(Packet(0, False, number, number * 160, SOURCE, bytes(160))), sender)
+        assert sound.link(8000).statistics()["packets_in"] == heard
+        sound.close(LinkClosed("over"))
 
 
 @within_a_loop
