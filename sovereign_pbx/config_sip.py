@@ -62,8 +62,8 @@ class Sip:
     permit: tuple[str, ...] = setting(
         (),
         NETWORKS,
-        "Addresses whose calls are taken, and sound from elsewhere than a call names; empty: of whoever reaches the port, "
-        "so firewall it.",
+        "Addresses whose calls are taken, and sound from elsewhere than a call names; empty: of whoever reaches the "
+        "ports, so firewall them.",
     )
     username: str = setting(
         "", Text(0, 128), "User that a call must prove to be (digest authentication); empty: none is asked."
