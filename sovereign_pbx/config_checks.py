@@ -8,6 +8,7 @@ from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_after import check_after_the_call
+from sovereign_pbx.config_endpoint_checks import check_endpoint
 from sovereign_pbx.config_freeswitch_checks import check_freeswitch
 from sovereign_pbx.config_http import check_beyond
 from sovereign_pbx.config_limits import check_limits
@@ -37,6 +38,7 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_listeners(config, report)
     _check_campaigns(config, report)
     check_sip(config, report)
+    check_endpoint(config, report)
     check_freeswitch(config, report)
     check_limits(config, report)
     check_made(config, report)
