@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 _BACKLOG: Final = 256
 _MAX_PARAMETERS: Final = 32
+_MAX_HEAD_BYTES: Final = 32768
+_END: Final = b"\r\n\r\n"
 _MAX_FRAGMENTS: Final = 64  # their sizes are bounded as a whole, but they may be empty
 _NORMAL, _POLICY = 1000, 1008  # RFC 6455 §7.4.1
 
@@ -184,6 +186,7 @@ class Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._peer: object = None
         self._timer: asyncio.TimerHandle | None = None
+        self._head = bytearray()  # of the request, until it is answered
         self._fragments: list[bytes] = []
         self._fragments_are_text = False
         self._over = False  # refused, or the session has been told of its end
@@ -247,6 +250,26 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._over and self._session is None:
             return
+        if self._session is not None:
+            self._feed(data)
+            return
+        head, rest = self._split(data)
+        self._feed(head)
+        if rest and self._session is not None:
+            self._feed(rest)
+        elif len(self._head) > _MAX_HEAD_BYTES and not self._over:
+            self._refuse("no_websocket")
+
+    def _split(self, data: bytes) -> tuple[bytes, bytes]:
+        """What of it belongs to the request, and what comes after: the protocol would read frames of somebody whom it
+        has not accepted yet, and then could not answer him any more."""
+        before = len(self._head)
+        self._head += data
+        end = self._head.find(_END, max(0, before - len(_END) + 1))
+        cut = end + len(_END) - before if end >= 0 else len(data)
+        return data[:cut], data[cut:]
+
+    def _feed(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             self._event(event)
@@ -296,6 +319,7 @@ class Connection(asyncio.Protocol):
             self._refuse(session)
             return
         self._session = session
+        self._head.clear()
         self._protocol.send_response(answer)
 
     def _session_of(self, request: "Request") -> Session | str:

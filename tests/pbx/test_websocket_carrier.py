@@ -479,6 +479,7 @@ PIECES = st.lists(
 
 @hypothesis.settings(max_examples=300)
 @hypothesis.given(PIECES, st.integers(1, 400))
+@hypothesis.example([REQUEST, b"\x80"], 400)
 @hypothesis.example([REQUEST, masked(1, media_start().encode()), masked(2, FRAME), masked(8, b"\x03\xe8")], 77)
 def test_no_bytes_do_any_harm_and_nothing_is_answered_at_length(pieces: list[bytes], step: int) -> None:
     async def body() -> None:
