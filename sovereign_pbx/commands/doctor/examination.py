@@ -14,6 +14,7 @@ from sovereign_pbx.commands.doctor import (
     machine,
     outside,
     reconciliation,
+    registrations,
     vendors,
 )
 from sovereign_pbx.commands.doctor.patient import Patient
@@ -68,6 +69,7 @@ def _looks(patient: Patient, wishes: Wishes) -> list[Look]:
         Look("models", partial(machine.model_files, patient), 60.0),
         *_asterisk_looks(patient),
         *freeswitch.looks(patient),
+        *registrations.looks(patient),
         *vendors.looks(patient),
         Look("webhooks", partial(outside.webhooks, patient), 20.0),
         Look("clock", partial(outside.clock, patient), 30.0),
