@@ -237,6 +237,37 @@ def test_a_server_that_falls_silent_is_left() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\xff" * 400_000,
+        b"no header at all\n\n",
+        b"Content-Length: 99999999999\n\n",
+        b"Content-Type: command/reply\nReply-Text: +OK\n\n",
+        b"Content-Type: text/disconnect-notice\n\n",
+    ],
+)
+def test_what_is_no_event_socket_any_more_is_left_and_made_anew(rubbish: bytes) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.client(timing=EslTiming(reconnect_min_s=0.01, reconnect_max_s=0.02))
+        esl = await rig.connect()
+        rig.server.sessions[0].send(rubbish)
+        await until(lambda: rig.server.logins == 2 and esl.connected)
+        assert await esl.api("echo", "again") == "again"
+
+    run(scenario)
+
+
+def test_an_event_that_can_not_be_read_is_passed_over() -> None:
+    async def scenario(rig: Rig) -> None:
+        esl = await rig.connect()
+        rig.server.sessions[0].send(b"Content-Length: 9\nContent-Type: text/event-json\n\nno json!\n")
+        assert await esl.api("echo", "on") == "on"
+        assert rig.server.logins == 1
+
+    run(scenario)
+
+
 def test_work_after_a_login_is_cancelled_with_the_connection() -> None:
     async def scenario(rig: Rig) -> None:
         began: list[int] = []
