@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
@@ -28,6 +29,8 @@ Pairs = Iterable[tuple[str, str]]
 REQUEST_S: Final = 8.0
 """How long a request of ours within a dialog may go unanswered."""
 BYE_S: Final = 4.0
+UNACKNOWLEDGED_S: Final = 1.0
+"""How long a BYE waits for the ACK of our answer; the other end repeats that at once when it hears the answer again."""
 
 
 class LegEars(Protocol):
@@ -82,6 +85,7 @@ class Leg:
         self.supported = frozenset(first.headers.tokens("Supported"))
         self._flow = flow
         self._invitation = invitation
+        self._acknowledged: asyncio.Event | None = None  # our 200
         self._is_over = asyncio.Event()
         self._cause: int | None = None
         self._held = False
@@ -105,7 +109,9 @@ class Leg:
 
     def confirm(self, timer_from: Response | None = None) -> None:
         """The INVITE has been answered. `timer_from`: the 200 that came, where the call is ours."""
-        self._invitation = None
+        if self._invitation is not None:
+            self._acknowledged = self._invitation.transaction.acknowledged
+            self._invitation = None
         if timer_from is not None:
             self._offers.begin_timer_by(timer_from.headers)
 
@@ -147,10 +153,18 @@ class Leg:
         if not self.up:
             return
         self.end(cause, LinkClosed("ended by us"))
+        await self._until_acknowledged()
         try:
             await self.send("BYE", [("Reason", reason_header(cause))], within_s=BYE_S)
         except (LinkEnded, OSError) as exc:
             log.info("sip_bye_failed", why=str(exc))
+
+    async def _until_acknowledged(self) -> None:
+        """Who was called must not hang up before his answer is known to have come (RFC 3261 §15)."""
+        if self._acknowledged is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(UNACKNOWLEDGED_S):
+                    await self._acknowledged.wait()
 
     def refuse(self, refusal: Refusal, headers: Pairs = ()) -> None:
         """A final response to a call that came and was not answered; there is no dialog then."""

@@ -89,6 +89,22 @@ def test_a_bye_before_the_ack_ends_the_call() -> None:
     play(scene())
 
 
+def test_we_hang_up_on_an_answer_of_ours_only_once_it_has_come() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            call = s.ua.call()
+            await call.answered(ack=False)
+            hanging_up = asyncio.ensure_future(s.pbx.hang_up(s.desk.offers[0].call_id))
+            await asyncio.sleep(0.1)
+            assert not call.came("BYE")
+            call.ack()
+            await call.comes("BYE")
+            await hanging_up
+            await empty(s)
+
+    play(scene())
+
+
 def test_a_caller_who_gives_up_on_words_of_refusal_is_gone() -> None:
     async def scene() -> None:
         async with stage(Decision("answer", early=True)) as s:
