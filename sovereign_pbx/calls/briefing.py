@@ -225,7 +225,7 @@ class Briefing:
             self._line.close()
             if not self._told:
                 self._told = True
-                told(self._line.link, self._line.seconds, self._services.tracer)
+                told(self._line, self._services.tracer)
 
     # --- ears
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from sovereign_pbx.calls.trace import Tracer
+from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import LinkQuality, MediaLink
 
 log = structlog.get_logger(__name__)
@@ -23,37 +24,53 @@ LEAST_S: Final = 2.0  # a hundred frames; of fewer a late one at the beginning d
 _LOSS_PERCENT: Final = 2.0
 _JITTER_MS: Final = 30.0
 _ROUND_TRIP_MS: Final = 300.0
+_SILENT: Final = (
+    "not a single packet came from the PBX: a firewall on the way, or an address that it can't reach"
+    " (sip.advertise_host, asterisk.advertise_host)"
+)
 _UNKNOWN: Final = "neither loss nor delay explains it: compare with a call from the same telephone to another number"
 
 
 class MediaQuality:
-    """Of one call. `link_ended` for each link that it had; `shown` is what its row says."""
+    """Of one call. `line_over` for each line that it had; `shown` is what its row says. `expects`: the caller is to be
+    heard, and not only spoken to."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, *, expects: bool = True) -> None:
         self._tracer = tracer
-        self._links: list[tuple[MediaLink, float, dict[str, Any]]] = []
+        self._expects = expects
+        self._known: list[MediaLink] = []
+        self._links: list[tuple[float, dict[str, Any]]] = []
 
-    def link_ended(self, link: MediaLink, seconds: float) -> None:
-        """`link` was in use for so long. Told twice, it counts once."""
-        if any(known is link for known, _, _ in self._links):
+    def line_over(self, line: Line) -> None:
+        """Told twice, it counts once."""
+        if any(known is line.link for known in self._known):
             return
-        found = told(link, seconds, self._tracer)
+        self._known.append(line.link)
+        found = told(line, self._tracer, expects=self._expects)
         if found is not None:
-            self._links.append((link, seconds, found))
+            self._links.append((line.seconds, found))
 
     @property
     def shown(self) -> dict[str, Any] | None:
         """The worst link's figures, unknown ones None; None where no link knew anything. A link of less than two
         seconds counts where there is no other."""
-        lasting = [found for _, seconds, found in self._links if seconds >= LEAST_S]
-        figures = lasting or [found for _, _, found in self._links]
+        lasting = [found for seconds, found in self._links if seconds >= LEAST_S]
+        figures = lasting or [found for _, found in self._links]
         if not figures:
             return None
         return {**min(figures, key=lambda found: float(found["mos"])), "links": len(self._links)}
 
 
-def told(link: MediaLink, seconds: float, tracer: Tracer) -> dict[str, Any] | None:
-    """What a link that has ended knows of its sound, logged and told to observers; None: nothing."""
+def told(line: Line, tracer: Tracer, *, expects: bool = True) -> dict[str, Any] | None:
+    """What the link of a line that is over knows of its sound, logged and told to observers; None: nothing.
+
+    Where nothing has come there is nothing to judge, and a call of two seconds ought to have brought something.
+    """
+    link, seconds = line.link, line.seconds
+    if not line.heard_s:
+        if expects and seconds >= LEAST_S:
+            log.warning("media.one_way", link=link.kind, seconds=round(seconds, 1), look_at=_SILENT)
+        return None
     quality = link.quality()
     if quality is None or not math.isfinite(quality.mos):
         return None

@@ -52,7 +52,7 @@ class OnLine:
             asks=asks_consent,
             note=call.books.record.event,
         )
-        self.quality = MediaQuality(services.tracer)
+        self.quality = MediaQuality(services.tracer, expects=not call.refusal)
         self._conceals = pauses_for_keys(block)
         self._lines_before: Mapping[str, float] = {}  # their statistics
 
@@ -104,7 +104,7 @@ class OnLine:
         """Let go of the line: the PBX goes on with its dialplan."""
         self._services.clock.remove(self.line)
         self.line.close()
-        self.quality.link_ended(self.line.link, self.line.seconds)
+        self.quality.line_over(self.line)
 
     def _obey(self, order: Instructed, *, ending: bool) -> None:
         """Carry an order out. Raises Refused `call_not_active` when the last words are being said (`ending`)."""

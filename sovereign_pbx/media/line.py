@@ -233,12 +233,17 @@ class Line:
         """For how long it has been on the clock."""
         return self._ticks * FRAME_S
 
+    @property
+    def heard_s(self) -> float:
+        """How much has come in."""
+        return self._frames_in * FRAME_MS / 1000
+
     def statistics(self) -> dict[str, float]:
         """ticks, ticks_without_input, heard_s, and the numbers of link, playout and echo guard (`link_…` and so on)."""
         return {
             "ticks": self._ticks,
             "ticks_without_input": self._starved,
-            "heard_s": self._frames_in * FRAME_MS / 1000,
+            "heard_s": self.heard_s,
             **{f"link_{name}": value for name, value in self.link.statistics().items()},
             **{f"playout_{name}": value for name, value in self.playout.statistics().items()},
             **{f"echo_{name}": value for name, value in self._guard_echo.statistics().items()},

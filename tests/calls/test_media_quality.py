@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 from sovereign_pbx.calls.media_quality import MediaQuality, figures_of, in_a_line, look_at
 from sovereign_pbx.calls.trace import Trace, Tracer
 from sovereign_pbx.commands.call_page import CallPage
+from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import LinkQuality
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.store import CallRow
 from tests.api.rest import serving_rest
 from tests.calls.house import GREETING, house, play, quiet
-from tests.media.scripted import ScriptedLink
+from tests.media.scripted import Diary, ScriptedLink
 
 FINE = LinkQuality(codec="PCMU", mos=4.36, loss_percent=0.1, jitter_ms=1.24, delay_ms=40.0, concealed_ms=20.0)
 POOR = replace(
@@ -34,9 +35,21 @@ class Measured(ScriptedLink):
         return self._quality
 
 
+def used(quality: LinkQuality | None, seconds: float = 3.0, *, silent: bool = False) -> Line:
+    """A line that was on the clock for so long."""
+    link = Measured(quality)
+    line = Line(link, Diary())
+    for _ in range(round(seconds * 50)):
+        if not silent:
+            link.incoming.append(bytes(320))
+        line.take()
+        line.put()
+    return line
+
+
 def test_a_call_of_one_link_keeps_its_figures_and_what_nobody_knows_stays_unknown() -> None:
     kept = MediaQuality(Tracer())
-    kept.link_ended(Measured(FINE), 30.0)
+    kept.line_over(used(FINE))
     assert kept.shown == {
         "link": "scripted",
         "codec": "PCMU",
@@ -53,18 +66,18 @@ def test_a_call_of_one_link_keeps_its_figures_and_what_nobody_knows_stays_unknow
 
 
 def test_of_several_links_the_worst_counts_and_one_that_was_told_twice_counts_once() -> None:
-    kept, poor = MediaQuality(Tracer()), Measured(POOR)
-    for link in (Measured(FINE), poor, poor, Measured(FINE)):
-        kept.link_ended(link, 30.0)
+    kept, poor = MediaQuality(Tracer()), used(POOR)
+    for line in (used(FINE), poor, poor, used(FINE)):
+        kept.line_over(line)
     assert kept.shown is not None
     assert (kept.shown["mos"], kept.shown["links"]) == (2.11, 3)
 
 
 def test_a_link_of_a_moment_counts_only_where_there_is_no_other() -> None:
     kept = MediaQuality(Tracer())
-    kept.link_ended(Measured(POOR), 0.5)
+    kept.line_over(used(POOR, 0.5))
     assert kept.shown is not None and kept.shown["mos"] == 2.11
-    kept.link_ended(Measured(FINE), 30.0)
+    kept.line_over(used(FINE))
     assert kept.shown["mos"] == 4.36
 
 
@@ -74,7 +87,7 @@ def test_where_no_link_knows_the_call_does_not_either(quality: LinkQuality | Non
     tracer = Tracer()
     tracer.watch(seen.append)
     kept = MediaQuality(tracer)
-    kept.link_ended(Measured(quality), 30.0)
+    kept.line_over(used(quality))
     assert kept.shown is None and not seen
 
 
@@ -88,12 +101,31 @@ def test_observers_are_told_of_each_link_and_the_log_warns_of_a_poor_one() -> No
     tracer.watch(seen.append)
     kept = MediaQuality(tracer)
     with capture_logs() as logs:
-        kept.link_ended(Measured(FINE), 30.0)
-        kept.link_ended(Measured(POOR), 30.0)
-        kept.link_ended(Measured(POOR), 0.5)
+        kept.line_over(used(FINE))
+        kept.line_over(used(POOR))
+        kept.line_over(used(POOR, 0.5))
     assert [trace.keys["figures"]["mos"] for trace in seen] == [4.36, 2.11, 2.11]
     (warning,) = [line for line in logs if line["log_level"] == "warning"]
     assert warning["event"] == "media.poor" and "lost or too late" in warning["look_at"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expects", "warned"),
+    [(3.0, True, True), (3.0, False, False), (0.5, True, False)],
+    ids=["a talk", "words of refusal", "a moment"],
+)
+def test_a_line_on_which_nothing_ever_came_is_no_good_one(seconds: float, expects: bool, warned: bool) -> None:
+    """The figures of a link that has got nothing are those of a perfect one."""
+    seen: list[Trace] = []
+    tracer = Tracer()
+    tracer.watch(seen.append)
+    kept = MediaQuality(tracer, expects=expects)
+    silent = used(FINE, seconds, silent=True)
+    with capture_logs() as logs:
+        kept.line_over(silent)
+        kept.line_over(silent)
+    assert kept.shown is None and not seen
+    assert [line["event"] for line in logs] == (["media.one_way"] if warned else [])
 
 
 def test_an_administrator_is_told_where_to_look() -> None:
