@@ -45,6 +45,9 @@ MAX_MESSAGE_BYTES: Final = 65_535
 MAX_HEAD_BYTES: Final = 32_768
 MAX_LINE_CHARACTERS: Final = 8_192
 MAX_HEADERS: Final = 256
+MAX_LINES: Final = 1_024  # of a head, continuations included
+# Of Via, Route and the like, each of which costs some 10 µs: as many as hops there may be (RFC 3261 §8.1.1.6)
+MAX_STATIONS: Final = 70
 MAX_CSEQ: Final = 2**32 - 1  # RFC 3261 says 2**31 - 1; peers that begin anywhere in 32 bits are in use
 
 _HEAD_END: Final = b"\r\n\r\n"
@@ -276,6 +279,8 @@ def _unfolded(text: str) -> list[str]:
     """The lines of a head, continued ones joined (§7.3.1). NUL, which a quoted string may escape, becomes a question
     mark: no header can be written with it."""
     lines: list[list[str]] = []
+    if text.count("\r\n") >= MAX_LINES:
+        raise Malformed(f"a message's head has at most {MAX_LINES} lines")
     for line in text.replace("\0", "?").split("\r\n"):
         if "\r" in line or "\n" in line:
             raise Malformed("a line ends with CR LF, and holds neither alone")
@@ -355,15 +360,21 @@ def _broken_rule(headers: Headers) -> str:
 
 
 def _read_addresses(headers: Headers) -> None:
-    stations = headers.all("Via")
-    if not stations:
+    if "Via" not in headers:
         raise Malformed("a message has a Via")
-    for value in stations:
+    for value in _few(headers, "Via"):
         Via.parse(value)
     for name in ("From", "To", "Route", "Record-Route", "Contact"):
-        for value in headers.all(name):
+        for value in _few(headers, name):
             if value != "*" or name != "Contact":
                 NameAddr.parse(value)
+
+
+def _few(headers: Headers, name: str) -> list[str]:
+    values = headers.all(name)
+    if len(values) > MAX_STATIONS:
+        raise Malformed(f"a message has at most {MAX_STATIONS} {name}")
+    return values
 
 
 def _body(headers: Headers, behind: bytes) -> bytes:

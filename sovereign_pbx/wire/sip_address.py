@@ -8,7 +8,7 @@ from typing import Final, Self
 from urllib.parse import unquote
 
 from sovereign_pbx.wire.malformed import Malformed
-from sovereign_pbx.wire.sip_text import TOKEN, is_token, parameters, quote, quoted_start, safe, split, written
+from sovereign_pbx.wire.sip_text import MAX_PARAMETERS, TOKEN, is_token, parameters, quote, quoted_start, safe, written
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]{1,255}")
@@ -135,6 +135,8 @@ def _sendable(text: str) -> str:
 
 def _uri_parameters(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
+    if text.count(";") >= MAX_PARAMETERS:
+        raise Malformed(f"an address has at most {MAX_PARAMETERS} parameters")
     for part in text.split(";") if text else ():
         match = _URI_PARAMETER.fullmatch(part)
         if match is None:
@@ -225,9 +227,9 @@ class Via:
         match = _VIA.fullmatch(text.strip())
         if match is None or not TOKEN.fullmatch(match[1]):
             raise Malformed("a Via begins with SIP/2.0, a transport and a host")
-        where, *params = split(match[2], ";")
+        where, semicolon, params = match[2].partition(";")
         host, port = host_and_port(where)
-        return cls(match[1], host, port, parameters("".join(f";{one}" for one in params)))
+        return cls(match[1], host, port, parameters(semicolon + params))
 
     @property
     def branch(self) -> str:

@@ -11,6 +11,8 @@ from typing import Final
 from sovereign_pbx.wire.malformed import Malformed
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+MAX_PARAMETERS: Final = 64
+
 _FORBIDDEN: Final = re.compile(r"[\r\n\0]")
 # A quoted string, a bracketed address, a run of anything else; an end that is missing leaves its group empty.
 _PIECE: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?P<quote>"?)|<[^>"]*+(?P<angle>>?)|[^",;<]++|.', re.DOTALL)
@@ -73,6 +75,8 @@ def parameters(text: str) -> dict[str, str]:
     before, *parts = split(text, ";")
     if before or not parts:
         raise Malformed("a parameter begins with a semicolon")
+    if len(parts) > MAX_PARAMETERS:
+        raise Malformed(f"an address has at most {MAX_PARAMETERS} parameters")
     for part in parts:
         name, value = _parameter(part)
         if found.setdefault(name, value) != value:

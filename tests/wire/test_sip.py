@@ -343,6 +343,22 @@ def test_any_name_survives_an_address(name: str) -> None:
     assert read == name or read == name.strip()
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"Contact: " + b",".join([b"<a:b>"] * 71),
+        b"Route: <a:b>\r\n" * 71 + b"X: y",
+        b"v: SIP/2.0/X h\r\n" * 71 + b"X: y",
+        b"Contact: <sip:a@h>" + b";a" * 65,
+        b"Contact: <sip:a@h" + b";a" * 65 + b">",
+        b"X: y" + b"\r\n z" * 1100,
+    ],
+)
+def test_what_is_cheap_to_write_and_dear_to_read_is_refused(extra: bytes) -> None:
+    with pytest.raises(Malformed, match="at most"):
+        sip.parse(INVITE.replace(b"\r\nc: ", b"\r\n" + extra + b"\r\nc: "))
+
+
 def test_hostile_headers_cost_no_more_than_their_length() -> None:
     """Unclosed quotes, escapes and brackets are what makes a careless pattern try again from every place."""
     for hostile in (
