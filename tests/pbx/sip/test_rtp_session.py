@@ -254,7 +254,37 @@ def test_digits_end_with_the_call() -> None:
     asyncio.run(run())
 
 
-# --- hold, changes
+def test_digits_are_timed_by_the_clock_of_a_wideband_codec() -> None:
+    async def run() -> None:
+        rig = Rig("L16")
+        sending = asyncio.ensure_future(rig.session.send_digits("1"))
+        await asyncio.sleep(0)
+        for _ in range(8):
+            rig.tick()
+        await sending
+        events = [packet for packet in rig.sent() if packet.payload_type == rig.agreed.telephone_event]
+        assert [Event.parse(packet.payload).duration for packet in events] == [320, 640, 960, 1280, 1600, *[1600] * 3]
+
+    asyncio.run(run())
+
+
+# --- silence, hold, changes
+
+
+@within_a_loop
+def test_announced_silence_is_heard_at_its_level_and_is_no_loss() -> None:
+    rig = Rig()
+    conversation(rig)
+    rig.hear(rig.packet(bytes([48]), 13))
+    heard = b""
+    for _ in range(100):
+        rig.timestamp = (rig.timestamp + 160) % 2**32
+        heard += b"".join(rig.tick())
+    assert len(heard) == 100 * 320
+    assert abs(dbfs(heard[-16000:]) + 48) < 1.5
+    assert dbfs(conversation(rig, 30)[-3200:]) > -20
+    quality = rig.session.quality()
+    assert quality is not None and quality.loss_percent == 0 and quality.concealed_ms <= 20
 
 
 @within_a_loop
