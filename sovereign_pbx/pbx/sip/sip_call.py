@@ -332,7 +332,7 @@ class SipCall:
         self.is_away = False
         old, self.leg = self.leg, leg
         leg.ears, old.ears = self, None
-        old.end(None, LinkFinished("taken over by another dialog"))
+        old.home.spawn(old.bye(), "sip-replaced")  # mostly it has ended long ago
 
     def _stay(self) -> None:
         """Nobody has him any more; without a dialog he is gone."""

@@ -390,6 +390,29 @@ def test_a_caller_whom_a_control_has_taken_elsewhere_comes_back_with_another_dia
     play(scene())
 
 
+def test_a_caller_who_comes_back_before_his_old_dialog_has_ended_has_one_dialog_then() -> None:
+    async def scene() -> None:
+        token = str(uuid4())
+
+        async def elsewhere(control: ScriptedControl, call: HeldCall) -> Dialled:
+            await control.calls.expect_back(token, call.call_id)
+            return Dialled("answered")
+
+        async with stage(controls=[ScriptedControl(elsewhere)]) as s:
+            first = await _dialling(s)
+            await until(lambda: s.pbx.awaits(token))
+            s.desk.steps = [NextStep("talk")]
+            second = s.ua.call(token)
+            await second.answered()
+            assert cause_of(await first.comes("BYE")) == 16
+            await until(lambda: len(s.pbx.legs) == 1)
+            assert not s.desk.gone_calls
+            await second.asked("BYE")
+            await s.over()
+
+    play(scene())
+
+
 def test_a_caller_who_never_comes_back_is_gone() -> None:
     async def scene() -> None:
         token = str(uuid4())
