@@ -94,6 +94,8 @@ def test_a_question_of_freeswitchs_caller_is_answered_and_the_call_is_reported(t
             await t.line(caller).say(QUESTION).finished.wait()
             await until(lambda: t.house.openai.requests)
             await t.heard(t.line(caller), 2)
+            audit = await t.house.daemon.audit.report()
+            assert (audit["asked"], audit["why"], audit["differences"]) == (True, "", [])
             await t.pbx.hang_up(caller)
             (report,) = await t.house.reported()
             assert said(report)[:2] == [("assistant", GREETING), ("user", "What time do you open?")]
