@@ -24,9 +24,9 @@ CONFIRM_S: Final = 2.0
 _SHOWN: Final = 10
 _PARKED: Final = "park"
 
-# gone: a channel that is waited for, which FreeSWITCH has not got. ringing, waiting: channels that an earlier daemon of
+# gone: a channel that is waited for, which FreeSWITCH has not got. ringing, stray: channels that an earlier daemon of
 # this installation had made, which ring, or were answered and wait for somebody to take them.
-Kind = Literal["gone", "ringing", "waiting"]
+Kind = Literal["gone", "ringing", "stray"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Difference:
                 return f"the call {self.call_id} has no channel in FreeSWITCH any more"
             case "ringing":
                 return f"{self.channel} rings for a call that an earlier daemon placed"
-            case "waiting":
+            case "stray":
                 return f"{self.channel} waits for an earlier daemon, which had called it"
 
 
@@ -141,7 +141,7 @@ class Audit:
             return None
         if not one.answered:
             return Difference("ringing", one.uuid, channel=one.name)
-        return Difference("waiting", one.uuid, channel=one.name) if one.application == _PARKED else None
+        return Difference("stray", one.uuid, channel=one.name) if one.application == _PARKED else None
 
     async def _looked(self) -> list[Difference]:
         """As `look`; nothing where FreeSWITCH can't be asked: nobody is given up because of that."""
