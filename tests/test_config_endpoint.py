@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sovereign_pbx.config import examine
+from sovereign_pbx.config import examine, load
+from sovereign_pbx.config_parts import sip_settings
 
 BASE = '[assistants.anna]\nname = "Anna"\n[sip]\nenabled = true\n'
 
@@ -47,3 +48,26 @@ def test_nothing_is_said_of_an_endpoint_that_is_not_enabled(tmp_path: Path) -> N
     path.write_text('[assistants.anna]\nname = "Anna"\n[sip]\nusername = "pbx"\n')
     path.chmod(0o600)
     assert not [one for one in examine(path).findings if one.key.startswith("sip")]
+
+
+def test_every_setting_reaches_the_endpoint(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        BASE
+        + 'host = "192.0.2.20"\nport = 5091\ntransports = ["tcp"]\nadvertise_host = "192.0.2.21"\n'
+        + 'permit = ["192.0.2.1"]\n'
+        + 'username = "pbx"\npassword = "s3cret-pbx"\nsrtp = "off"\ncodecs = ["PCMA"]\nrtp_first_port = 40000\n'
+        + "rtp_last_port = 40999\njitter_min_ms = 40\njitter_max_ms = 100\nmedia_timeout_seconds = 9\n"
+        + "session_expires_seconds = 600\ndecide_timeout_seconds = 7\nearly_media = false\nmax_calls = 50\n"
+        + '[asterisk]\nsip_endpoint = "daemon"\n'
+    )
+    path.chmod(0o600)
+    made = sip_settings(load(path))
+    assert (made.host, made.port, made.transports, made.advertise_host) == ("192.0.2.20", 5091, ("tcp",), "192.0.2.21")
+    assert (made.permit, made.username, made.password, made.max_calls) == (("192.0.2.1",), "pbx", "s3cret-pbx", 50)
+    assert (made.rtp_first_port, made.rtp_last_port, made.session_expires_s) == (40000, 40999, 600)
+    assert (made.terms.decide_s, made.terms.early, made.asterisk_endpoint) == (8.0, False, "daemon")
+    sound = made.sound
+    assert (sound.codecs, sound.srtp, sound.jitter_min_ms, sound.jitter_max_ms) == (("PCMA",), "off", 40, 100)
+    assert (sound.media_timeout_s, sound.permit) == (9.0, ("192.0.2.1",))
+    assert "s3cret" not in repr(made)
