@@ -116,6 +116,8 @@ class Outgoing:
             waiting: set[asyncio.Future[Any]] = {final, self._given_up}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             settled = final.done() and not self._given_up.done()
+            if settled and pending.flow is None:
+                return self._unanswered(503, fault=f"{whom.where} can't be reached.")
             return final.result() if settled else self._unanswered(487, gave_up=True)
         finally:
             self._flow = pending.flow

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from sovereign_pbx.core.errors import SovereignError
+from sovereign_pbx.core.errors import LinkBroken, SovereignError
 from sovereign_pbx.pbx.sip.dialog import MAX_FORWARDS, new_call_id, new_tag
 from sovereign_pbx.pbx.sip.outgoing_proof import CHALLENGED, proof
 from sovereign_pbx.pbx.sip.outgoing_way import Transport, Way
@@ -63,7 +63,10 @@ class Account:
 
 
 class Pending(Protocol):
-    """A request on its way."""
+    """A request on its way. `flow` is None where there was no way to send it."""
+
+    @property
+    def flow(self) -> object: ...
 
     async def final(self) -> Response: ...
 
@@ -123,8 +126,8 @@ class Registration:
     # --- the exchange
 
     async def _register(self, expires_s: int) -> Response:
-        """The final answer, after one challenge at most, and one wish for a longer time. Raises BadInput for a
-        challenge that can't be answered."""
+        """The final answer, after one challenge at most, and one wish for a longer time. Raises LinkBroken; BadInput for
+        a challenge that can't be answered."""
         request = self._request(expires_s)
         answer = await self._send(request)
         if answer.status in CHALLENGED:
@@ -146,7 +149,14 @@ class Registration:
         return answer
 
     async def _send(self, request: Request) -> Response:
-        return await self._sender.request(request, Uri.parse(request.uri), timeout_s=ANSWER_S).final()
+        """Raises LinkBroken where there was no way to send it, or no answer came."""
+        pending = self._sender.request(request, Uri.parse(request.uri), timeout_s=ANSWER_S)
+        answer = await pending.final()
+        if pending.flow is None:
+            raise LinkBroken(f"{self.account.way.place} can't be reached")
+        if answer.status == 408:
+            raise LinkBroken(f"{self.account.way.place} does not answer")
+        return answer
 
     def _request(self, expires_s: int, extra: Sequence[tuple[str, str]] = ()) -> Request:
         account = self.account

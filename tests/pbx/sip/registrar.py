@@ -107,6 +107,7 @@ class _Answer:
         self, request: Request, answer: Callable[[Request, float], Awaitable[Response]], timeout_s: float
     ) -> None:
         self._request, self._answer, self._timeout_s = request, answer, timeout_s
+        self.flow: object = "a way"
 
     async def final(self) -> Response:
         return await self._answer(self._request, self._timeout_s)

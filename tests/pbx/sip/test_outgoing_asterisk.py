@@ -1,6 +1,7 @@
 """A real Asterisk as a PBX that dials SIP and nothing more: the daemon is its extension 800, calls through it, and puts
 callers through."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import pytest
 from sovereign_pbx.pbx.link import DialOrder, NextStep
 from sovereign_pbx.pbx.sip.outgoing import SipControl, SipControlSettings
 from sovereign_pbx.pbx.sip.outgoing_transfer import TransferWay
+from sovereign_pbx.pbx.sip.outgoing_way import Transport
 from sovereign_pbx.pbx.sip.registration import Account
 from sovereign_pbx.pbx.sip.sip_pbx import SipPbx, SipSettings
 from sovereign_pbx.testing.asterisk import PrivateAsterisk
+from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.sip_call import SipCall
 from sovereign_pbx.testing.sip_caller import SipPhone
 from tests.pbx.desk import ScriptedDesk
@@ -27,7 +30,13 @@ pytestmark = pytest.mark.pbx
 CALLER_HZ, COLLEAGUE_HZ = 700, 1100
 
 EXTENSION = """
+[tcp]
+type = transport
+protocol = tcp
+bind = 127.0.0.1:PORT
+
 [800](phone)
+transport = TRANSPORT
 auth = 800
 aors = 800
 
@@ -79,17 +88,30 @@ class Office:
 
 
 @asynccontextmanager
-async def office(root: Path, transfer: TransferWay = "auto", password: str = "s3cret-800") -> AsyncIterator[Office]:
-    extra = {"pjsip.conf": EXTENSION, "modules.conf": MODULES}
+async def office(
+    root: Path, transfer: TransferWay = "auto", password: str = "s3cret-800", transport: Transport = "udp"
+) -> AsyncIterator[Office]:
     async with AsyncExitStack() as stack:
+        ports = reserve_ports()
+        stack.callback(ports.release)
+        tcp_port = ports.take(socket.SOCK_STREAM)
+        extension = EXTENSION.replace("TRANSPORT", transport).replace("PORT", str(tcp_port))
+        extra = {"pjsip.conf": extension, "modules.conf": MODULES}
         asterisk = await stack.enter_async_context(PrivateAsterisk(root, dialplan=DIALPLAN, extra=extra))
         host, port = asterisk.sip_address
         account = Account(
-            name="office", host=host, port=port, user="800", username="800-auth", password=password, expires_s=60
+            name="office",
+            host=host,
+            port=tcp_port if transport == "tcp" else port,
+            transport=transport,
+            user="800",
+            username="800-auth",
+            password=password,
+            expires_s=60,
         )
         control = SipControl(SipControlSettings(accounts=[account], transfer=transfer))
         desk = ScriptedDesk()
-        pbx = SipPbx(SipSettings(port=0, transports=("udp",)), [control])
+        pbx = SipPbx(SipSettings(port=0, transports=(transport,)), [control])
         caller = await stack.enter_async_context(SipPhone(asterisk.sip_address, port=asterisk.caller_port))
         agent = await stack.enter_async_context(
             SipPhone(asterisk.sip_address, user="agent", port=asterisk.agent_port, manner="answer")
@@ -106,9 +128,10 @@ async def hear_each_other(one: SipCall, other: SipCall) -> None:
     await until(lambda: strength(one.ear.heard.audio(), COLLEAGUE_HZ) > HEARD)
 
 
-def test_an_extension_is_registered_called_and_let_go(asterisk_root: Path) -> None:
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_an_extension_is_registered_called_and_let_go(asterisk_root: Path, transport: Transport) -> None:
     async def scene() -> None:
-        async with office(asterisk_root) as o:
+        async with office(asterisk_root, transport=transport) as o:
             await o.registered()
             assert "sip:800@127.0.0.1" in await o.asterisk.cli("pjsip show contacts")
             call = await o.talked_to()

@@ -14,6 +14,7 @@ from sovereign_pbx.pbx.sip.outgoing import SipControl, SipControlSettings
 from sovereign_pbx.pbx.sip.outgoing_peer import peer_way
 from sovereign_pbx.pbx.sip.outgoing_way import Way
 from sovereign_pbx.pbx.sip.sip_pbx import SipSettings
+from sovereign_pbx.pbx.sip.transport import Kind
 from sovereign_pbx.wire.digest import Verifier
 from sovereign_pbx.wire.sip import Headers, NameAddr, Request, cause_of, cseq, tag_of
 from tests.pbx.sip.far_end import FarEnd, Manner, answers
@@ -261,6 +262,18 @@ def test_a_host_that_says_nothing_at_all_is_said_to_be_away() -> None:
             reason, why, _ = await o.ended()
             assert (reason, "does not answer: is it there" in why) == ("error", True)
             assert not o.far.came("CANCEL")  # RFC 3261 §9.1: there is nothing yet that could be cancelled
+
+    play(scene())
+
+
+def test_a_host_to_which_there_is_no_way_is_said_to_be_out_of_reach() -> None:
+    async def scene() -> None:
+        both: tuple[Kind, ...] = ("udp", "tcp")
+        async with out(answers(200), settings=lambda usual: replace(usual, transports=both)) as o:
+            o.ways["carrier"] = Way(name="carrier", host="127.0.0.1", port=9, transport="tcp")  # nobody listens there
+            await o.place()
+            reason, why, _ = await o.ended()
+            assert (reason, why) == ("error", "200 on trunk carrier can't be reached.")
 
     play(scene())
 

@@ -95,7 +95,7 @@ def test_a_registrar_that_is_silent_is_said_to_be() -> None:
     assert found == {
         "registered": False,
         "server": "pbx.example.com",
-        "error": "pbx.example.com says 408 Request Timeout",
+        "error": "pbx.example.com does not answer",
     }
 
 
