@@ -185,7 +185,11 @@ class Endpoint:
             transaction.fail(503)
             return transaction
         self._transactions.add_client(transaction)
-        flow = self._ways.at_once(to) if isinstance(to, Uri) else to
+        try:
+            flow = self._ways.at_once(to) if isinstance(to, Uri) else to
+        except LinkBroken as exc:
+            self._no_way(transaction, exc)
+            return transaction
         if flow is not None:
             self._begin(transaction, flow)
         elif isinstance(to, Uri):
@@ -194,7 +198,11 @@ class Endpoint:
 
     def send_ack(self, ack: Request, to: Uri | Flow) -> None:
         """Send the ACK of a 2xx, its Via added; sent again by itself whenever that 2xx comes again."""
-        flow = self._ways.at_once(to) if isinstance(to, Uri) else to
+        try:
+            flow = self._ways.at_once(to) if isinstance(to, Uri) else to
+        except LinkBroken as exc:
+            log.warning("sip_no_way", why=str(exc))
+            return
         if flow is not None:
             self._write_ack(ack, flow)
         elif isinstance(to, Uri):
@@ -207,12 +215,15 @@ class Endpoint:
             transaction.close()
             raise
 
+    def _no_way(self, transaction: ClientTransaction, exc: LinkBroken) -> None:
+        log.warning("sip_no_way", why=str(exc))
+        transaction.fail(503)
+
     async def _begin_later(self, transaction: ClientTransaction, to: Uri) -> None:
         try:
             self._begin(transaction, await self._ways.find(to))
         except LinkBroken as exc:
-            log.warning("sip_no_way", why=str(exc))
-            transaction.fail(503)
+            self._no_way(transaction, exc)
         except ValueError:
             log.exception("sip_request_unsendable", method=transaction.request.method)
 

@@ -26,9 +26,9 @@ class Ways:
         self._names: dict[tuple[str, int], tuple[float, Address]] = {}
 
     def at_once(self, uri: Uri) -> Flow | None:
-        """The way to an address that is known without asking anybody, None where it is not."""
+        """The way to an address that is known without asking anybody, None where it is not. Raises LinkBroken."""
         if self._udp is not None and kind_of(uri) == "udp" and _is_address(uri.host):
-            return self._udp.flow((uri.host, uri.port or DEFAULT_PORTS["udp"]))
+            return self._over_udp(self._udp, (uri.host, uri.port or DEFAULT_PORTS["udp"]))
         return None
 
     async def find(self, uri: Uri) -> Flow:
@@ -41,7 +41,12 @@ class Ways:
         if stream is not None:
             return await stream.flow(address, uri.host)
         assert self._udp is not None
-        return self._udp.flow(address)
+        return self._over_udp(self._udp, address)
+
+    def _over_udp(self, udp: UdpTransport, address: Address) -> Flow:
+        if (":" in address[0]) != (":" in udp.address[0]):
+            raise LinkBroken(f"the SIP socket is on {udp.address[0]}, from where nobody reaches {address[0]}")
+        return udp.flow(address)
 
     async def _resolve(self, host: str, port: int) -> Address:
         if _is_address(host):

@@ -105,7 +105,7 @@ def test_over_tcp_a_connection_is_made_and_used_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "to", ["sip:far@127.0.0.1:1;transport=tcp", "sip:far@no.such.host.invalid", "sips:far@127.0.0.1"]
+    "to", ["sip:far@127.0.0.1:1;transport=tcp", "sip:far@no.such.host.invalid", "sips:far@127.0.0.1", "sip:far@[::1]:9"]
 )
 def test_without_a_way_the_answer_is_503(to: str) -> None:
     async def test(one: Rig) -> None:
