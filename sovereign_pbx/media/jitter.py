@@ -257,7 +257,7 @@ class JitterBuffer:
         if gap > 0 and not self._follows(head):  # it was filled while it was awaited
             self.lost_units += min(gap, int(_CONCEALED_S * self._clock_rate))
             self.lost_runs += not self._losing
-            self.stretched -= min(gap, self._inserted) // self._frame
+            self.stretched = max(0, self.stretched - min(gap, self._inserted) // self._frame)
         del self._queue[0]
         self._losing = False
         self._place = head.position + head.units
