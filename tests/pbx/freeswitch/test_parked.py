@@ -151,7 +151,7 @@ def test_a_caller_is_put_through_and_comes_back() -> None:
         call_id = stage.call_id
         stage.say_goodbye(NextStep("dial", "100"), NextStep("talk"))
         await until(lambda: caller.partner is not None)
-        assert stage.desk.through == [call_id]
+        await until(lambda: stage.desk.through == [call_id])
         heard = stage.switch.heard[caller.uuid]
         assert any(heard[-16000:]), "it rang for him meanwhile"
         colleague = caller.partner
