@@ -22,7 +22,7 @@ class Invitation:
         self.transaction = transaction
         self.tag = transaction.tag
         self.contact = contact
-        self.on_left: Callable[[int | None], None] = lambda cause: None
+        self.on_left: Callable[[int | None], None] = _nobody
         self.settled = transaction.final is not None  # a CANCEL may have come right behind the INVITE
         transaction.on_cancel = self._cancelled
 
@@ -58,12 +58,22 @@ class Invitation:
     def _respond(self, status: int, headers: Pairs, body: bytes = b"") -> None:
         if self.settled:
             return
-        self.settled = status >= 200
+        if status >= 200:
+            self._settle()
         self.transaction.respond(response_to(self.request, status, tag=self.tag, headers=headers, body=body))
 
     def _cancelled(self) -> None:
         """The transaction answers the CANCEL, and the INVITE with 487."""
         if not self.settled:
-            self.settled = True
-            cancel = self.transaction.cancel_request
-            self.on_left(cause_of(cancel) if cancel is not None else None)
+            cancel, left = self.transaction.cancel_request, self._settle()
+            left(cause_of(cancel) if cancel is not None else None)
+
+    def _settle(self) -> Callable[[int | None], None]:
+        """Who would have been told of a CANCEL. The transaction stays for 32 s: it must not keep a call's sound."""
+        left, self.on_left = self.on_left, _nobody
+        self.settled = True
+        return left
+
+
+def _nobody(cause: int | None) -> None:
+    """There is nobody to tell any more."""
