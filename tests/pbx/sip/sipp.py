@@ -61,14 +61,25 @@ def recv(status: int, *, optional: bool = False, saying: str = "") -> Step:
     return f'<recv response="{status}"{" optional=" + chr(34) + "true" + chr(34) if optional else ""}>{found}</recv>'
 
 
+def reply(status: str, *, cseq: str = "[last_CSeq:]", body: str = "") -> Step:
+    """An answer of sipp's ("180 Ringing") to the last request of ours."""
+    answer = [
+        f"SIP/2.0 {status}",
+        *("[last_Via:]", "[last_From:]", "[last_To:];tag=[pid]sipp[call_number]", "[last_Call-ID:]", cseq),
+        "Contact: <sip:sipp@[local_ip]:[local_port]>",
+        *(["Content-Type: application/sdp"] if body else []),
+        "Content-Length: [len]",
+    ]
+    return send("\n".join([*answer, "", body, ""]))
+
+
+def expect(method: str) -> Step:
+    return f'<recv request="{method}"/>'
+
+
 def taken(method: str) -> Step:
     """A request of ours, answered with 200."""
-    answer = [
-        "SIP/2.0 200 OK",
-        *("[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"),
-        "Content-Length: 0",
-    ]
-    return f'<recv request="{method}"/>' + send("\n".join([*answer, "", ""]))
+    return expect(method) + reply("200 OK").replace(";tag=[pid]sipp[call_number]", "")
 
 
 def pause(milliseconds: int) -> Step:
@@ -98,16 +109,26 @@ class Played:
 async def play(
     tree: PrivateTree, steps: Sequence[Step], address: tuple[str, int], folder: Path, *, transport: str = "u1"
 ) -> Played:
-    """One call. Raises TimeoutError."""
+    """One call to `address`. Raises TimeoutError."""
+    remote = f"{address[0]}:{address[1]}"
+    return await _run(tree, steps, folder, ["-t", transport, "-p", free_port(), remote])
+
+
+async def take(tree: PrivateTree, steps: Sequence[Step], port: int, folder: Path) -> Played:
+    """One call that comes to `port`; `steps` begin with its request. Raises TimeoutError."""
+    return await _run(tree, steps, folder, ["-t", "u1", "-p", port])
+
+
+async def _run(tree: PrivateTree, steps: Sequence[Step], folder: Path, how: Sequence[object]) -> Played:
     scenario, errors, messages = (folder / name for name in ("scenario.xml", "errors.log", "messages.log"))
     known = '<Reference variables="1"/>' if any("assign_to" in step for step in steps) else ""
     text = f'<?xml version="1.0"?>\n<scenario name="scene">{"".join(steps)}{known}</scenario>\n'
     scenario.write_text(text, encoding="utf-8")
-    arguments = ["-sf", scenario, "-m", 1, "-r", 1, "-nostdin", "-i", "127.0.0.1", "-t", transport]
-    arguments += ["-timeout", DEADLINE_S, "-timeout_error", "-mp", _even_port(), "-p", _even_port()]
-    arguments += ["-trace_err", "-error_file", errors, "-trace_msg", "-message_file", messages]
+    arguments: list[object] = ["-sf", scenario, "-m", 1, "-r", 1, "-nostdin", "-i", "127.0.0.1", "-mp", free_port()]
+    arguments += ["-timeout", DEADLINE_S, "-timeout_error"]
+    arguments += ["-trace_err", "-error_file", errors, "-trace_msg", "-message_file", messages, *how]
     process = await asyncio.create_subprocess_exec(
-        *tree.command(PROGRAM, *map(str, arguments), f"{address[0]}:{address[1]}"),
+        *tree.command(PROGRAM, *map(str, arguments)),
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -121,7 +142,7 @@ async def play(
         if process.returncode is None:
             process.kill()
             await process.wait()
-    told = [said.decode(errors="replace"), *(path.read_text(errors="replace") for path in (errors,) if path.exists())]
+    told = [said.decode(errors="replace"), _read(errors)]
     return Played(process.returncode or 0, "\n".join(told), _read(messages))
 
 
@@ -129,7 +150,7 @@ def _read(path: Path) -> str:
     return path.read_text(errors="replace").replace("\r", "") if path.exists() else ""
 
 
-def _even_port() -> int:
+def free_port() -> int:
     """Free at this moment, and the next one most likely too."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
