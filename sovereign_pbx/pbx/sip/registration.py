@@ -126,8 +126,8 @@ class Registration:
     # --- the exchange
 
     async def _register(self, expires_s: int) -> Response:
-        """The final answer, after one challenge at most, and one wish for a longer time. Raises LinkBroken; BadInput for
-        a challenge that can't be answered."""
+        """The final answer, after one challenge and one wish for a longer time at most. Raises LinkBroken, and BadInput
+        for a challenge that can't be answered."""
         request = self._request(expires_s)
         answer = await self._send(request)
         if answer.status in CHALLENGED:
