@@ -11,9 +11,11 @@ from sovereign_pbx.pbx.asterisk.pjsip_endpoint import endpoint_section
 from sovereign_pbx.pbx.asterisk.websocket_conf import client_section
 from sovereign_pbx.pbx.asterisk.wideband import Media
 from sovereign_pbx.pbx.sip.sip_pbx import SipPbx, SipSettings
+from sovereign_pbx.pbx.sip.sound import SoundSettings
 from sovereign_pbx.testing.port_block import reserve_ports
 
 PCMU, G722 = 0, 9
+SILENT_S = 2.0  # the least that may be set; shorter than what the tests hold a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ LINKS: Final = (
     Link("SIP, wideband", "sip", wide=True),
 )
 
+# What every run of the tests sees beside AudioSocket at 8 kHz; the others only when docs/links.md is drawn
+USUAL: Final = (LINKS[1], LINKS[2], LINKS[5])
+
 _chosen: ContextVar[Link] = ContextVar("link", default=LINKS[0])
 
 
@@ -45,6 +50,7 @@ class Laid:
     extra: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     sip: SipPbx | None = None
+    sections: Mapping[str, Any] = field(default_factory=dict)  # of the whole daemon's configuration
     arguments: tuple[str, ...] = ("auto", "0", "0", "0")  # of a daemon of its own, `tests.pbx.small_daemon`
 
     @property
@@ -73,17 +79,26 @@ def laid() -> Iterator[Laid]:
             section = client_section(connection="sovereign", address=f"127.0.0.1:{port}")
             options = {"media": "websocket", "websocket_port": port}
             arguments = ("websocket", str(port), "0", "0")
-            yield Laid(link, {"websocket_client.conf": section}, options, arguments=arguments)
+            sections: Mapping[str, Any] = {"asterisk": {"media": "websocket", "websocket": {"port": port}}}
+            yield Laid(link, {"websocket_client.conf": section}, options, None, sections, arguments)
         elif link.media == "sip":
+            port = block.take(socket.SOCK_DGRAM)
             first, last = block.rest
             endpoint = endpoint_section(name="sovereign", transport="udp", codecs=("L16", "G722", "PCMU", "PCMA"))
-            sip = SipPbx(SipSettings(port=0, transports=("udp",), rtp_first_port=first, rtp_last_port=last))
+            rtp: dict[str, Any] = {"rtp_first_port": first, "rtp_last_port": last}
+            sip = SipPbx(SipSettings(port=0, transports=("udp",), sound=SoundSettings(media_timeout_s=SILENT_S), **rtp))
             arguments = ("sip", "0", str(first), str(last))
-            yield Laid(link, {"pjsip.conf": f"\n{endpoint}"}, {"media": "sip"}, sip, arguments)
+            ports = {"port": port, "media_timeout_seconds": SILENT_S, **rtp}
+            sections = {"asterisk": {"media": "sip"}, "sip": {"enabled": True, "transports": ["udp"], **ports}}
+            yield Laid(link, {"pjsip.conf": f"\n{endpoint}"}, {"media": "sip"}, sip, sections, arguments)
         else:
             yield Laid(link, options={"media": link.media})
     finally:
         block.release()
+
+
+def named(name: str) -> Link:
+    return next(link for link in LINKS if link.name == name)
 
 
 def together(*files: Mapping[str, str] | None) -> dict[str, str]:

@@ -14,13 +14,14 @@ import pytest
 
 from sovereign_pbx.pbx.asterisk.wideband import Media
 from sovereign_pbx.pbx.link import Decision
+from tests.pbx import links
 from tests.pbx import test_asterisk_audit as audits
 from tests.pbx import test_asterisk_calls as calls
 from tests.pbx import test_asterisk_decisions as decisions
 from tests.pbx import test_asterisk_failures as failures
 from tests.pbx import test_asterisk_outbound as outbound
 from tests.pbx import test_asterisk_transfers as transfers
-from tests.pbx.links import LINKS, Link, over
+from tests.pbx.links import Link, over
 
 pytestmark = pytest.mark.pbx
 
@@ -199,7 +200,7 @@ BEHAVIOURS = (
 USUAL = tuple(
     (behaviour, link)
     for behaviour in BEHAVIOURS
-    for link in LINKS[1:]
+    for link in links.USUAL
     if behaviour.usual and link.media not in behaviour.but
 )
 

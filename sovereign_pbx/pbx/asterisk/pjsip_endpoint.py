@@ -48,6 +48,8 @@ def endpoint_section(
         "rtp_symmetric = yes",
         "dtmf_mode = rfc4733",
         "allow_transfer = no",
+        "; Of a caller who holds, who sends nothing, the daemon is told, or it would take him for dead",
+        "moh_passthrough = yes",
         f"rtp_timeout = {SILENT_S}",
         *([f"outbound_auth = {name}"] if username else []),
         "",
