@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 import structlog
 
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFinished, Refused
-from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.sip.dialog import Dialog
 from sovereign_pbx.pbx.sip.endpoint import Endpoint
 from sovereign_pbx.pbx.sip.info_digits import digit_of, relayed
@@ -82,7 +81,6 @@ class Leg:
         self.contact = ("Contact", contact)
         self.ears: LegEars | None = None
         self.allowed = frozenset(word.upper() for word in first.headers.tokens("Allow"))
-        self.supported = frozenset(first.headers.tokens("Supported"))
         self._flow = flow
         self._invitation = invitation
         self._acknowledged: asyncio.Event | None = None  # our 200
@@ -119,22 +117,18 @@ class Leg:
         """What our 200 to an INVITE says about the session timer, which runs from now on."""
         return self._offers.begin_timer_for(request.headers)
 
-    def link(self, rate: int) -> MediaLink:
-        """The sound, for whoever talks. The one before must be closed."""
-        return self.sound.link(rate)
-
     # --- what we want
 
     async def send(
         self, method: str, headers: Pairs = (), body: bytes = b"", *, within_s: float = REQUEST_S
     ) -> Response:
-        """A request within the dialog, and its final response (408 made here where none came). An answer that there
-        is no such call ends the leg (RFC 3261 §12.2.1.2)."""
+        """A request within the dialog, and its final response (408 made here where none came). The answer that there is
+        no such call ends the leg; silence does not: some never answer what they do not know (RFC 5057 §5.1)."""
         request = self.dialog.request(method, headers=[*headers, self.contact], body=body)
         transaction = self.home.endpoint.request(request, self.hop, timeout_s=within_s)
         response = await transaction.final()
-        if response.status in (408, 481) and method != "BYE":
-            self.end(None, LinkBroken(f"the other end does not know the call any more ({response.status})"))
+        if response.status == 481 and method != "BYE":
+            self.end(None, LinkBroken("the other end does not know the call any more"))
         return response
 
     @property
