@@ -49,12 +49,14 @@ class Baresip:
         user: str = "phone",
         codec: str = "PCMU/8000/1",
         transport: str = "udp",
+        account: str = "",
     ) -> None:
         self._program = program
         self._says = says
         self._user = user
         self._codec = codec
         self._transport = transport
+        self._account = account  # what else its account says, as ";mediaenc=srtp-mand"
         self._ports: PortBlock | None = None
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -170,7 +172,7 @@ class Baresip:
         (self._folder / "config").write_text(self._configuration(control, first, last), encoding="utf-8")
         (self._folder / "accounts").write_text(
             f"<sip:{self._user}@{HOST};transport={self._transport}>;regint=0;answermode=auto;"
-            f"audio_codecs={self._codec}\n",
+            f"audio_codecs={self._codec}{self._account}\n",
             encoding="utf-8",
         )
         (self._folder / "contacts").write_text("", encoding="utf-8")
