@@ -1,7 +1,6 @@
 """chan_websocket of a real Asterisk: sound, digits, hold, every end, and what it keeps in its queue."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from sovereign_pbx.core.audio import frame_bytes
 from sovereign_pbx.core.errors import LinkClosed, LinkFinished
 from sovereign_pbx.pbx.asterisk.websocket_link import WebSocketLink
-from tests.pbx.websocket_stage import G722, Stage, hears, perform, share, tone
+from tests.pbx.websocket_stage import G722, Stage, hears, is_loud, perform, share, tone
 from tests.waiting import until
 
 pytestmark = pytest.mark.pbx
@@ -120,11 +119,12 @@ def test_what_asterisk_has_queued_is_forgotten_when_the_link_is_flushed(asterisk
         for _ in range(150):  # three seconds at once
             link.put(tone(600, 0.02, 8000))
         await hears(call.ear.heard.audio, 600)
-        await until(lambda: link.queued > 20)
-        flushed = time.monotonic()
+        await until(lambda: link.queued > 60)
+        before = len(call.ear.packets)
         link.flush()
         await until(lambda: share(call.ear.heard.audio()[-8000:], 600, 8000) == 0)
-        assert time.monotonic() - flushed < 1.5  # half a second of silence; unflushed it would have been two and more
+        after = [packet.pcm for packet in call.ear.packets[before:]]
+        assert sum(is_loud(pcm) for pcm in after) < 40  # of more than sixty that were to come
         await call.hang_up()
 
     perform(asterisk_root, script)
@@ -139,7 +139,7 @@ def test_what_stands_in_asterisks_queue_melts_in_a_pause(asterisk_root: Path) ->
             link.put(tone(600, 0.02, 8000))
         await until(lambda: link.queued > 5)
         await until(lambda: link.queued <= 2)
-        assert 5 <= link.statistics()["frames_left_out"] <= 20
+        assert link.statistics()["frames_left_out"] >= 5
         assert len(call.ear.heard.audio()) >= frame_bytes(8000)
         await call.hang_up()
 

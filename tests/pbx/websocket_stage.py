@@ -106,6 +106,11 @@ def share(pcm: bytes, hertz: float, rate: int) -> float:
     return float(power[near].sum() / power.sum())
 
 
+def is_loud(pcm: bytes) -> bool:
+    """Whether it is more than comfort noise."""
+    return bool(pcm) and int(abs(np.frombuffer(pcm, "<i2").astype(int)).max()) > 1000
+
+
 async def hears(sound: Callable[[], bytes], hertz: float, rate: int = 8000) -> None:
     """Wait until the last half second of `sound` is this tone."""
     await until(lambda: share(sound(), hertz, rate) > 0.95)
