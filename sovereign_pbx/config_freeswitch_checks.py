@@ -19,6 +19,11 @@ def check_freeswitch(config: "Config", report: Report) -> None:
     if not section.esl.password:
         what = "no event socket password: FreeSWITCH places no calls, and callers are put through by SIP alone"
         report.warn(_ESL, what, "set [freeswitch.esl] password to that of event_socket.conf.xml")
+        if section.media == "sip" and config.sip.transfer == "refer":
+            what = (
+                "a REFER would have FreeSWITCH look for the number in our own context, and bring the caller here again"
+            )
+            report.error(("sip", "transfer"), what, 'make it "bridge", or set [freeswitch.esl] password')
     elif not _is_here(section.esl.host):
         what = "the event socket is not on this machine: its password crosses the network as it is"
         report.warn((*_ESL, "host"), what, "keep it in a network of your own, or tunnel it")

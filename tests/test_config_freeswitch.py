@@ -61,6 +61,12 @@ def test_a_password_that_freeswitch_does_not_have_is_an_error(tmp_path: Path) ->
     assert "its calls prove no password" in said(found, "error")[0]
 
 
+def test_a_refer_that_would_run_in_a_circle_is_an_error(tmp_path: Path) -> None:
+    text = "[sip]\nenabled = true\ntransfer = 'refer'\n[freeswitch]\nenabled = true\n"
+    assert "our own context" in said(examined(tmp_path, text), "error")[0]
+    assert examined(tmp_path, text + ESL).config is not None
+
+
 def test_without_freeswitch_nothing_is_said_of_it(tmp_path: Path) -> None:
     found = examined(tmp_path, "[freeswitch]\npeers = ['0.0.0.0/0']\n")
     assert not [finding for finding in found.findings if "freeswitch" in str(finding.key)]

@@ -87,9 +87,12 @@ class FreeSwitch:
         """Raises AssertionError with everything that a real one would not have borne."""
         self.esl.check()
 
-    async def call(self, extension: str, *, number: str = "+31612345678", context: str = "sovereign") -> Channel:
-        """Somebody calls: his channel is in the dialplan when this returns."""
-        channel = self._new(str(uuid4()), f"sofia/internal/{number}@example.org", "inbound", {"number": number})
+    async def call(
+        self, extension: str, *, number: str = "+31612345678", context: str = "sovereign", **variables: str
+    ) -> Channel:
+        """Somebody calls: his channel is in the dialplan when this returns. `variables`: those of his user."""
+        name, told = f"sofia/internal/{number}@example.org", {"number": number, **variables}
+        channel = self._new(str(uuid4()), name, "inbound", told)
         channel.state = "RINGING"
         channel.begin(self._route(channel, extension, context))
         return channel
@@ -138,7 +141,7 @@ class FreeSwitch:
         if after:
             extension, _, context = after.split(":")
             await channel.interrupt()
-            channel.begin(self._route(channel, extension, context))
+            channel.begin(self._route(channel, extension, _forced(channel, context)))
         else:
             await self._end(channel, "NORMAL_CLEARING")
 
@@ -158,6 +161,8 @@ class FreeSwitch:
                 await self._end(channel, "NO_ROUTE_DESTINATION")
                 return
             where = await self._do_all(channel, actions)
+            if where is not None:
+                where = where[0], _forced(channel, where[1])
         await self._end(channel, "NORMAL_CLEARING")
 
     async def _do_all(self, channel: Channel, actions: list[Action]) -> tuple[str, str] | None:
@@ -342,7 +347,7 @@ class FreeSwitch:
     async def _transferred(self, channel: Channel, extension: str, context: str) -> None:
         await channel.interrupt()
         if not channel.is_gone:
-            channel.begin(self._route(channel, extension, context))
+            channel.begin(self._route(channel, extension, _forced(channel, context)))
 
     async def _bridge_by_id(self, argument: str) -> str:
         """+OK says that both were told to; it takes them a moment."""
@@ -410,6 +415,11 @@ class FreeSwitch:
             return True
         await self._end(channel, REFUSALS.get(person.manner, "NO_ANSWER"))
         return False
+
+
+def _forced(channel: Channel, context: str) -> str:
+    """switch_ivr_session_transfer: the variable wins over what the transfer names."""
+    return channel.variables.get("force_transfer_context", context)
 
 
 def _listed(text: str | None) -> dict[str, str]:

@@ -27,9 +27,12 @@ log = structlog.get_logger(__name__)
 
 BRIEFING_S: Final = 10.0
 """How long who was called is kept waiting in silence, until the words for him are there."""
+HEARD_S: Final = 90.0  # a briefing ends by itself after 45 s; this is for a desk that has forgotten it
 _CONNECT_S: Final = 10.0  # for the leg that brings the briefing's sound
 _BEYOND_RING_S: Final = 5.0
 _UNTOLD_S: Final = 2.0
+# The variables of a user or a gateway that would turn a transfer to another context than the one it names
+_UNFORCED: Final = "force_transfer_context=;force_transfer_dialplan="
 _STOP_S: Final = 2.0
 
 _CALLER_LEFT: Final = Dialled("failed", "The caller hung up.")
@@ -134,10 +137,13 @@ class PutThrough:
         ended = self._calls.expect_briefing(token, _CONNECT_S, call_id)
         try:
             where = f"{self._dialler.context}-brief"
+            await self._do("uuid_setvar_multi", attempt.colleague.uuid, _UNFORCED)
             said = await self._esl.api("uuid_transfer", attempt.colleague.uuid, token, "XML", where)
             if not said.startswith("+OK"):
                 raise _Over(_LEFT)
-            await asyncio.wait({ended, attempt.left, attempt.lost}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {ended, attempt.left, attempt.lost}, timeout=HEARD_S, return_when=asyncio.FIRST_COMPLETED
+            )
             self._still(attempt)
             heard = ended.done() and not ended.cancelled() and ended.result()
         finally:
@@ -156,7 +162,7 @@ class PutThrough:
         try:
             after = f"transfer_after_bridge={token}:XML:{self._dialler.context}-back"
             own = f"{INSTANCE}={self._dialler.instance}"
-            await self._do("uuid_setvar_multi", caller.uuid, f"{own};{after}")
+            await self._do("uuid_setvar_multi", caller.uuid, f"{own};{after};{_UNFORCED}")
             await self._do("uuid_setvar", colleague.uuid, "park_timeout")
             self._called.discard(colleague)
             await self._bridge(attempt)

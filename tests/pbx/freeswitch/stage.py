@@ -85,10 +85,10 @@ class Stage:
         if self.frames is not None:
             await self.frames.stop()
 
-    async def talking(self, extension: str = "300") -> Channel:
-        """A caller whom the assistant has answered."""
+    async def talking(self, extension: str = "300", **variables: str) -> Channel:
+        """A caller whom the assistant has answered; `variables` of his user."""
         known = len(self.desk.links)
-        caller = await self.pbx.call(extension)
+        caller = await self.pbx.call(extension, **variables)
         await until(lambda: len(self.desk.links) > known)
         await until(lambda: caller.up)
         return caller

@@ -66,6 +66,15 @@ def test_a_fallback_after_the_conversation_is_too() -> None:
     play(scenario)
 
 
+def test_a_users_forced_context_does_not_keep_him_from_the_fallback() -> None:
+    async def scenario(stage: Stage) -> None:
+        caller = await stage.talking(force_transfer_context="sovereign-dial")
+        stage.say_goodbye(NextStep("fallback"))
+        await until(lambda: caller.application == "park")
+
+    play(scenario)
+
+
 def test_without_a_fallback_of_his_own_the_caller_is_not_left_ringing() -> None:
     async def scenario(stage: Stage) -> None:
         stage.desk.decision = Decision("fallback")

@@ -54,6 +54,22 @@ def test_when_the_colleague_hangs_up_the_caller_is_back_and_the_desk_decides() -
     play(scenario)
 
 
+def test_a_users_forced_context_turns_no_step_away() -> None:
+    """force_transfer_context, which directories set, wins over the context that a transfer names."""
+
+    async def scenario(stage: Stage) -> None:
+        colleague = stage.pbx.people["user/100"] = Person()
+        caller = await stage.talking(force_transfer_context="default")
+        caller.variables["force_transfer_context"] = "default"  # set again behind the dialplan's back
+        stage.say_goodbye(dial("100"), NextStep("fallback"))
+        await until(lambda: caller.partner is not None)
+        await stage.pbx.hang_up(colleague.channels[0])
+        assert (await last_dialled(stage)).outcome == "answered"
+        await until(lambda: caller.application == "park")
+
+    play(scenario)
+
+
 def test_a_served_caller_is_sent_to_the_fallback_only_by_the_desks_word() -> None:
     async def scenario(stage: Stage) -> None:
         colleague = stage.pbx.people["user/100"] = Person()
