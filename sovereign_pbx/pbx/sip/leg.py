@@ -1,7 +1,7 @@
 """One dialog with its sound, whichever end placed it: what comes in it is answered here, and it ends here."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final, Protocol
@@ -80,6 +80,7 @@ class Leg:
         self.sound = sound
         self.contact = ("Contact", contact)
         self.ears: LegEars | None = None
+        self.prove: Callable[[Response, Request], tuple[str, str] | None] = lambda refusal, request: None
         self.allowed = frozenset(word.upper() for word in first.headers.tokens("Allow"))
         self._flow = flow
         self._invitation = invitation
@@ -125,8 +126,11 @@ class Leg:
         """A request within the dialog, and its final response (408 made here where none came). The answer that there is
         no such call ends the leg; silence does not: some never answer what they do not know (RFC 5057 §5.1)."""
         request = self.dialog.request(method, headers=[*headers, self.contact], body=body)
-        transaction = self.home.endpoint.request(request, self.hop, timeout_s=within_s)
-        response = await transaction.final()
+        response = await self.home.endpoint.request(request, self.hop, timeout_s=within_s).final()
+        proven = self.prove(response, request)
+        if proven is not None:  # carriers ask for the password again, in the middle of a call
+            request = self.dialog.request(method, headers=[*headers, self.contact, proven], body=body)
+            response = await self.home.endpoint.request(request, self.hop, timeout_s=within_s).final()
         if response.status == 481 and method != "BYE":
             self.end(None, LinkBroken("the other end does not know the call any more"))
         return response

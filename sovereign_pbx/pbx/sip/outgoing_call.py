@@ -143,16 +143,23 @@ class Outgoing:
         return None
 
     def _proven(self, request: Request, response: Response, whom: Whom) -> tuple[Whom, list[tuple[str, str]]] | None:
-        way = whom.way
         tried = any(name in request.headers for name in ("Authorization", "Proxy-Authorization"))
         stale = _is_stale(response) and not self._stale
-        if way is None or not way.username or (tried and not stale):
+        if tried and not stale:
             return None
         self._stale = tried
+        proven = self._proof(response, request)
+        return (whom, [proven]) if proven is not None else None
+
+    def _proof(self, refusal: Response, request: Request) -> tuple[str, str] | None:
+        """The header that answers a challenge to this request; None where there is none, or nothing to prove."""
+        way = self._whom.way
+        if refusal.status not in CHALLENGED or way is None or not way.username:
+            return None
         try:
-            return whom, [proof(response, request, way.username, way.password)]
+            return proof(refusal, request, way.username, way.password)
         except SovereignError as exc:
-            log.warning("sip_challenge_not_answered", where=whom.where, why=str(exc))
+            log.warning("sip_challenge_not_answered", where=self._whom.where, why=str(exc))
             return None
 
     # --- an answer
@@ -168,6 +175,7 @@ class Outgoing:
             self._home.spawn(self._hang_up(dialog, CAUSE_INCOMPATIBLE), "sip-bye")
             return self._unanswered(488, CAUSE_INCOMPATIBLE)
         leg = Leg(self._home, dialog, self._sound, contact=str(self._whom.contact), first=response, flow=self._flow)
+        leg.prove = self._proof
         leg.confirm(timer_from=response)
         self._sound.begin()
         self.leg, self.invite = leg, request

@@ -159,6 +159,32 @@ def test_a_trunk_that_asks_for_a_password_gets_it_proven_in_the_same_call(status
     play(scene())
 
 
+def test_a_trunk_that_asks_for_the_password_in_the_middle_of_a_call_gets_it() -> None:
+    async def scene() -> None:
+        verifier = Verifier("example.com")
+        async with out(proving(verifier)) as o:
+
+            def asks(request: Request) -> int | None:
+                now = asyncio.get_running_loop().time()
+                given = request.headers.all("Proxy-Authorization")
+                said = verifier.judge(given, method=request.method, username="acme", password="s3cret", now=now)
+                if said == "right":
+                    return 200
+                o.far.reply(request, 407, headers=[("Proxy-Authenticate", one) for one in verifier.challenges(now)])
+                return None
+
+            o.far.answers = asks
+            o.ways["carrier"] = replace(o.far.way, username="acme", password="s3cret")
+            await o.place()
+            (await o.s.link()).close()
+            first, second = await o.far.comes("BYE"), await o.far.comes("BYE", 2)
+            assert cseq(second.headers)[0] == cseq(first.headers)[0] + 1
+            assert "Proxy-Authorization" in second.headers
+            await o.s.over()
+
+    play(scene())
+
+
 def test_a_wrong_password_is_tried_once_and_told() -> None:
     async def scene() -> None:
         async with out(proving(Verifier("example.com"))) as o:
