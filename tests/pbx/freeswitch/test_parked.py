@@ -333,6 +333,19 @@ def test_the_printed_dialplan_is_xml_with_what_it_was_given() -> None:
     assert "@" not in text.partition("<include>")[2]
 
 
+def test_the_printed_dialplan_uses_what_mod_dptools_has() -> None:
+    used = {one.get("application") for one in ElementTree.fromstring(render()).iter("action")}
+    assert used == {"export", "hangup", "park", "sched_cancel", "sched_transfer", "set", "transfer", "unset"}
+
+
+def test_every_park_has_a_way_out_that_needs_no_daemon() -> None:
+    """But for `again`, where the way out that the daemon has put off is under way still."""
+    for condition in ElementTree.fromstring(render()).iter("condition"):
+        done = [one.get("application") for one in condition.iter("action")]
+        if "park" in done and condition.get("expression") != "^again$":
+            assert "sched_transfer" in done[: done.index("park")]
+
+
 @pytest.mark.parametrize("wrong", [{"context": "a b"}, {"fallback": 'x"/>'}, {"decide_s": 0}])
 def test_what_does_not_belong_into_a_dialplan_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
