@@ -81,6 +81,7 @@ class Reception:
         self.first = self.highest = first
         self.received = self.duplicates = 0
         self.jitter = 0.0  # in units of the clock
+        self.over = False
         self._seen = 0  # bit n: the packet n before the highest one has come
         self._probe: int | None = None  # the sequence that would make a jump believable
         self._transit: float | None = None
@@ -89,12 +90,13 @@ class Reception:
     def admit(self, sequence: int) -> int | None:
         """The packet's number, counted on over wrap-arounds; None for a second copy, or for one that can't belong here.
 
-        A jump is believed when the next packet bears it out; then the count starts afresh with that one (`restarted`
-        tells by a change of `first`).
+        A jump is believed when the next packet bears it out: then `over` says that another account begins with it.
         """
         step = difference(sequence, self.highest % SEQUENCES, SEQUENCES)
         if not -MAX_MISORDER <= step < MAX_DROPOUT:
-            return self._jumped(sequence)
+            self.over = sequence == self._probe
+            self._probe = (sequence + 1) % SEQUENCES
+            return None
         self._probe = None
         number = self.highest + step
         if step > 0:
@@ -107,15 +109,6 @@ class Reception:
         self._seen |= 1 << -step
         self.received += 1
         return number
-
-    def _jumped(self, sequence: int) -> int | None:
-        if sequence != self._probe:
-            self._probe = (sequence + 1) % SEQUENCES
-            return None
-        duplicates = self.duplicates
-        self.__init__(sequence)  # type: ignore[misc]  # all of it begins anew, as RFC 3550's init_seq
-        self.duplicates = duplicates
-        return self.admit(sequence)
 
     def time(self, timestamp: int, arrival: float) -> None:
         """Take a packet into the jitter: `arrival` on any clock, in units of the timestamp's."""

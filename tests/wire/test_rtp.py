@@ -104,9 +104,10 @@ def test_the_fraction_lost_is_since_it_was_asked() -> None:
 
 
 def test_a_jump_is_believed_when_the_next_packet_bears_it_out() -> None:
-    account, numbers = admitted(10, 11, 11 + MAX_DROPOUT, 12, 40_000, 40_001, 40_002)
-    assert numbers == [10, 11, None, 12, None, 40_001, 40_002]
-    assert (account.first, account.lost) == (40_001, 0)
+    account, numbers = admitted(10, 11, 11 + MAX_DROPOUT, 12, 40_000)
+    assert numbers == [10, 11, None, 12, None] and not account.over
+    assert account.admit(40_001) is None and account.over
+    assert (account.received, account.lost) == (3, 0)
 
 
 def test_jitter_is_that_of_the_rfc() -> None:

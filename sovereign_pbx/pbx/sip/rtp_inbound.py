@@ -82,11 +82,8 @@ class Inbound:
         if packet.source != self.source or self.reception is None:
             return self._number_of_newcomer(packet, now)
         self._newcomer = None
-        first = self.reception.first
         number = self.reception.admit(packet.sequence)
-        if self.reception.first != first:  # the same source has begun anew
-            self._voice.restart()
-        return number
+        return self._begin(packet) if self.reception.over else number  # over: the same source has begun anew
 
     def _number_of_newcomer(self, packet: Packet, now: float) -> int | None:
         """The first source is believed at once. Another needs two packets without one of the old between, so that a few
@@ -96,6 +93,10 @@ class Inbound:
         if self.source is not None and (before is None or before.source != packet.source):
             self.strange += 1
             return None
+        return self._begin(packet)
+
+    def _begin(self, packet: Packet) -> int | None:
+        """A stream begins with this packet."""
         if self.reception is not None:
             self._past.add_reception(self.reception)
         self._newcomer = None

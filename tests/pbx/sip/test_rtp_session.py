@@ -382,6 +382,18 @@ def test_a_new_source_is_heard_from_its_second_packet_on() -> None:
     assert rig.session.statistics()["packets_lost"] == 0
 
 
+@within_a_loop
+def test_a_source_that_begins_anew_is_heard_and_what_was_lost_before_still_counts() -> None:
+    rig = Rig()
+    conversation(rig, 20)
+    rig.packet(b"")
+    conversation(rig, 20)
+    rig.sequence, rig.timestamp = 30_000, 12345
+    assert dbfs(conversation(rig, 30)[-3200:]) > -20
+    statistics = rig.session.statistics()
+    assert (statistics["packets_lost"], statistics["packets_in"]) == (1, 69)
+
+
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.binary(max_size=60), st.booleans(), st.booleans()), max_size=60))
 def test_rubbish_is_dropped_and_hurts_nobody(datagrams: list[tuple[bytes, bool, bool]]) -> None:
