@@ -43,7 +43,7 @@ def test_what_an_earlier_step_said_is_cleared_before_the_next_one_is_asked_for()
     text = render()
     asked = text.index("AGI(agi://127.0.0.1:4573/next,")
     cleared = text[text.index("n(next)") : asked]
-    for name in ("NEXT", "TRUNK", "RING", "MUSIC", "CALLERID", "DIVERTED", "BRIEF"):
+    for name in ("NEXT", "TRUNK", "RING", "MUSIC", "CALLERID", "DIVERTED", "BRIEF", "MEDIA"):
         assert f"Set(SOVEREIGN_{name}=)" in cleared
 
 
