@@ -30,7 +30,7 @@ TransferWay = Literal["auto", "refer", "bridge"]
 BRIEFING_S: Final = 10.0  # as in pbx.asterisk.put_through: what the person called is kept waiting in silence
 HEARD_S: Final = 90.0  # a briefing ends by itself after 45 s; this is for a desk that has forgotten it
 REFER_S: Final = 12.0
-PARTED_S: Final = 1.5  # what a PBX takes to end our two calls once it has joined them
+PARTED_S: Final = 2.0  # what a PBX takes to end our two calls once it has joined them
 
 _CAUSE_NORMAL: Final = 16
 
@@ -130,6 +130,8 @@ class Putting:
                 return _JOINED
             if not self._call.up:
                 raise LinkFinished("the caller hung up")
+            if not leg.up:
+                return _GONE_AT_ONCE
             if self._how.transfer == "refer":
                 return Dialled("failed", "The PBX does not put the caller through (REFER), and [sip] transfer = refer.")
         return await self._bridged(leg)
@@ -138,17 +140,18 @@ class Putting:
         return self._how.at_home and takes_refer(self._call.invite)
 
     async def _referred(self, leg: Leg) -> bool:
-        """Whether the PBX has joined the two itself. What it says of it is checked: it says so at once, before it has
-        happened, or never says it and takes both calls away."""
+        """Whether the PBX has joined the two itself. Its word is not enough, some say 200 before they know, nor needed:
+        some take both calls away without one. Who has replaced our call with the colleague ends it (RFC 3891 §3)."""
         call = self._call
         try:
             status = await call.refer(replaced(leg).refer_to(leg.dialog.target), within_s=self._how.refer_s)
         except (Refused, LinkEnded, TimeoutError) as exc:
             log.info("refer_not_taken", why=str(exc) or type(exc).__name__)
             status = 0
-        if 200 <= status < 300 or not call.up:
+        said = 200 <= status < 300
+        if said or not call.up:
             await _within(PARTED_S, leg.ended())
-        joined = 200 <= status < 300 or (not call.up and not leg.up)
+        joined = not (leg.up and call.up) if said else not (leg.up or call.up)
         log.info("referred", status=status, joined=joined)
         if joined:
             self._tell_through()

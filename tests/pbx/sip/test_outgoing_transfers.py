@@ -9,6 +9,7 @@ import pytest
 
 from sovereign_pbx.core.errors import LinkFinished
 from sovereign_pbx.pbx.link import Dialled, NextStep
+from sovereign_pbx.pbx.sip import outgoing_transfer
 from sovereign_pbx.pbx.sip.outgoing import SipControl, SipControlSettings
 from sovereign_pbx.pbx.sip.outgoing_transfer import TransferWay
 from sovereign_pbx.pbx.sip.outgoing_way import Way
@@ -320,14 +321,36 @@ def test_the_pbx_is_asked_to_join_the_two_itself() -> None:
     play(scene())
 
 
-def test_our_two_calls_are_ended_where_the_pbx_does_not() -> None:
+def test_the_callers_call_is_ended_where_the_pbx_ends_the_colleagues_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As RFC 5589 §7.1 has it: the transferor hangs up when he has been told."""
+    monkeypatch.setattr(outgoing_transfer, "PARTED_S", 0.3)
+
     async def scene() -> None:
         async with at_home(answers(200)) as h:
             h.refers(202, "200 OK", ends=False)
             await h.put_through()
-            await until(lambda: len(h.far.came("BYE")) == 2)
+            await h.caller.comes("REFER")
+            h.far.request(h.far.came("INVITE")[0], "BYE")
+            await h.caller.comes("BYE")
             await h.s.over()
             assert len(h.s.desk.through) == 1
+
+    play(scene())
+
+
+def test_a_pbx_that_says_yes_and_does_nothing_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing_transfer, "PARTED_S", 0.3)
+
+    async def scene() -> None:
+        async with at_home(answers(200)) as h:
+            h.refers(202, "200 OK", ends=False)
+            await h.put_through()
+            await until(lambda: h.s.desk.through)
+            assert not h.far.came("BYE")
+            assert h.s.pbx.health()["controls"]["sip"]["bridges"] == 1
+            h.far.request(h.far.came("INVITE")[0], "BYE")
+            await h.caller.comes("BYE")
+            await h.s.over()
 
     play(scene())
 
@@ -357,6 +380,28 @@ def test_a_caller_whom_the_pbx_does_not_take_is_bridged_here(status: int, notify
             await h.caller.comes("BYE")
             await h.s.over()
             assert len(h.s.desk.through) == 1
+
+    play(scene())
+
+
+def test_a_colleague_who_hangs_up_while_the_pbx_refuses_to_join_them_has_not_got_the_caller() -> None:
+    async def scene() -> None:
+        async with at_home(answers(200)) as h:
+
+            def answer(request: Request) -> int | None:
+                if request.method != "REFER":
+                    return 200
+                h.far.request(h.far.came("INVITE")[0], "BYE")
+                h.far.reply(request, 603)
+                return None
+
+            h.far.answers = answer
+            await h.put_through(HOME, NextStep("talk"))
+            await until(lambda: len(h.s.desk.dialled) > 1)
+            found = h.s.desk.dialled[1]
+            assert found is not None
+            assert found.outcome == "failed"
+            assert not h.s.desk.through
 
     play(scene())
 
