@@ -113,6 +113,7 @@ class Attached:
         """Raises the first one's Refused when nobody can."""
         named = {wanted, _USUALLY.get(wanted)}
         asked = [member for member in self._members if not wanted or member.name in named]
+        asked.sort(key=lambda member: bool(wanted) and member.name != wanted)  # who is named goes before who stands in
         if not asked:
             raise Refused("pbx_unavailable", f"the trunk is of {wanted}, which the configuration does not enable")
         refusals = []

@@ -84,6 +84,12 @@ def test_an_order_goes_to_whom_it_names_else_to_the_first_that_can(wanted: str, 
     assert [member.name for member in members if member.told] == [chosen]
 
 
+def test_freeswitch_itself_goes_before_sip_which_stands_in_for_it() -> None:
+    members = [Member("sip"), Member("freeswitch")]
+    asyncio.run(Attached(members).originate(order("freeswitch")))
+    assert [member.name for member in members if member.told] == ["freeswitch"]
+
+
 def test_an_order_is_never_given_to_another_than_it_names() -> None:
     members = [Member("asterisk", can=False), Member("sip")]
     with pytest.raises(Refused, match="asterisk is not connected"):
