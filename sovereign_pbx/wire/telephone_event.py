@@ -42,7 +42,9 @@ class DigitReceiver:
     """Digits out of packets, each once, whatever was lost or came twice."""
 
     def __init__(self, clock_rate: int) -> None:
-        self._slack = clock_rate // 10  # by which a packet may be off where it still goes on with the same press
+        # By which a packet may be off where it still goes on with the same press: two packets may be lost between, and
+        # nobody presses the same key again within 40 ms.
+        self._slack = clock_rate // 25
         self._last: Event | None = None
         self._began = 0  # timestamp of the newest press, or of its newest segment
         self._until = 0  # where on the clock its newest packet ends
