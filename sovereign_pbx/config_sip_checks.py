@@ -23,6 +23,7 @@ def check_sip(config: "Config", report: Report) -> None:
         report.warn(_REGISTRATIONS, "nothing is registered: [sip] is not enabled", "set [sip] enabled = true")
         return
     _check_registrations(config, report)
+    _check_music(config, report)
     for path, place in _places(config):
         _check_place(path, place, config, report)
 
@@ -66,6 +67,12 @@ def _check_registrations(config: "Config", report: Report) -> None:
     if config.registrations and config.sip.username:
         what = "calls through registrations must prove that password as well, and registrars do not"
         report.warn(("sip", "username"), what, "leave it empty, and name the registrar in [sip] permit")
+
+
+def _check_music(config: "Config", report: Report) -> None:
+    if config.transfers.music and config.sip.enabled and not (config.asterisk.enabled or config.freeswitch.enabled):
+        what = f'"{config.transfers.music}" is music of a PBX: callers who are put through over SIP hear it ring'
+        report.warn(("transfers", "music"), what, "leave it empty")
 
 
 def _check_transport(path: Path, transport: str, config: "Config", report: Report) -> None:

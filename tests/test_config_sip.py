@@ -68,3 +68,12 @@ def test_a_way_that_leads_nowhere_is_reported(tmp_path: Path, text: str, says: s
 def test_a_trunk_of_asterisk_keeps_its_address_for_the_printed_configuration(tmp_path: Path) -> None:
     text = '[sip]\nenabled = true\npermit = ["198.51.100.0/24"]\n[trunks.carrier]\naddress = "192.0.2.7"\n'
     assert found(tmp_path, text) == []
+
+
+def test_music_that_nobody_would_hear_is_said_to_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    for asterisk, said in (("false", True), ("true", False)):
+        path.write_text(f'[asterisk]\nenabled = {asterisk}\n{SIP}[transfers]\nmusic = "default"\n')
+        path.chmod(0o600)
+        messages = [one.message for one in examine(path, environ={}).findings]
+        assert any(message.startswith('transfers.music: "default" is music of a PBX') for message in messages) == said
