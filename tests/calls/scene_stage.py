@@ -313,6 +313,15 @@ async def _asterisk(
 KNOWN_PHRASES = (GREETING, ANSWER, LONG_ANSWER, PLAIN.filler, PLAIN.apology, PLAIN.unwell, PLAIN.unheard)
 
 
+def account(asterisk: PrivateAsterisk) -> dict[str, str]:
+    """As whom the daemon logs in."""
+    return {"username": asterisk.ami.user, "secret": asterisk.ami.secret}
+
+
+def _daemon(folder: Path, settings: dict[str, Any], *, process: bool, program: tuple[str, ...]) -> Running:
+    return DaemonProcess(folder, settings, program) if process else OwnDaemon(folder, settings)
+
+
 @asynccontextmanager
 async def stage(
     root: Path,
@@ -353,23 +362,12 @@ async def stage(
             SipPhone(asterisk.sip_address, port=asterisk.caller_port, codecs=bringing.codecs)
         )
         relay = await stack.enter_async_context(Relay(("127.0.0.1", asterisk.ami_port))) if relayed else None
-        ami = {
-            "port": relay.port if relay else asterisk.ami_port,
-            "username": asterisk.ami.user,
-            "secret": asterisk.ami.secret,
-        }
-        urls = {
-            "receiver": receiver.url,
-            "deepgram": deepgram.url,
-            "openai": openai.base_url,
-            "elevenlabs": elevenlabs.url,
-        }
-        settings = settings_for(
-            folder, ports, urls, ami, **merged(merged({"http": {"enabled": process}}, bringing.sections), sections)
-        )
-        daemon: Running = OwnDaemon(folder, settings)
-        if process:
-            daemon = DaemonProcess(folder, settings, program)
+        ami = {"port": relay.port if relay else asterisk.ami_port, **account(asterisk)}
+        urls = {"receiver": receiver.url, "deepgram": deepgram.url}
+        urls |= {"openai": openai.base_url, "elevenlabs": elevenlabs.url}
+        wanted = merged(merged({"http": {"enabled": process}}, bringing.sections), sections)
+        settings = settings_for(folder, ports, urls, ami, **wanted)
+        daemon = _daemon(folder, settings, process=process, program=program)
         made = Stage(
             folder, settings, asterisk, phone, deepgram, openai, elevenlabs, receiver, daemon, relay, audio_relay
         )
