@@ -84,7 +84,7 @@ async def call(patient: Patient) -> Result:
     ami = patient.ami
     if refusal is not None or ami is None:
         return refusal or skipped("the manager interface is not logged in to")
-    number = dialled(patient.number or _some_number(patient.config))
+    number = dialled(patient.number or some_number(patient.config))
     host, port = await _listening_place(patient)
     with CallerTicker() as ticker:
         caller = Caller(ticker)
@@ -118,12 +118,12 @@ def _why_not(patient: Patient) -> Result | None:
         return skipped("the daemon does not run, or can't be asked")
     if not patient.dialplan_loaded:
         return skipped("the dialplan is not loaded")
-    if not (patient.number or _some_number(patient.config)):
+    if not (patient.number or some_number(patient.config)):
         return skipped("no number leads to an assistant", "add [[numbers]], or name a number with --number")
     return None
 
 
-def _some_number(config: Config) -> str:
+def some_number(config: Config) -> str:
     """The first number that somebody answers; "" when there is none."""
     for entry in config.numbers:
         assistant = config.directory.assistant(entry.assistant)

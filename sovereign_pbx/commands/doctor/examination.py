@@ -15,6 +15,7 @@ from sovereign_pbx.commands.doctor import (
     outside,
     reconciliation,
     registrations,
+    sip_call,
     vendors,
 )
 from sovereign_pbx.commands.doctor.patient import Patient
@@ -73,7 +74,8 @@ def _looks(patient: Patient, wishes: Wishes) -> list[Look]:
         *vendors.looks(patient),
         Look("webhooks", partial(outside.webhooks, patient), 20.0),
         Look("clock", partial(outside.clock, patient), 30.0),
-        Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.limit_s(patient.config)),
+        *sip_call.looks(patient, wanted=wishes.call),
+        *_test_call_looks(patient, wishes),
     ]
 
 
@@ -88,6 +90,13 @@ def _asterisk_looks(patient: Patient) -> list[Look]:
         Look("dialplan", partial(asterisk.dialplan, patient), 20.0),
         Look("reconciliation", partial(reconciliation.reconciliation, patient), 30.0),
     ]
+
+
+def _test_call_looks(patient: Patient, wishes: Wishes) -> list[Look]:
+    """Asterisk places it."""
+    if not patient.config.asterisk.enabled:
+        return []
+    return [Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.limit_s(patient.config))]
 
 
 async def _no_call() -> Result:
