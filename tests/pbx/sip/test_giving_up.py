@@ -89,7 +89,9 @@ def test_a_bye_before_the_ack_ends_the_call() -> None:
     play(scene())
 
 
-def test_we_hang_up_on_an_answer_of_ours_only_once_it_has_come() -> None:
+def test_we_hang_up_on_an_answer_of_ours_only_once_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign_pbx.pbx.sip.leg.UNACKNOWLEDGED_S", 30.0)
+
     async def scene() -> None:
         async with stage() as s:
             call = s.ua.call()
