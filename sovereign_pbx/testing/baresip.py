@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.media.wav import read_wav, write_wav
 from sovereign_pbx.testing.baresip_tree import PrivateBaresip
+from sovereign_pbx.testing.orphan import dying_with_us
 from sovereign_pbx.testing.port_block import PortBlock, reserve_ports
 
 HOST: Final = "127.0.0.1"
@@ -149,6 +150,7 @@ class Baresip:
         console = await asyncio.to_thread((self._folder / "console").open, "wb")
         try:
             self._process = await asyncio.create_subprocess_exec(
+                *dying_with_us(),
                 *self._program.command("-4", "-f", str(self._folder)),
                 cwd=self._folder,
                 stdin=asyncio.subprocess.DEVNULL,

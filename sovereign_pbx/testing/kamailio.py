@@ -21,6 +21,7 @@ from typing import Final, Self
 
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.testing.kamailio_tree import MODULES, PrivateKamailio
+from sovereign_pbx.testing.orphan import dying_with_us
 from sovereign_pbx.testing.port_block import PortBlock, reserve_ports
 
 HOST: Final = "127.0.0.1"
@@ -93,6 +94,7 @@ class Kamailio:
         console = await asyncio.to_thread((folder / "log").open, "wb")
         try:
             self._process = await asyncio.create_subprocess_exec(
+                *dying_with_us("TERM"),
                 *self._program.command(
                     "-DD",
                     "-E",
