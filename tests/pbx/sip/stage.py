@@ -1,12 +1,13 @@
 """A `SipPbx` on loopback before a scripted desk, and somebody who calls it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import uvloop
+from structlog.testing import capture_logs
 
 from sovereign_pbx.core.audio import frame_bytes
 from sovereign_pbx.media.link import MediaLink
@@ -33,6 +34,7 @@ class Stage:
     desk: ScriptedDesk
     ua: Ua
     phone: SipPhone
+    logs: list[MutableMapping[str, Any]]
 
     async def link(self) -> MediaLink:
         """The sound of the only call, once the desk has it."""
@@ -68,7 +70,7 @@ async def stage(
         ua = await stack.enter_async_context(Ua(address))
         phone = await stack.enter_async_context(SipPhone(address))
         try:
-            yield Stage(pbx, desk, ua, phone)
+            yield Stage(pbx, desk, ua, phone, stack.enter_context(capture_logs()))
         finally:
             await pbx.stop()  # while there is somebody to answer a BYE
 
