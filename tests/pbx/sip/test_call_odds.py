@@ -138,3 +138,47 @@ def test_who_waits_for_somebody_hears_it_ring() -> None:
             await s.over()
 
     play(scene())
+
+
+def test_an_offer_that_crosses_ours_is_turned_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign_pbx.pbx.sip.session_timer.SessionTimer.due_s", property(lambda timer: 0.2))
+
+    async def scene() -> None:
+        async with stage() as s:
+            s.ua.answers = lambda request: {"UPDATE": 405, "INVITE": None}.get(request.method, 200)
+            await s.connected()
+            call = s.ua.dialogs[0]
+            await call.comes("INVITE")
+            assert (await call.asked("UPDATE", body=sdp(direction="sendonly"))).status == 491
+            assert s.desk.holds == []
+
+    play(scene())
+
+
+def test_an_offer_of_ours_that_crossed_theirs_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign_pbx.pbx.sip.session_timer.SessionTimer.due_s", property(lambda timer: 0.2))
+    monkeypatch.setattr("sovereign_pbx.pbx.sip.renegotiation.AGAIN_S", (0.01, 0.02))
+
+    async def scene() -> None:
+        async with stage() as s:
+            s.ua.answers = lambda request: 491 if len(s.ua.dialogs[0].came("UPDATE")) == 1 else 200
+            await s.connected()
+            await until(lambda: len(s.ua.dialogs[0].came("UPDATE")) >= 2)
+            assert s.pbx.call_ids()
+
+    play(scene())
+
+
+def test_a_session_whose_interval_is_refused_is_refreshed_with_a_longer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sovereign_pbx.pbx.sip.session_timer.SessionTimer.due_s", property(lambda timer: 0.2))
+
+    async def scene() -> None:
+        async with stage() as s:
+            s.ua.refusal = [("Min-SE", "7200")]
+            s.ua.answers = lambda request: 422 if request.headers.get("Session-Expires").startswith("1800") else 200
+            await s.connected()
+            await until(lambda: len(s.ua.dialogs[0].came("UPDATE")) >= 2)
+            asked = [one.headers.get("Session-Expires") for one in s.ua.dialogs[0].came("UPDATE")]
+            assert asked[:2] == ["1800;refresher=uac", "7200;refresher=uac"]
+
+    play(scene())

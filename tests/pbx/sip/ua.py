@@ -34,6 +34,7 @@ class Ua(asyncio.DatagramProtocol):
         self.faults: list[str] = []
         self.answers: Callable[[Request], int | None] = lambda request: 200
         self.dialogs: list[UaCall] = []
+        self.refusal: Pairs = ()  # headers of answers that refuse
         self.strict = True  # off where what we send is rubbish itself
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -84,6 +85,7 @@ class Ua(asyncio.DatagramProtocol):
             described = message.method == "INVITE" and status == 200
             body = sdp().encode() if described else b""
             headers += [("Content-Type", "application/sdp")] if described else []
+            headers += self.refusal if status >= 300 else ()
             self.send(response_to(message, status, headers=headers, body=body))
 
     def error_received(self, exc: Exception) -> None:
