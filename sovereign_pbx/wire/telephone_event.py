@@ -45,6 +45,9 @@ class DigitReceiver:
         # By which a packet may be off where it still goes on with the same press: two packets may be lost between, and
         # nobody presses the same key again within 40 ms.
         self._slack = clock_rate // 25
+        # Nothing is that late. What is further back begins on another clock: Asterisk 22.10 counts the first press from
+        # 0 where it comes before any sound, and those after it from where the sound is.
+        self._late = 5 * clock_rate
         self._last: Event | None = None
         self._began = 0  # timestamp of the newest press, or of its newest segment
         self._until = 0  # where on the clock its newest packet ends
@@ -59,9 +62,9 @@ class DigitReceiver:
         if not event.digit:
             return ""
         since = difference(timestamp, self._began, TIMESTAMPS) if self._last is not None else 1
-        if since < 0:
+        if -self._late < since < 0:
             return ""  # out of order, of a press that was told already
-        new = since > 0 and not self._goes_on(event, timestamp, marker=marker)
+        new = since != 0 and not self._goes_on(event, timestamp, marker=marker)
         ended = self._last is not None and self._last.end and not new and not since
         self._last = Event(event.digit, event.end or ended, event.duration)
         self._began = timestamp
@@ -76,5 +79,5 @@ class DigitReceiver:
             return False
         return (
             abs(difference(timestamp, self._until % TIMESTAMPS, TIMESTAMPS)) <= self._slack
-            or difference(timestamp, self._began, TIMESTAMPS) <= self._slack
+            or 0 < difference(timestamp, self._began, TIMESTAMPS) <= self._slack
         )

@@ -77,3 +77,10 @@ def test_a_press_is_over_with_its_end() -> None:
     assert not receiver.pressed
     receiver.take(Event("1", False, 480), 0, marker=False)  # out of order
     assert not receiver.pressed
+
+
+@pytest.mark.parametrize("then", [2_764_045_584, 1_000_000_000])
+def test_a_clock_that_jumps_between_two_presses_hides_none(then: int) -> None:
+    """Asterisk 22.10: the first press came before any sound."""
+    assert digits([*pressed("1", 192), *pressed("1", then), *pressed("5", then + 3840)]) == "115"
+    assert digits([*pressed("1", then), *pressed("2", 192)]) == "12"
