@@ -77,7 +77,7 @@ def laid() -> Iterator[Laid]:
         if link.media == "websocket":
             port = block.take(socket.SOCK_STREAM)
             section = client_section(connection="sovereign", address=f"127.0.0.1:{port}")
-            options = {"media": "websocket", "websocket_port": port}
+            options = {"media": "websocket", "websocket_port": port, "websocket_stalled_s": SILENT_S}
             arguments = ("websocket", str(port), "0", "0")
             sections: Mapping[str, Any] = {"asterisk": {"media": "websocket", "websocket": {"port": port}}}
             yield Laid(link, {"websocket_client.conf": section}, options, None, sections, arguments)

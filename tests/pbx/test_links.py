@@ -23,8 +23,6 @@ from tests.pbx import test_asterisk_outbound as outbound
 from tests.pbx import test_asterisk_transfers as transfers
 from tests.pbx.links import Link, over
 
-pytestmark = pytest.mark.pbx
-
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
@@ -182,6 +180,11 @@ BEHAVIOURS = (
         failures.test_daemon_frozen_in_mid_call,
     ),
     seen("Failures", "Asterisk is killed and comes back", calls.test_asterisk_itself_restarts),
+    seen(
+        "Failures",
+        "Asterisk freezes, and is noticed by its silence",
+        calls.test_a_frozen_asterisk_is_noticed_by_its_silence,
+    ),
     seen("Failures", "the manager interface is lost and comes back", calls.test_ami_lost_and_back),
     seen(
         "Failures",
@@ -205,6 +208,7 @@ USUAL = tuple(
 )
 
 
+@pytest.mark.pbx
 @pytest.mark.parametrize(
     ("behaviour", "link"), USUAL, ids=[f"{behaviour.title} over {link.name}" for behaviour, link in USUAL]
 )
@@ -213,3 +217,14 @@ def test_the_behaviour_is_the_same_over_every_link(
 ) -> None:
     with over(link):
         behaviour.see(asterisk_root, tmp_path)
+
+
+def test_the_table_of_the_documentation_has_every_behaviour_over_every_link() -> None:
+    page = (Path(__file__).parents[2] / "docs/links.md").read_text("utf-8")
+    lines = page.partition("<!-- table: ")[2].partition("<!-- end of table -->")[0].splitlines()
+    assert lines[1] == "| behaviour | " + " | ".join(link.name for link in links.LINKS) + " |"
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[3:]]
+    rows = {row[0]: row[1:] for row in table}
+    for behaviour in BEHAVIOURS:
+        expected = ["–" if link.media in behaviour.but else "✓" for link in links.LINKS]
+        assert rows[behaviour.title] == expected, behaviour.title
