@@ -74,7 +74,7 @@ SCENES = {
     ),
     "a busy caller": Scene((INVITE, *RINGS, recv(486), REFUSED_ACK), Decision("busy")),
     "a cancel before anything was said": Scene(
-        (INVITE, CANCEL, recv(200), recv(487), REFUSED_ACK),
+        (INVITE, CANCEL, *RINGS, recv(200), recv(487), send(request("ACK", number=1, branch="[branch-6]"))),
         thinks_s=20,
         calls=0,  # the desk may have been asked or not, so quick it goes
         after=lambda one, _: one.desk.cancelled == len(one.desk.offers) == len(one.desk.gone_calls),
