@@ -12,6 +12,7 @@ It says `says` from the first moment of a call and answers every call that comes
 """
 
 import asyncio
+import contextlib
 import json
 import shutil
 import socket
@@ -167,8 +168,7 @@ class Baresip:
         self._folder = Path(tempfile.mkdtemp(prefix="baresip-"))
         rate = 16000 if "16000" in self._codec else 8000
         write_wav(self._folder / "says.wav", rate, self._says)
-        self.sip_port = self._ports.take(socket.SOCK_DGRAM)
-        self._ports.take(socket.SOCK_STREAM)  # baresip listens for TLS there
+        self.sip_port = _sip_port(self._ports)
         control = self._ports.take(socket.SOCK_STREAM)
         first, last = self._ports.rest
         (self._folder / "config").write_text(self._configuration(control, first, last), encoding="utf-8")
@@ -254,3 +254,17 @@ class Baresip:
             raise BaresipFailed(f"baresip has heard nothing\n{self.log()}")
         rate, samples = read_wav(found[-1])
         return rate, samples[0]
+
+
+def _sip_port(ports: PortBlock) -> int:
+    """baresip listens there for UDP and TCP, and on the next one for TLS. It does not take one over that somebody's
+    closed connection is still known by."""
+    while True:
+        port, above = ports.take(socket.SOCK_DGRAM), ports.take(socket.SOCK_STREAM)
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        if above == port + 1:
+            return port
