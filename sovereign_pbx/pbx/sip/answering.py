@@ -1,4 +1,4 @@
-"""The answer to an INVITE: 200, its ACK, and sound from the first moment."""
+"""The answer to an INVITE: 200, its ACK, and sound from then on."""
 
 import asyncio
 from typing import Final
@@ -20,9 +20,10 @@ _CAUSE_INCOMPATIBLE: Final = 88
 async def answer(invitation: Invitation, leg: Leg) -> bool:
     """Whether there is a call now: False when the caller has left, or the ACK never came (then it was hung up).
 
-    Sound is sent from the 200 on, comfort noise at first, so that the way is open in both directions; but nobody speaks
-    before the ACK. It is the proof that the other end has our description and listens: what is said earlier may be lost
-    to a phone that opens its audio with the answer, and a PBX passes the answer on before it acknowledges.
+    Nothing is sent before the ACK. It is the proof that the other end has our description and listens: what is said
+    earlier may be lost to a phone that opens its audio with the answer, and a PBX passes the answer on before it
+    acknowledges. It is also the only proof, over UDP, that who called is where he says: sound for an INVITE whose address
+    is forged would be a stream to somebody else.
     """
     sound = leg.sound
     if not leg.up or invitation.settled:
@@ -30,8 +31,6 @@ async def answer(invitation: Invitation, leg: Leg) -> bool:
     offered = sound.agreed is not None
     sdp = sound.described if offered else sound.offer()
     headers = leg.answer_headers(invitation.request)
-    if offered:
-        sound.begin()
     invitation.accept(sdp, headers)
     leg.confirm()
     return await _acknowledged(invitation, leg, offered=offered)
@@ -52,10 +51,9 @@ async def _acknowledged(invitation: Invitation, leg: Leg, *, offered: bool) -> b
         log.warning("sip_ack_never_came")
         await leg.bye(_CAUSE_TIMER)
         return False
-    if offered:
-        return True
     try:
-        leg.sound.take_answer(ack.body)
+        if not offered:
+            leg.sound.take_answer(ack.body)
     except (Malformed, Unacceptable) as exc:
         log.warning("sip_answer_unacceptable", why=str(exc))
         await leg.bye(_CAUSE_INCOMPATIBLE)

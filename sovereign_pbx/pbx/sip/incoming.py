@@ -24,7 +24,7 @@ from sovereign_pbx.pbx.sip.tokens import Tokens, token_of
 from sovereign_pbx.pbx.sip.transaction_server import ServerTransaction
 from sovereign_pbx.wire.malformed import Malformed
 from sovereign_pbx.wire.negotiation import Unacceptable
-from sovereign_pbx.wire.sip import Uri
+from sovereign_pbx.wire.sip import Uri, response_to
 
 log = structlog.get_logger(__name__)
 
@@ -146,8 +146,10 @@ class Door:
         invitation.refuse(refusal, headers)
 
     def _turn_away(self, transaction: ServerTransaction, why: str, status: int, *headers: tuple[str, str]) -> None:
+        """Once: strangers may give a forged address, to which nothing must be repeated."""
         self.counts[f"refused_{why}"] += 1
-        transaction.reply(status, headers=headers)
+        response = response_to(transaction.request, status, tag=transaction.tag, headers=headers)
+        transaction.respond_once(response)
 
 
 def _user(transaction: ServerTransaction) -> str:

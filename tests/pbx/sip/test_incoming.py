@@ -1,6 +1,7 @@
 """Calls that come: who is let in, how they are refused, and that they are answered so that nothing is missed."""
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -78,15 +79,23 @@ def test_the_offer_says_who_calls_whom_and_how_wide() -> None:
     play(scene())
 
 
-def test_nobody_speaks_before_the_answer_is_acknowledged() -> None:
+def test_nothing_is_sent_before_the_answer_is_acknowledged() -> None:
+    """Else whoever forges an address has us send a stream of sound to it."""
+
     async def scene() -> None:
-        async with stage() as s:
-            call = s.ua.call()
-            await call.answered(ack=False)
-            await asyncio.sleep(0.2)
-            assert not s.desk.links
-            call.ack()
-            await s.link()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+            ear.bind(("127.0.0.1", 0))
+            ear.setblocking(False)
+            async with stage() as s:
+                call = s.ua.call(body=sdp(ear.getsockname()[1]))
+                await call.answered(ack=False)
+                await asyncio.sleep(0.2)
+                with pytest.raises(BlockingIOError):
+                    ear.recv(2048)
+                assert not s.desk.links
+                call.ack()
+                await s.link()
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ear, 2048), 15)
 
     play(scene())
 
