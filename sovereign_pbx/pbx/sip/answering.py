@@ -22,8 +22,8 @@ async def answer(invitation: Invitation, leg: Leg) -> bool:
 
     Nothing is sent before the ACK. It is the proof that the other end has our description and listens: what is said
     earlier may be lost to a phone that opens its audio with the answer, and a PBX passes the answer on before it
-    acknowledges. It is also the only proof, over UDP, that who called is where he says: sound for an INVITE whose address
-    is forged would be a stream to somebody else.
+    acknowledges. It is also the only proof, over UDP, that who called is where he says: for an INVITE whose address is
+    forged, sound would be a stream to somebody else.
     """
     sound = leg.sound
     if not leg.up or invitation.settled:
