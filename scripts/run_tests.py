@@ -33,7 +33,7 @@ def main() -> int:
     # a build machine may start us in the background, where shells have SIGINT ignored, by every descendant too
     signal.signal(signal.SIGINT, signal.default_int_handler)
     fetch("the private Asterisk", [sys.executable, "scripts/fetch-asterisk"])
-    fetch("sipp and baresip", [sys.executable, "scripts/fetch-telephones"])
+    fetch("sipp, baresip and Kamailio", [sys.executable, "scripts/fetch-telephones"])
     fetch("the speech models", [sys.executable, "-m", "sovereign_pbx", "models", "fetch", "--for", "tests"])
     if sys.argv[1:]:
         return subprocess.run([sys.executable, "-m", "pytest", "-q", *sys.argv[1:]], cwd=ROOT, check=False).returncode

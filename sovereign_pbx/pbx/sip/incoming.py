@@ -76,7 +76,7 @@ class Door:
         invitation = Invitation(transaction, self.legs.endpoint.contact(transaction.flow, user or OWN_USER))
         self.entering += not token
         try:
-            leg = await self._leg(invitation)
+            leg = await self._leg(invitation, self.tokens.rate(token))
         finally:
             self.entering -= not token
         if leg is None:
@@ -93,7 +93,7 @@ class Door:
         else:
             await take(invitation, leg)
 
-    async def _leg(self, invitation: Invitation) -> Leg | None:
+    async def _leg(self, invitation: Invitation, rate: int | None) -> Leg | None:
         """The early dialog with its sound; None for an INVITE that was refused, or cancelled meanwhile."""
         request = invitation.request
         if invitation.settled:
@@ -114,7 +114,7 @@ class Door:
             self._refused(invitation, "no_port", _FULL, RETRY_AFTER)
             return None
         # It may have been cancelled meanwhile
-        if invitation.settled or (request.body and not self._judged(invitation, sound)):
+        if invitation.settled or (request.body and not self._judged(invitation, sound, rate)):
             sound.discard()
             return None
         return Leg(
@@ -127,10 +127,10 @@ class Door:
             invitation=invitation,
         )
 
-    def _judged(self, invitation: Invitation, sound: Sound) -> bool:
+    def _judged(self, invitation: Invitation, sound: Sound, rate: int | None) -> bool:
         """Whether there is anything to agree on: nobody is asked about a call that can't be answered."""
         try:
-            sound.answer(invitation.request.body)
+            sound.answer(invitation.request.body, rate)
         except Malformed as exc:
             log.info("sip_offer_malformed", why=str(exc))
             self._refused(invitation, "malformed", Refusal(400))

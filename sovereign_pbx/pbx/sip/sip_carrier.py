@@ -45,7 +45,7 @@ class SipCarrier:
             await self._take(token, rate, invitation, leg)
 
         self._expected.add(token)
-        self._tokens.expect(token, take, within_s=within_s, expired=lambda: self._expire(token))
+        self._tokens.expect(token, take, within_s=within_s, expired=lambda: self._expire(token), rate=rate)
 
     def knows(self, token: str) -> bool:
         return token in self._expected or token in self._links

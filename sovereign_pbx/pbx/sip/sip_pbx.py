@@ -39,7 +39,7 @@ MAX_DIGITS: Final = 64
 PAUSES: Final = "W,"
 PAUSE_S: Final = 0.5
 BRIEFED_STAYS_S: Final = 10.0
-_NO_CONTROL: Final = 'nothing places calls over SIP: [sip] registrations, a trunk with pbx = "sip", or [freeswitch.esl]'
+_NO_CONTROL: Final = 'nothing places calls over SIP: [registrations], a trunk with pbx = "sip", or [freeswitch.esl]'
 _NEVER_CAME: Final = "The person called answered, and the PBX never brought the call."
 
 
@@ -236,7 +236,7 @@ class SipPbx:
         async def take(invitation: Invitation, leg: Leg) -> None:
             await self._picked_up(order.call_id, leg, invitation.request, rate, invitation)
 
-        self.tokens.expect(token, take, within_s=within_s, expired=lambda: self._never_came(order.call_id))
+        self.tokens.expect(token, take, within_s=within_s, expired=lambda: self._never_came(order.call_id), rate=rate)
 
     def expect_briefing(
         self, token: str, within_s: float, call_id: str, rate: int = PHONE_RATE
@@ -250,7 +250,7 @@ class SipPbx:
             finally:
                 _settle(heard, False)
 
-        self.tokens.expect(token, take, within_s=within_s, expired=lambda: _settle(heard, False))
+        self.tokens.expect(token, take, within_s=within_s, expired=lambda: _settle(heard, False), rate=rate)
         heard.add_done_callback(lambda _: self.tokens.forget(token))  # cancelled: nobody wants it any more
         return heard
 

@@ -17,6 +17,7 @@ from sovereign_pbx.wire.negotiation import Agreed, Direction, Encryption
 from sovereign_pbx.wire.sdp import Description
 
 WIDE_RATE: Final = 16000
+_NARROW: Final = ("PCMU", "PCMA")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,9 @@ class Sound:
 
     # --- what is described
 
-    def answer(self, body: bytes) -> bytes:
-        """Our answer to an offer; what is agreed by it counts at once, if sound flows already.
+    def answer(self, body: bytes, rate: int | None = None) -> bytes:
+        """Our answer to an offer; what is agreed by it counts at once, if sound flows already. `rate`: of the links
+        that there will be, where that is known: sound that is wanted narrow is not made wide on its way.
 
         Raises:
             Malformed: it is no description.
@@ -72,7 +74,7 @@ class Sound:
             Description.parse(body),
             host=self._host,
             port=self._socket.port,
-            codecs=self._settings.codecs,
+            codecs=sorted(self._settings.codecs, key=lambda name: rate == PHONE_RATE and name not in _NARROW),
             srtp=self._settings.srtp,
             previous=self._ours,
         )

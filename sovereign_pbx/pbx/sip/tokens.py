@@ -21,6 +21,7 @@ Take = Callable[[Invitation, Leg], Awaitable[None]]
 class _Expected:
     take: Take
     timer: asyncio.TimerHandle | None
+    rate: int | None
 
 
 class Tokens:
@@ -36,15 +37,26 @@ class Tokens:
         return token in self._expected
 
     def expect(
-        self, token: str, take: Take, *, within_s: float | None = None, expired: Callable[[], None] = lambda: None
+        self,
+        token: str,
+        take: Take,
+        *,
+        within_s: float | None = None,
+        expired: Callable[[], None] = lambda: None,
+        rate: int | None = None,
     ) -> None:
         """Give the first INVITE to `token` (a UUID) to `take`; `expired` is told when none has come in time. Without
-        `within_s` it is expected until `forget`."""
+        `within_s` it is expected until `forget`. `rate`: the one in Hz that its sound is wanted at."""
         key = str(UUID(token))
         self.forget(key)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(within_s, self._expire, key, expired) if within_s is not None else None
-        self._expected[key] = _Expected(take, timer)
+        self._expected[key] = _Expected(take, timer, rate)
+
+    def rate(self, token: str) -> int | None:
+        """At which a call's sound is wanted; None where nobody has said."""
+        expected = self._expected.get(token)
+        return expected.rate if expected is not None else None
 
     def forget(self, token: str) -> None:
         """It will not come after all."""

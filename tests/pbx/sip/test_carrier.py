@@ -16,7 +16,7 @@ from sovereign_pbx.pbx.sip.sip_pbx import SipSettings
 from sovereign_pbx.wire.sip import Request, cause_of
 from tests.pbx.desk import Ear
 from tests.pbx.sip.stage import Stage, play, stage, tick
-from tests.pbx.sip.ua import UaCall
+from tests.pbx.sip.ua import UaCall, sdp
 from tests.waiting import until
 
 
@@ -53,6 +53,22 @@ def test_an_expected_token_is_answered_at_once_and_becomes_a_link_of_its_rate() 
             await call.asked("BYE")
             await until(lambda: told.ended == [(token, LinkFinished)])
             assert not s.pbx.carrier.knows(token)
+
+    play(scene())
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(8000, "PCMU"), (16000, "L16")])
+def test_sound_that_is_wanted_narrow_is_not_made_wide_on_its_way(rate: int, expected: str) -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            told, token = Told(s), str(uuid4())
+            s.pbx.carrier.expect(token, 10, rate=rate)
+            rtpmap = "a=rtpmap:118 L16/16000\r\n"
+            call = s.ua.call(token, body=sdp(formats="118 0 101") + rtpmap)
+            await call.answered()
+            await until(lambda: told.links)
+            quality = told.links[token].quality()
+            assert quality is not None and quality.codec.startswith(expected)
 
     play(scene())
 
