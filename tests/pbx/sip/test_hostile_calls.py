@@ -11,6 +11,8 @@ from tests.pbx.sip.ua import UaCall, sdp
 from tests.waiting import until
 
 TEXT = st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8"), max_size=60)
+# A response copies From: what ends the quotes would make it one that the caller can't read
+QUOTED = st.text(st.characters(exclude_characters='\r\n\0"\\', codec="utf-8"), max_size=60)
 SDP_LINES = (
     "v=0",
     "o=- 1 1 IN IP4 127.0.0.1",
@@ -69,7 +71,7 @@ def test_rubbish_within_a_call_is_answered_and_harms_nobody(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(headers=HEADERS, body=BODIES, user=TEXT)
+@given(headers=HEADERS, body=BODIES, user=QUOTED)
 def test_rubbish_in_an_invite_is_refused_or_a_call(headers: list[tuple[str, str]], body: bytes, user: str) -> None:
     async def scene() -> None:
         async with stage() as s:
