@@ -15,10 +15,11 @@ from sovereign_pbx.testing.providers.openai import Answer
 from tests.calls import test_failures_daemon as daemons
 from tests.calls import test_failures_hangups as hangups
 from tests.calls.house import assistant
-from tests.calls.scene_stage import ANSWER, LONG_ANSWER, Stage
+from tests.calls.scene_stage import ANSWER, LONG_ANSWER, Stage, play
+from tests.calls.scene_stage import stage as arranged
 from tests.calls.scene_troupe import Scene, scene
 from tests.calls.test_failures_webhooks import HOURS, only
-from tests.pbx.links import USUAL, Link
+from tests.pbx.links import USUAL, Link, chosen
 from tests.waiting import until
 from tests.webhooks.receiver import answering
 
@@ -64,6 +65,19 @@ async def test_a_conversation_in_which_everything_happens(stage: Stage) -> None:
     size = (await asyncio.to_thread(Path(row.recording_path).stat)).st_size
     rate = 16000 if "wideband" in stage.link else 8000
     assert size > 6 * rate * 4  # stereo, both sides of a conversation of more than six seconds
+
+
+def converse(asterisk_root: Path, tmp_path: Path) -> None:
+    """The same over the chosen link, with the report that comes of it: for the table of docs/links.md."""
+    everything: Any = test_a_conversation_in_which_everything_happens
+    made: Scene = everything.scene
+
+    async def conversation() -> None:
+        async with arranged(asterisk_root, tmp_path, link=chosen().name, **made.options) as stage:
+            await made.perform(stage)
+            await until(lambda: stage.webhooks("end-of-call-report"))
+
+    play(conversation())
 
 
 def again(test: Any, link: Link) -> Test:

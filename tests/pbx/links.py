@@ -68,6 +68,11 @@ def over(link: Link) -> Iterator[None]:
         _chosen.reset(token)
 
 
+def chosen() -> Link:
+    """What `over` has said last."""
+    return _chosen.get()
+
+
 @contextmanager
 def laid() -> Iterator[Laid]:
     """The chosen link, with ports of its own."""

@@ -14,6 +14,7 @@ import pytest
 
 from sovereign_pbx.pbx.asterisk.wideband import Media
 from sovereign_pbx.pbx.link import Decision
+from tests.calls import test_link_scenes as conversations
 from tests.pbx import links
 from tests.pbx import test_asterisk_audit as audits
 from tests.pbx import test_asterisk_calls as calls
@@ -42,9 +43,9 @@ class Behaviour:
         self.test(**{name: given[name] for name in inspect.signature(self.test).parameters})
 
 
-# Asterisk 22.10: chan_websocket connects in the thread of the caller's channel, and leaves it marked as that of a user
-# interface (`ast_thread_user_interface_set`); such a thread's channel is not served while the thread is busy elsewhere.
-_NO_MUSIC = "the caller waits in silence: Asterisk 22.10 serves no channel whose thread has connected a WebSocket"
+# Seen on 22.10: no thread of Asterisk's serves the caller's channel while its own is busy with the colleague's. It may
+# be that connecting a WebSocket marks the thread as a user interface's (`ast_thread_user_interface_set`).
+_NO_MUSIC = "the caller waits in silence: Asterisk 22.10 does not serve his channel meanwhile"
 
 
 def seen(
@@ -111,6 +112,11 @@ BEHAVIOURS = (
         "the conversation ends, and so does the call",
         calls.test_after_the_conversation_the_caller_is_hung_up,
         usual=True,
+    ),
+    seen(
+        "In the call",
+        "a whole conversation: a tool, an interruption, keys, a recording of both, the report",
+        conversations.converse,
     ),
     seen(
         "Put through",
