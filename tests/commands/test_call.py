@@ -87,15 +87,15 @@ def running(api: FakeApi) -> Iterator[FakeApi]:
         await site.start()
         server: Any = site._server
         api.port = server.sockets[0].getsockname()[1]
-        up.set()
 
     def serve() -> None:
         loop.run_until_complete(start())
+        loop.call_soon(up.set)  # said any sooner, a stop might be taken for the start's, and this would run for ever
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
         loop.close()
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     assert up.wait(10)
     try:
@@ -103,6 +103,7 @@ def running(api: FakeApi) -> Iterator[FakeApi]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.fixture(autouse=True)
