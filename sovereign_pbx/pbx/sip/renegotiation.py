@@ -33,7 +33,8 @@ class Renegotiation:
     def __init__(self, leg: "Leg") -> None:
         self._leg = leg
         self._asking = False  # an offer of ours is open
-        self._unacknowledged = False  # a re-INVITE of theirs has our 200 and not its ACK
+        self._open: ServerTransaction | None = None  # a re-INVITE of theirs that has our 200
+        self._ours = False  # and its ACK will bring the answer to our offer
         self._timer: SessionTimer | None = None
         self._due: asyncio.TimerHandle | None = None
 
@@ -42,7 +43,7 @@ class Renegotiation:
     def take(self, transaction: ServerTransaction) -> None:
         """A re-INVITE or an UPDATE."""
         request, leg = transaction.request, self._leg
-        if self._asking or self._unacknowledged:
+        if self._pending:
             leg.respond(transaction, 491)
             return
         if session_timer.too_small(request.headers):
@@ -61,8 +62,14 @@ class Renegotiation:
             headers = [leg.contact, ALLOW, SUPPORTED, *self.begin_timer_for(request.headers)]
             leg.respond(transaction, 200, [*headers, SDP] if body else headers, body)
             if request.method == "INVITE":
-                self._unacknowledged = True
-                leg.home.spawn(self._await_ack(transaction, ours=not request.body), "sip-ack")
+                self._open, self._ours = transaction, not request.body
+                leg.home.spawn(self._await_ack(transaction, ours=self._ours), "sip-ack")
+
+    @property
+    def _pending(self) -> bool:
+        """An ACK that has come counts at once: the next offer may be right behind it."""
+        theirs = self._open is not None and (self._ours or not self._open.acknowledged.is_set())
+        return self._asking or theirs
 
     def _described(self, transaction: ServerTransaction) -> bytes:
         """Our answer; to an INVITE without an offer, our offer; nothing for an UPDATE that only says: I am here."""
@@ -82,7 +89,8 @@ class Renegotiation:
             await leg.bye(_CAUSE_TIMER)
             return
         finally:
-            self._unacknowledged = False
+            if self._open is transaction:
+                self._open = None
         if not ours or transaction.ack is None or not leg.up:
             return
         try:
@@ -148,7 +156,7 @@ class Renegotiation:
         """UPDATE where the other end takes it, for it leaves the sound alone; else a re-INVITE that changes nothing."""
         leg = self._leg
         headers = [*session_timer.asked(interval_s, "uac"), SUPPORTED, ALLOW]
-        if self._asking or self._unacknowledged:
+        if self._pending:
             return Response(491, "")
         if "UPDATE" in leg.allowed:
             answer = await leg.send("UPDATE", headers)

@@ -111,6 +111,18 @@ def test_a_second_offer_before_the_first_is_acknowledged_is_turned_down() -> Non
     play(scene())
 
 
+def test_an_offer_right_behind_the_ack_of_the_one_before_is_taken() -> None:
+    async def scene() -> None:
+        async with stage() as s:
+            call = await talking(s)
+            for _ in range(10):
+                assert (await call.asked("INVITE", body=sdp(direction="sendonly"))).status == 200
+                call.ack()
+                assert (await call.asked("UPDATE", body=sdp())).status == 200
+
+    play(scene())
+
+
 def test_a_request_out_of_order_is_refused() -> None:
     async def scene() -> None:
         async with stage() as s:
