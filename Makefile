@@ -6,7 +6,7 @@ BOOTSTRAP := scripts/bootstrap --venv $(VENV)
 
 # What each target needs beyond the daemon's own dependencies (extras of pyproject.toml).
 DEMO_EXTRAS := embedded plot
-TEST_EXTRAS := dev embedded elevenlabs mcp plot recording
+TEST_EXTRAS := dev embedded elevenlabs mcp plot recording sip
 
 # Certificates for machines that have none; written by the bootstrap where it found that.
 -include $(VENV)/environment.mk

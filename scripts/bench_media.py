@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from sovereign_pbx.core.errors import ConfigError, LinkEnded
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.levels import samples_of
 from sovereign_pbx.media.line import Line
-from sovereign_pbx.media.link import LinkListener
+from sovereign_pbx.media.link import LinkKind, LinkListener
 from sovereign_pbx.media.scorer import CONTEXT, WINDOW, SileroScorer
 from sovereign_pbx.media.vad import EnergyDetector, SpeechDetector
 from sovereign_pbx.media.wav import read_wav
@@ -36,7 +35,7 @@ RATE = 8000
 class MemoryLink:
     """Hands out frames from a loop; forgets what it is given, or returns it as an echo."""
 
-    kind: Literal["audiosocket", "rtp", "websocket", "scripted"] = "scripted"
+    kind: LinkKind = "scripted"
     rate = RATE
     ended: LinkEnded | None = None
 
@@ -56,6 +55,10 @@ class MemoryLink:
     def put(self, frame: bytes) -> None:
         if self._returning is not None:
             self._returning.append(frame)
+
+    def flush(self) -> None: ...
+
+    def quality(self) -> None: ...
 
     def close(self) -> None: ...
 

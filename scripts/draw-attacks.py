@@ -20,6 +20,7 @@ FRAUD, INJECTION = "tests/security/test_toll_fraud.py", "tests/security/test_inj
 LISTENERS, HTTP, SECRETS = (f"tests/security/test_{name}.py" for name in ("listeners", "http", "secrets"))
 DIALLING, REVIEW = "tests/assistants/test_dialling.py", "tests/calls/test_review_tools.py"
 AUDIO, LINK, AGI = (f"tests/pbx/test_{name}.py" for name in ("audiosocket_server", "audiosocket_link", "fastagi"))
+SIP, SIP_FUZZED, DIGEST = "tests/pbx/sip", "tests/wire/test_sip_fuzzed.py", "tests/wire/test_digest.py"
 ASK, PRIVATE, LOG = "tests/webhooks/test_ask.py", "tests/webhooks/test_private.py", "tests/test_log.py"
 GATE, SERVER, KEYS = (f"tests/api/test_{name}.py" for name in ("gate", "server", "keys"))
 DOCTOR, AUDIT = "tests/commands/test_doctor_asterisk.py", "tests/pbx/test_asterisk_audit.py"
@@ -130,6 +131,37 @@ ATTACKS: dict[str, dict[str, tuple[str, ...]]] = {
         "Another machine (with `permit`)": (
             f"{AGI}::test_a_peer_outside_the_permitted_networks_is_closed",
             f"{AUDIO}::test_a_peer_outside_the_permitted_networks_is_closed",
+        ),
+    },
+    "SIP and RTP": {
+        "Rubbish, the torture messages of RFC 4475, a million fuzzed ones (`scripts/fuzz_sip.py`)": (
+            f"{SIP}/test_endpoint_torture.py::test_each_of_them_has_its_verdict",
+            f"{SIP_FUZZED}::test_broken_input_is_refused_in_order_and_in_time",
+            f"{SIP}/test_hostile_calls.py::test_rubbish_in_an_invite_is_refused_or_a_call",
+            f"{SIP}/test_hostile_calls.py::test_rubbish_within_a_call_is_answered_and_harms_nobody",
+        ),
+        "Having us send more to a forged address than was sent to us": (
+            f"{SIP_FUZZED}::test_an_endpoint_under_fire_answers_in_proportion_and_keeps_nothing",
+            f"{SIP}/test_incoming.py::test_nothing_is_sent_before_the_answer_is_acknowledged",
+        ),
+        "Calls without the password, and passwords played back": (
+            f"{SIP}/test_incoming.py::test_who_asks_for_no_password_gives_none_and_who_must_does",
+            f"{DIGEST}::test_counts_may_come_out_of_order_and_never_twice",
+            f"{DIGEST}::test_what_was_forgotten_can_not_be_replayed",
+        ),
+        "Guessing the token of another's call": (
+            f"{SIP}/test_incoming.py::test_an_uuid_that_nobody_expects_is_never_a_call",
+            f"{SIP}/test_carrier.py::test_a_token_is_good_for_one_call",
+        ),
+        "Floods of calls and of connections; half a message": (
+            f"{SIP}/test_incoming.py::test_calls_that_come_at_once_are_no_more_than_may_be",
+            f"{SIP}/test_endpoint_streams.py::test_more_connections_than_the_limit_are_turned_away",
+            f"{SIP}/test_endpoint_streams.py::test_half_a_message_is_not_waited_for_long",
+        ),
+        "Speaking into another's call, or having its sound sent elsewhere": (
+            f"{SIP}/test_rtp_latch.py::test_a_stranger_takes_nothing_over_while_the_other_side_is_heard",
+            f"{SIP}/test_rtp_latch.py::test_outside_the_permitted_networks_only_the_described_address_is_believed",
+            f"{SIP}/test_srtp.py::test_what_was_changed_played_back_or_is_no_packet_is_not_opened",
         ),
     },
     "The REST API": {

@@ -55,6 +55,10 @@ KNOWN = {
         " `embedded` extra for faster-whisper, never shipped with us; a PyAV with another FFmpeg will do",
     ),
     "certifi": ("MPL-2.0", "a list of certificates, used unmodified; MPL binds the file, not what uses it"),
+    "g722": (
+        "BSD-2-Clause",
+        "its metadata says public domain; its licence file says so of the codec, and BSD-2-Clause of what Sippy added",
+    ),
     "py-nanotts": ("Apache-2.0", "its metadata names none, its wheel carries the text of Apache-2.0"),
     "tqdm": ("MPL-2.0 AND MIT", "used unmodified by huggingface-hub; MPL binds the file, not what uses it"),
 }

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ((3, 11), (3, 12), (3, 13))
-EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot", "recording")
+EXTRAS = ("dev", "embedded", "elevenlabs", "mcp", "plot", "recording", "sip")
 UNIT = "not pbx and not speech and not long"
 SCENES = "scene"
 LIVE = "(pbx or long) and not scene"
@@ -33,6 +33,7 @@ def main() -> int:
     # a build machine may start us in the background, where shells have SIGINT ignored, by every descendant too
     signal.signal(signal.SIGINT, signal.default_int_handler)
     fetch("the private Asterisk", [sys.executable, "scripts/fetch-asterisk"])
+    fetch("sipp, baresip and Kamailio", [sys.executable, "scripts/fetch-telephones"])
     fetch("the speech models", [sys.executable, "-m", "sovereign_pbx", "models", "fetch", "--for", "tests"])
     if sys.argv[1:]:
         return subprocess.run([sys.executable, "-m", "pytest", "-q", *sys.argv[1:]], cwd=ROOT, check=False).returncode

@@ -6,4 +6,4 @@ import os
 # the cost of a media tick. It reads this once, when numpy is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

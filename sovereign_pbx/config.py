@@ -47,6 +47,7 @@ from sovereign_pbx.config_sections import (
     Transfers,
     Webhook,
 )
+from sovereign_pbx.config_sip import FreeSwitch, Registration, Sip
 from sovereign_pbx.config_source import Source, config_path, read_source
 from sovereign_pbx.core.errors import ConfigError
 
@@ -102,24 +103,12 @@ class _NumberEntry(Record):
         return super().check(value, path, report)
 
 
-class _Later:
-    """A section of DESIGN that this release does not have yet."""
-
-    def check(self, value: Any, path: KeyPath, report: Report) -> Any:
-        report.error(path, f"[{path[-1]}] is not in this release", "remove the section")
-        return NOTHING
-
-    def words(self) -> str:
-        return "nothing: not in this release"
-
-    def json_schema(self) -> dict[str, Any]:
-        return {"not": {}}
-
-
 ROOT = Table(
     Key("daemon", Record(Daemon)),
     Key("http", Record(Http)),
     Key("asterisk", Record(Asterisk)),
+    Key("freeswitch", Record(FreeSwitch)),
+    Key("sip", Record(Sip)),
     Key("limits", Record(Limits)),
     Key("webhook", Record(Webhook)),
     Key("dialling", Record(Dialling)),
@@ -137,11 +126,14 @@ ROOT = Table(
     Key(
         "trunks", MapOf(_Named(Trunk)), "A trunk of the PBX, for outbound calls and transfers, under a name of its own."
     ),
+    Key(
+        "registrations",
+        MapOf(Record(Registration)),
+        "The daemon as an extension of a PBX, where [sip] is enabled; under a name of its own.",
+    ),
     Key("mcp_servers", MapOf(_Named(McpServer)), "A server of tools (MCP), under a name of its own."),
     Key("workflows", MapOf(_NamedWorkflow()), "A graph that conducts calls, under a name of its own."),
     Key("numbers", ListOf(_NumberEntry()), "Which number leads to which assistant; a block for each number."),
-    Key("freeswitch", _Later()),
-    Key("sip", _Later()),
 )
 """The whole file, as a shape."""
 
@@ -153,6 +145,8 @@ class Config:
     daemon: Daemon = field(default_factory=Daemon)
     http: Http = field(default_factory=Http)
     asterisk: Asterisk = field(default_factory=Asterisk)
+    freeswitch: FreeSwitch = field(default_factory=FreeSwitch)
+    sip: Sip = field(default_factory=Sip)
     limits: Limits = field(default_factory=Limits)
     webhook: Webhook = field(default_factory=Webhook)
     dialling: Dialling = field(default_factory=Dialling)
@@ -168,6 +162,7 @@ class Config:
     providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assistants: Mapping[str, Assistant] = field(default_factory=dict)  # by the name of the table; API-made ones by id
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
     mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
     numbers: tuple[Number, ...] = ()

@@ -8,10 +8,14 @@ from sovereign_pbx.assistants.directory import ANY_NUMBER, normal
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.problem import Path, Report, nearest
 from sovereign_pbx.config_after import check_after_the_call
+from sovereign_pbx.config_endpoint_checks import check_endpoint
+from sovereign_pbx.config_freeswitch_checks import check_freeswitch
 from sovereign_pbx.config_http import check_beyond
 from sovereign_pbx.config_limits import check_limits
 from sovereign_pbx.config_made_checks import check_made, is_left_out
+from sovereign_pbx.config_pbx import check_pbx, pbx_listeners, permitted
 from sovereign_pbx.config_realtime import check_realtime
+from sovereign_pbx.config_sip_checks import check_sip
 from sovereign_pbx.config_targets import check_targets
 from sovereign_pbx.config_tools import check_tools
 from sovereign_pbx.config_workflows import check_workflows
@@ -33,10 +37,14 @@ def cross_check(config: "Config", report: Report) -> None:
     _check_patience(config, report)
     _check_listeners(config, report)
     _check_campaigns(config, report)
+    check_sip(config, report)
+    check_endpoint(config, report)
+    check_freeswitch(config, report)
     check_limits(config, report)
     check_made(config, report)
     check_targets(config, report)
     check_tools(config, report)
+    check_pbx(config, report)
     check_workflows(config, report)
     check_realtime(config, report)
     check_after_the_call(config, report)
@@ -48,8 +56,7 @@ def listeners(config: "Config") -> Iterator[tuple[Path, str, int]]:
     """Every address the daemon will listen on: the table it stands in, host, port."""
     if config.http.enabled:
         yield ("http",), config.http.host, config.http.port
-    yield ("asterisk", "agi"), config.asterisk.agi.host, config.asterisk.agi.port
-    yield ("asterisk", "audiosocket"), config.asterisk.audiosocket.host, config.asterisk.audiosocket.port
+    yield from pbx_listeners(config)
 
 
 def is_loopback(host: str) -> bool:
@@ -113,7 +120,7 @@ def _check_identifiers(config: "Config", report: Report) -> None:
 def _check_account(config: "Config", report: Report) -> None:
     if config.webhook.url and not config.webhook.secret:
         report.warn(("webhook",), "[webhook] has no secret", UNSIGNED)
-    if not config.asterisk.ami.secret:
+    if config.asterisk.enabled and not config.asterisk.ami.secret:
         remedy = "set [asterisk.ami] secret to that of a user in Asterisk's manager.conf"
         lost = "no manager secret: no call can be placed, no tone sent, and hold is not noticed"
         report.warn(("asterisk", "ami"), lost, remedy)
@@ -121,10 +128,13 @@ def _check_account(config: "Config", report: Report) -> None:
 
 def _check_patience(config: "Config", report: Report) -> None:
     """A webhook that is late must leave enough of the ringing for the saved assistant to get ready."""
-    asked, decided = config.webhook.request_timeout_seconds, config.asterisk.agi.decide_timeout_seconds
-    if decided < asked + READY_S:
-        what = f"leaves no time to get ready after a webhook that takes its {asked:g} s: such calls go to the fallback"
-        report.warn(("asterisk", "agi", "decide_timeout_seconds"), what, f"make it {asked + READY_S:g} or more")
+    asked = config.webhook.request_timeout_seconds
+    what = f"leaves no time to get ready after a webhook that takes its {asked:g} s: such calls go to the fallback"
+    remedy = f"make it {asked + READY_S:g} or more"
+    if config.asterisk.enabled and config.asterisk.agi.decide_timeout_seconds < asked + READY_S:
+        report.warn(("asterisk", "agi", "decide_timeout_seconds"), what, remedy)
+    if config.sip.enabled and config.sip.decide_timeout_seconds < asked + READY_S:
+        report.warn(("sip", "decide_timeout_seconds"), what, remedy)
 
 
 def _check_campaigns(config: "Config", report: Report) -> None:
@@ -145,9 +155,10 @@ def _check_listeners(config: "Config", report: Report) -> None:
             continue
         if table == ("http",):
             check_beyond(config, report)
-        elif not config.asterisk.permit:
-            what = f"[{name}] listens beyond this machine, to anybody"
-            report.warn((*table, "host"), what, "set [asterisk] permit")
+            continue
+        networks, key = permitted(config, table)
+        if not networks:
+            report.warn((*table, "host"), f"[{name}] listens beyond this machine, to anybody", f"set {key}")
 
 
 def _check_assistant(path: Path, assistant: Assistant, config: "Config", report: Report) -> None:

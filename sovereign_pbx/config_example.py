@@ -40,7 +40,7 @@ SHOWN = {
 STARTS = {("assistants", "reception", "llm_config", "messages"), ("numbers",)}
 """Lists of tables with an element in the example; others are commented out whole."""
 
-OPTIONAL = {"trunks", "mcp_servers", "workflows"}
+OPTIONAL = {"trunks", "registrations", "mcp_servers", "workflows"}
 """Named tables that most installations have none of."""
 
 

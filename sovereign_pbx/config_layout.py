@@ -14,6 +14,7 @@ SAMPLES = {
     "providers": "openai",
     "assistants": "reception",
     "trunks": "carrier",
+    "registrations": "pbx",
     "mcp_servers": "orders",
     "workflows": "intake",
 }

@@ -128,9 +128,44 @@ class AudioSocket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AsteriskWebSocket:
+    """chan_websocket: the sound of answered calls, where [asterisk] media is websocket."""
+
+    host: str = setting("127.0.0.1", HOST, "Address to listen on.")
+    port: int = setting(9093, PORT, "TCP port.")
+    connection: str = setting(
+        "sovereign",
+        Text(1, 64, pattern=r"[A-Za-z0-9_-]+", what="a name of letters, digits, _ and -"),
+        "What the connection is called in Asterisk's websocket_client.conf.",
+    )
+    username: str = setting("", Text(0, 128), "User that Asterisk must log in as; empty: none is asked.")
+    password: str = setting(
+        NO_SECRET, Text(0, 512, secret=True), "That user's password.", example="${credential:websocket-password}"
+    )
+    handshake_timeout_seconds: float = setting(
+        2.0, Real(0.1, 30), "How long a connection may take to say which call it brings."
+    )
+    stalled_seconds: float = setting(
+        10.0, Real(2, 300), "Asterisk is asked for its queue each second; so long without an answer, and it is dead."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asterisk:
     """The link to Asterisk."""
 
+    enabled: bool = setting(True, Flag(), "Is there an Asterisk?")
+    media: Literal["auto", "audiosocket", "sip", "websocket"] = setting(
+        "auto",
+        Choice(("auto", "audiosocket", "sip", "websocket")),
+        "What brings the sound: AudioSocket, wideband where caller and Asterisk can (auto); AudioSocket at 8 kHz;"
+        " the daemon's SIP endpoint, which [sip] must enable; or chan_websocket.",
+    )
+    sip_endpoint: str = setting(
+        "sovereign",
+        Text(1, 64, pattern=r"[A-Za-z0-9_.-]+", what="a name of letters, digits, _, - and ."),
+        "PJSIP endpoint that reaches the daemon, where media is sip.",
+    )
     advertise_host: str = setting(
         "",
         Text(0, 253),
@@ -148,6 +183,7 @@ class Asterisk:
     ami: Ami = field(default_factory=Ami, metadata=section(Ami))
     agi: Agi = field(default_factory=Agi, metadata=section(Agi))
     audiosocket: AudioSocket = field(default_factory=AudioSocket, metadata=section(AudioSocket))
+    websocket: AsteriskWebSocket = field(default_factory=AsteriskWebSocket, metadata=section(AsteriskWebSocket))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The certificate of the HTTP listener: loaded by the daemon, tried by `check`."""
+"""The certificates of the HTTP listener and of SIP over TLS: loaded by the daemon, tried by `check`."""
 
 import ssl
 from collections.abc import Callable
@@ -15,22 +15,20 @@ _REMEDY = "both files must be PEM, fit each other, and be readable by the daemon
 
 def context_of(config: Config) -> ssl.SSLContext | None:
     """What the listener speaks TLS with, None for plain HTTP. Reads files. ConfigError if they can't be used."""
-    folder, http = config.path.parent, config.http
+    http = config.http
     if not http.tls_certificate:
         if http.tls_key:
             raise _error(config, "http.tls_key", "there is a key without a certificate", "set tls_certificate too")
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    key = folder / http.tls_key if http.tls_key else None
-    for name, file in (("tls_certificate", folder / http.tls_certificate), ("tls_key", key)):
-        _try_to_read(config, name, file)
-    try:
-        context.load_cert_chain(folder / http.tls_certificate, key, password=_no_password)
-    except (OSError, ValueError) as exc:  # an ssl.SSLError is an OSError
-        reason = getattr(exc, "reason", None) or exc
-        what = f"the TLS certificate and its key can't be used: {str(reason).lower().replace('_', ' ')}"
-        raise _error(config, "http.tls_certificate", what, _REMEDY) from exc
-    return context
+    return _context(config, "http", http.tls_certificate, http.tls_key)
+
+
+def sip_context_of(config: Config) -> ssl.SSLContext | None:
+    """What `[sip]` speaks TLS with, None where it does not. Reads files. ConfigError if they can't be used."""
+    sip = config.sip
+    if "tls" not in sip.transports or not sip.tls_certificate:
+        return None
+    return _context(config, "sip", sip.tls_certificate, sip.tls_key)
 
 
 def tls_findings(config: Config, file: Path) -> list[Finding]:
@@ -38,10 +36,28 @@ def tls_findings(config: Config, file: Path) -> list[Finding]:
     try:
         if config.http.enabled:
             context_of(config)
+        if config.sip.enabled:
+            sip_context_of(config)
     except ConfigError as error:
         problem = Problem(tuple(error.key.split(".")), error.message, error.remedy)
         return located([problem], str(file), read_source(file).positions)
     return []
+
+
+def _context(config: Config, section: str, certificate: str, own_key: str) -> ssl.SSLContext:
+    folder = config.path.parent
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    key = folder / own_key if own_key else None
+    for name, file in (("tls_certificate", folder / certificate), ("tls_key", key)):
+        _try_to_read(config, f"{section}.{name}", file)
+    try:
+        context.load_cert_chain(folder / certificate, key, password=_no_password)
+    except (OSError, ValueError) as exc:  # an ssl.SSLError is an OSError
+        reason = getattr(exc, "reason", None) or exc
+        what = f"the TLS certificate and its key can't be used: {str(reason).lower().replace('_', ' ')}"
+        raise _error(config, f"{section}.tls_certificate", what, _REMEDY) from exc
+    return context
 
 
 def _try_to_read(config: Config, name: str, file: Path | None) -> None:
@@ -50,7 +66,7 @@ def _try_to_read(config: Config, name: str, file: Path | None) -> None:
         if file is not None:
             file.open("rb").close()
     except OSError as exc:
-        raise _error(config, f"http.{name}", f"{file} can't be read: {exc.strerror}", _REMEDY) from exc
+        raise _error(config, name, f"{file} can't be read: {exc.strerror}", _REMEDY) from exc
 
 
 def _error(config: Config, key: str, message: str, remedy: str) -> ConfigError:

@@ -19,6 +19,7 @@ from sovereign_pbx.api.server import Listener
 from sovereign_pbx.assistants.directory import Directory
 from sovereign_pbx.assistants.estate import Estate
 from sovereign_pbx.assistants.model import Assistant
+from sovereign_pbx.attachment import attach
 from sovereign_pbx.calls import arguments
 from sovereign_pbx.calls.accounts import Accounts
 from sovereign_pbx.calls.admission import Admission
@@ -51,7 +52,6 @@ from sovereign_pbx.config import Config
 from sovereign_pbx.config_difference import Difference
 from sovereign_pbx.config_entries import entries_of
 from sovereign_pbx.config_parts import (
-    asterisk_settings,
     call_limits,
     outbound_limits,
     strain_limits,
@@ -66,7 +66,6 @@ from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.turn import TurnModel
 from sovereign_pbx.media.vad import SpeechDetector
-from sovereign_pbx.pbx.asterisk.asterisk import AsteriskPbx
 from sovereign_pbx.preloading import keep_loaded
 from sovereign_pbx.probe import Probe
 from sovereign_pbx.reload import Reloader
@@ -96,8 +95,8 @@ class Daemon:
         self.ready = asyncio.Event()
         self.tracer = Tracer()
         self.metrics = Metrics()
-        self.pbx = AsteriskPbx(asterisk_settings(config))
         self.estate = Estate(ObjectFiles(config.state_dir), entries_of(config), hide=config.redactor.add)
+        self.pbx = attach(config, lambda: (entry.thing for entry in self.estate.trunks))
         self.retention = Retention(config.retention.content_days, config.retention.metadata_days)
         self.in_use: InUse
         self.retiring = Retiring()

@@ -14,7 +14,7 @@ from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.log import LineWriter
 from sovereign_pbx.media.clock import MediaClock
 from sovereign_pbx.media.vad import SpeechDetector
-from sovereign_pbx.pbx.asterisk.asterisk import AsteriskPbx
+from sovereign_pbx.pbx.attached import Attached
 from sovereign_pbx.reload import Loaded
 from sovereign_pbx.service import HangGuard
 from sovereign_pbx.store.sqlite import SqliteStore
@@ -29,7 +29,7 @@ class Probe:
 
     def __init__(
         self,
-        pbx: AsteriskPbx,
+        pbx: Attached,
         store: SqliteStore,
         clock: MediaClock,
         detector: SpeechDetector,
@@ -81,6 +81,7 @@ class Probe:
             frames_dropped=self._desk.frames_dropped,
             audiosocket_refused=_refused(pbx.get("audiosocket", {})),
             agi_refused=_refused(pbx.get("agi", {})),
+            sip_refused=sip_refused(pbx),
             loop_worst_lag_seconds=self._guard.worst_lag_ms / 1000,
             calls_held_back=float(self._desk.admission.closed() is not None),
             tick_lag_p95_seconds=self._strain.lag_p95_ms / 1000,
@@ -141,6 +142,12 @@ class Probe:
     def _clock_check(self) -> Check:
         lag_ms = self._guard.worst_lag_ms
         return Check(status="ok" if lag_ms < _LATE_MS else "degraded", values={"worst_lag_ms": round(lag_ms, 1)})
+
+
+def sip_refused(pbx: Mapping[str, Any]) -> float:
+    """Of the PBX's health, where SIP may be the only one or one of several: what was refused before it was a call."""
+    sip = pbx if "invites" in pbx else pbx.get("sip", {})
+    return _refused(sip.get("invites", {})) + _refused(sip.get("endpoint", {}))
 
 
 def _refused(statistics: Mapping[str, Any]) -> float:

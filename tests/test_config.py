@@ -134,12 +134,6 @@ def test_the_error_of_load_shows_every_finding(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("section", ["freeswitch", "sip"])
-def test_a_section_of_a_later_release_is_refused(tmp_path: Path, section: str) -> None:
-    (found,) = [item for item in findings(tmp_path, f"[{section}]\n") if "error" in item]
-    assert found == f"1:2 error {section}: remove the section"
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -321,6 +315,27 @@ def test_only_what_is_allowed_and_not_denied_may_be_dialled(number: str, permitt
     assert dialling.permits(number) is permitted
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[asterisk]\nenabled = false\n", "asterisk.enabled: enable [asterisk], [sip] or [freeswitch]"),
+        ('[asterisk]\nmedia = "sip"\n', "asterisk.media: set [sip] enabled = true"),
+        ("[freeswitch]\nenabled = true\n", "freeswitch.media: set [sip] enabled = true"),
+        ("[sip]\nenabled = true\nport = 8090\n", "sip.port"),
+        ("[sip]\nenabled = true\nrtp_first_port = 32000\n", "sip.rtp_first_port"),
+        ("[sip]\nenabled = true\njitter_min_ms = 150\njitter_max_ms = 100\n", "sip.jitter_min_ms"),
+    ],
+)
+def test_a_pbx_that_nobody_could_reach_is_an_error(tmp_path: Path, text: str, expected: str) -> None:
+    assert any(f"error {expected}" in item for item in findings(tmp_path, text))
+
+
+def test_sip_that_anybody_may_reach_is_warned_about(tmp_path: Path) -> None:
+    open_to_all = '[sip]\nenabled = true\nhost = "0.0.0.0"\n'
+    assert any("warning sip.host" in item for item in findings(tmp_path, open_to_all))
+    assert not any("sip.host" in item for item in findings(tmp_path, open_to_all + 'permit = ["10.0.0.5"]\n'))
+
+
 def test_nothing_may_be_dialled_until_it_is_allowed() -> None:
     assert not Dialling().permits("200")
     assert Dialling(allow=("*",)).permits("200")
@@ -328,4 +343,4 @@ def test_nothing_may_be_dialled_until_it_is_allowed() -> None:
 
 def test_every_section_of_the_file_is_a_field_of_the_configuration() -> None:
     fields = {field.name for field in dataclasses.fields(Config)}
-    assert set(ROOT.keys) - {"freeswitch", "sip"} <= fields
+    assert set(ROOT.keys) <= fields

@@ -42,7 +42,7 @@ def keys_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
                 yield from keys_of(key.shape, (*path, key.name))
 
 
-MODEL = {path: key for path, key in keys_of(ROOT) if path[0] not in ("freeswitch", "sip")}
+MODEL = dict(keys_of(ROOT))
 
 
 def at(data: Any, path: tuple[str, ...]) -> Any:

@@ -1,7 +1,7 @@
 """Prometheus metrics, in a registry of their own: every name, label and bucket of the project in one place."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -27,10 +27,39 @@ PREFIX = "sovereign"
 _TURN_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _PART_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0)
 _STEP_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+_MOS = (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4)
+_LOSS = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+_JITTER_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+_ROUND_TRIP_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 _CALL_S = (5, 15, 30, 60, 120, 300, 600, 1200, 3600)
 
 PARTS = tuple(name.removesuffix("_ms") for name in TurnTiming.__dataclass_fields__)
 """The parts of a turn's latency, in their order; together they are the whole."""
+
+
+class Sound:
+    """What networks made of calls, a link at a time. `direction`: "in" is what we heard, "out" what the far end did."""
+
+    def __init__(self, histogram: Callable[..., Histogram]) -> None:
+        self._mos = histogram("media_mos", "Quality of links, 1 to 4.5 (ITU-T G.107).", _MOS, "link")
+        self._loss = histogram("media_loss_ratio", "Share of sound that was lost.", _LOSS, "link", "direction")
+        self._jitter = histogram("media_jitter_seconds", "Jitter of links (RFC 3550).", _JITTER_S, "link", "direction")
+        self._round_trip = histogram("media_round_trip_seconds", "Way there and back.", _ROUND_TRIP_S, "link")
+
+    def measured(self, link: str, figures: Mapping[str, Any]) -> None:
+        """`figures` as a call's `media_quality`. What is not known is not counted."""
+        found = (
+            (self._mos.labels(link), "mos", 1),
+            (self._loss.labels(link, "in"), "loss_percent", 100),
+            (self._loss.labels(link, "out"), "far_loss_percent", 100),
+            (self._jitter.labels(link, "in"), "jitter_ms", 1000),
+            (self._jitter.labels(link, "out"), "far_jitter_ms", 1000),
+            (self._round_trip.labels(link), "round_trip_ms", 1000),
+        )
+        for histogram, name, scale in found:
+            value = figures.get(name)
+            if value is not None:
+                histogram.observe(value / scale)
 
 
 class Metrics:
@@ -67,6 +96,7 @@ class Metrics:
         self._waste = self._counter("speculation_waste", "What dropped ones took; tokens partly estimated.", "unit")
         self._step_s = self._histogram("step_seconds", "Steps of calls.", _STEP_S, "step", "outcome")
         self._transfers = self._counter("transfers", "Attempts to put a caller through.", "mode", "outcome")
+        self._sound = Sound(self._histogram)
         self._sent = self._counter("webhook_deliveries", "Attempts to deliver a webhook.", "event", "outcome")
         self._sent_s = self._histogram("webhook_delivery_seconds", "Length of attempts.", _STEP_S, "event")
         for part in PARTS:
@@ -76,7 +106,7 @@ class Metrics:
 
     def observe(self, trace: Trace) -> None:
         """A step's end, or one of the events `turn` (turn=TurnRecord), `refused` (why=…), `transfer` (mode=…,
-        outcome=…), `ended` (reason=…, seconds=…)."""
+        outcome=…), `media` (link=…, figures=…), `ended` (reason=…, seconds=…)."""
         if trace.phase == "event":
             self._event(trace)
         elif trace.seconds is not None:
@@ -131,6 +161,8 @@ class Metrics:
             self.call_refused(trace.keys["why"])
         elif trace.name == "transfer":
             self._transfers.labels(trace.keys["mode"], trace.keys["outcome"]).inc()
+        elif trace.name == "media":
+            self._sound.measured(trace.keys["link"], trace.keys["figures"])
         elif trace.name == "ended":
             self.call_ended(trace.keys["reason"], trace.keys.get("seconds"))
 

@@ -23,6 +23,7 @@ class Vitals:
     frames_dropped: float = _number("media_frames_dropped", "counter", "Received frames dropped because they were old.")
     audiosocket_refused: float = _number("audiosocket_refused", "counter", "AudioSocket connections turned away.")
     agi_refused: float = _number("agi_refused", "counter", "FastAGI connections turned away.")
+    sip_refused: float = _number("sip_refused", "counter", "SIP calls, and strangers' packets, turned away.")
     calls_held_back: float = _number(
         "calls_held_back", "gauge", "1 while nobody new is taken: the daemon drains, or the machine can't keep up."
     )

@@ -27,6 +27,12 @@ class Trunk:
         "What the PBX calls it (the PJSIP endpoint); without it the name, with - for what can't stand there.",
         example="carrier-endpoint",
     )
+    pbx: Literal["", "asterisk", "freeswitch", "sip"] = setting(
+        "",
+        Choice(("", "asterisk", "freeswitch", "sip")),
+        "Which PBX has it: an endpoint of Asterisk, a gateway of FreeSWITCH, or the address below dialled by the "
+        "daemon itself (sip); empty: the first that is enabled, in this order.",
+    )
     provider: str = setting("", Text(0, 200), "Whose trunk it is; kept and shown.", example="Example Telecom")
     address: str = setting(
         "", Text(0, 253), "The provider's SIP address, for the printed PBX configuration.", example="sip.example.com"

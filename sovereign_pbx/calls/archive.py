@@ -124,6 +124,7 @@ def call_object(row: CallRow, messages: Sequence[Message], recording_url: str | 
         "recording_url": recording_url,
         "recording": row.recording,
         "transfers": [dict(attempt) for attempt in row.transfers],
+        "media_quality": row.media_quality,
         "agent_id": row.assistant_id or None,
         "assistant_id": row.assistant_id or None,
         "number_id": row.number_id,

@@ -106,7 +106,7 @@ class Audit:
             "calls": calls,
             "differences": [*found["differences"], *own],
             "asked": found["asked"],
-            "why": found["why"],
+            "why": found.get("why", ""),
             "mended": self.mended + found["mended"],
         }
 

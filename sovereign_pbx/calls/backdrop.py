@@ -20,7 +20,7 @@ async def furnish(line: Line, assistant: Assistant | None) -> None:
 
 
 async def make_rooms(assistants: Iterable[Assistant]) -> None:
-    """Have the rooms of these assistants ready before the first of their calls."""
+    """Have the rooms of these assistants ready before their first calls; a first wideband one makes its own."""
     for assistant in assistants:
         await _loop_of(assistant, PHONE_RATE)
 

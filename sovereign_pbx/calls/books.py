@@ -131,6 +131,10 @@ class Books:
         """What became of the recording; None: there was to be none."""
         self._row.recording = None if details is None else dict(details)
 
+    def measured(self, quality: Mapping[str, Any] | None) -> None:
+        """What the network made of the sound; None: nobody knows."""
+        self._row.media_quality = None if quality is None else dict(quality)
+
     def ended(self, reason: EndReason, error: str, statistics: Mapping[str, Any], recording: str | None) -> None:
         """How it came to its end (`over`); the row tells. The report follows with `reported`."""
         if self._row.ended_at is None:  # torn down before anybody could say so
@@ -145,6 +149,7 @@ class Books:
         }
         outgoing = self._status("ended-with-error" if error else "ended") if self.answered else []
         changes |= {"statistics": self._row.statistics, "recording_path": recording, "recording": self._row.recording}
+        changes["media_quality"] = self._row.media_quality
         self.record.change(changes, outgoing)
 
     def unanswered(self, reason: EndReason, error: str, summary: str, *, tell: bool = True) -> None:

@@ -17,6 +17,7 @@ from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.assistants.plan import language_of, phrases_of, voice_language
 from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.calls.hearing import Hearing
+from sovereign_pbx.calls.media_quality import told
 from sovereign_pbx.calls.pump import Pump
 from sovereign_pbx.calls.recited import RecitedVoice
 from sovereign_pbx.calls.ringing import open_stt, said_to_everybody
@@ -42,6 +43,7 @@ from sovereign_pbx.core.briefing import (
 from sovereign_pbx.core.errors import ConfigError, LinkEnded, ProviderError, SovereignError
 from sovereign_pbx.media.line import Line
 from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.media.rated import at_rate
 from sovereign_pbx.speech.stt import SttStream
 from sovereign_pbx.speech.tts import Voice
 
@@ -56,12 +58,16 @@ _BEEP_S: Final = 0.3
 
 
 class Briefing:
-    """One colleague asked to take one caller. `words` is what he is told; "" goes straight to the question."""
+    """One colleague asked to take one caller. `words` is what he is told; "" goes straight to the question. `rate` is
+    that of the call: what he hears is made for it before it is known what his own leg has."""
 
-    def __init__(self, services: Services, assistant: Assistant, words: str, *, call_id: str) -> None:
+    def __init__(
+        self, services: Services, assistant: Assistant, words: str, *, call_id: str, rate: int = PHONE_RATE
+    ) -> None:
         self._services = services
         self._assistant = assistant
         self._call_id = call_id
+        self._rate = rate
         phrases = phrases_of(assistant)
         self._texts: dict[BriefingLine, str] = {
             "words": words,
@@ -78,7 +84,7 @@ class Briefing:
         self._stt: SttStream | None = None
         self._segment = 0
         self._saying: BriefingLine | None = None
-        self._closed = False
+        self._closed = self._told = False
         self.characters: Counter[str] = Counter()  # sent to be spoken, by who spoke
 
     @property
@@ -105,13 +111,13 @@ class Briefing:
             return
         with bound_contextvars(call_id=self._call_id):
             self._begin_making()
-            self._line = Line(link, self)
+            self._line = Line(at_rate(link, self._rate), self)
             now = asyncio.get_running_loop().time()
             self._pump = Pump(
                 Acceptance("" if self._multilingual else language_of(self._assistant), now),
                 {Say: self._say, Hush: self._hush, Settle: self._settle},
             )
-            self._spawn(self._listen(link.rate), "hear")
+            self._spawn(self._listen(), "hear")
         self._services.clock.add(self._line)
         self._pump.feed(e.Tick())
 
@@ -193,7 +199,7 @@ class Briefing:
     def _play(self, segment: int, sound: asyncio.Future[bytes]) -> None:
         """Ignored by the playout where the segment has been flushed meanwhile."""
         if self._line is not None and not sound.cancelled():
-            self._line.playout.add(segment, sound.result() if sound.exception() is None else _beep(PHONE_RATE))
+            self._line.playout.add(segment, sound.result() if sound.exception() is None else _beep(self._rate))
             self._line.playout.finish(segment)
 
     def _hush(self, command: Hush) -> None:
@@ -217,6 +223,9 @@ class Briefing:
         if self._line is not None:
             self._services.clock.remove(self._line)
             self._line.close()
+            if not self._told:
+                self._told = True
+                told(self._line, self._services.tracer)
 
     # --- ears
 
@@ -224,9 +233,9 @@ class Briefing:
     def _multilingual(self) -> bool:
         return str(self._assistant.stt_config.get("language", "multi")) == "multi"
 
-    async def _listen(self, rate: int) -> None:
+    async def _listen(self) -> None:
         try:
-            self._stt = await open_stt(self._assistant, self._services, rate=rate)
+            self._stt = await open_stt(self._assistant, self._services, rate=self._rate)
         except (ProviderError, ConfigError) as exc:
             log.warning("briefing.deaf", error=str(exc))
             return
@@ -235,9 +244,9 @@ class Briefing:
         await self._hearing.listen()
 
     async def _reopen(self) -> SttStream:
-        assert self._line is not None and self._stt is not None
+        assert self._stt is not None
         await self._stt.close()
-        self._stt = await open_stt(self._assistant, self._services, rate=self._line.link.rate)
+        self._stt = await open_stt(self._assistant, self._services, rate=self._rate)
         self._feed(Listening(True))
         return self._stt
 
@@ -278,16 +287,16 @@ class Briefing:
         try:
             if voice is not None and text.strip():
                 language = voice_language(self._assistant)
-                if self._services.phrases.get(voice, text, rate=PHONE_RATE, language=language) is None:
+                if self._services.phrases.get(voice, text, rate=self._rate, language=language) is None:
                     self.characters[voice.name] += len(text)
                 async with asyncio.timeout(_PREPARE_S):
                     made = await self._services.phrases.render(
-                        voice, text, rate=PHONE_RATE, language=language, keep=keep
+                        voice, text, rate=self._rate, language=language, keep=keep
                     )
                 return made.pcm
         except (SovereignError, TimeoutError) as exc:
             log.warning("briefing.not_rendered", line=line, error=str(exc) or type(exc).__name__)
-        return _beep(PHONE_RATE) if line in ("question", "keys") else b""
+        return _beep(self._rate) if line in ("question", "keys") else b""
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine, name=f"{self._call_id}-briefing-{name}")

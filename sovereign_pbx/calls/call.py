@@ -37,12 +37,12 @@ from sovereign_pbx.calls.transfer import transfer_to, trunk_of
 from sovereign_pbx.calls.transfers import Transfers
 from sovereign_pbx.calls.usable import usable
 from sovereign_pbx.calls.workflow import Conducted, prepare_workflow
-from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import ConfigError, ProviderError, Refused, WebhookError
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.plan import Plan
 from sovereign_pbx.core.values import BLIND, EndReason, TransferTerms
 from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.media.rated import at_rate, call_rate
 from sovereign_pbx.pbx.link import Decision, NextStep, Offer
 from sovereign_pbx.webhooks.envelope import assistant_request, utc_now
 
@@ -71,6 +71,7 @@ class Call:
     ) -> None:
         self.offer = offer
         self.id = offer.call_id
+        self.rate = call_rate(offer.rate)  # of all its sound; a link of another rate is resampled
         self.assistant: Assistant | None = None
         self.number: Number | None = None  # ours
         self.trunk: Trunk | None = None  # what it came in or went out on, where that was said
@@ -105,6 +106,7 @@ class Call:
 
     def connect(self, link: MediaLink) -> None:
         """The media is up, or up again after a transfer that nobody took: frames flow from the next tick on."""
+        link = at_rate(link, self.rate)
         if self.transfers.returning and not self._over.is_set():
             self.transfers.back(link)
             return
@@ -343,14 +345,14 @@ class Call:
             if workflow is not None and is_realtime(assistant.llm_config):
                 raise Refused("workflow_needs_text_model", "a workflow can't be conducted with a realtime model")
             if workflow is None:
-                self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=PHONE_RATE)
+                self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=self.rate)
             else:
                 self._prepared, self._run = await prepare_workflow(
-                    workflow, assistant, self._plan, self._services, rate=PHONE_RATE
+                    workflow, assistant, self._plan, self._services, rate=self.rate
                 )
         if self._prepared is not None:
             await self._known()
-            self._settle_decision(Decision("answer"))
+            self._settle_decision(Decision("answer", early=bool(self.refusal)))
 
     async def _prepare_refusal(self, assistant: Assistant | None, text: str) -> None:
         """Said by the assistant's voice, for a number without one by the usual voice; turned down unheard by none."""
@@ -358,7 +360,7 @@ class Call:
         speaker = assistant if assistant is not None and assistant.tts_config.get("provider") else None
         speaker = speaker or Assistant.parse({"name": "usual"}, where="the usual voice")
         try:
-            self._prepared = await prepare_words(speaker, text, self._services, rate=PHONE_RATE)
+            self._prepared = await prepare_words(speaker, text, self._services, rate=self.rate)
         except (ProviderError, ConfigError) as exc:
             log.warning("call.refused_unheard", error=str(exc))
             self.end(self.refused_as, "", NextStep("hangup"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sovereign_pbx.assistants.recording import is_recorded, pauses_for_keys
+from sovereign_pbx.calls.media_quality import MediaQuality
 from sovereign_pbx.calls.recording import CallRecording
 from sovereign_pbx.calls.session import Services
 from sovereign_pbx.core.errors import Refused
@@ -51,6 +52,7 @@ class OnLine:
             asks=asks_consent,
             note=call.books.record.event,
         )
+        self.quality = MediaQuality(services.tracer, expects=not call.refusal)
         self._conceals = pauses_for_keys(block)
         self._lines_before: Mapping[str, float] = {}  # their statistics
 
@@ -102,6 +104,7 @@ class OnLine:
         """Let go of the line: the PBX goes on with its dialplan."""
         self._services.clock.remove(self.line)
         self.line.close()
+        self.quality.line_over(self.line)
 
     def _obey(self, order: Instructed, *, ending: bool) -> None:
         """Carry an order out. Raises Refused `call_not_active` when the last words are being said (`ending`)."""
@@ -117,6 +120,7 @@ class OnLine:
         self.shell.feed(HungUp(reason))
         self.shell.stop()
         self.close()
+        self._call.books.measured(self.quality.shown)
         path, details = await self.recording.close()
         self._call.books.recorded(details)
         return path

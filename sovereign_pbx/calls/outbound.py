@@ -19,7 +19,6 @@ from sovereign_pbx.calls.call import Call
 from sovereign_pbx.calls.left_behind import own_secret
 from sovereign_pbx.calls.realtime_ringing import prepare_talk
 from sovereign_pbx.calls.session import Services
-from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import BadInput, ConfigError, ProviderError, Refused
 from sovereign_pbx.core.values import AnsweredBy, EndReason
 from sovereign_pbx.pbx.link import Decision, DialOrder, NotAnswered, Offer
@@ -176,7 +175,7 @@ class OutboundCall(Call):
         try:
             plan = plan_for(assistant, direction="outbound")
             self._plan = self.bounded(plan)
-            self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=PHONE_RATE)
+            self._prepared = await prepare_talk(assistant, self._plan, self._services, rate=self.rate)
         except (ProviderError, ConfigError, Refused) as exc:
             log.error("call.not_ready", error=str(exc))
             self.end("error", str(exc))

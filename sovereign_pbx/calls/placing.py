@@ -56,6 +56,7 @@ class Placing:
             call_id=str(UUID(request.call_id)) if request.call_id else str(uuid4()),
             destination=normal(request.destination),
             trunk=trunk.pbx_name if trunk is not None else "",
+            pbx=trunk.pbx if trunk is not None else "",
             caller_id=self._caller_id(request),
             ring_s=self._limits.ring_s if request.ring_s is None else request.ring_s,
             variables=dict(request.variables),

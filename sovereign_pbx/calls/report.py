@@ -96,4 +96,5 @@ def _report(row: CallRow, facts: CallFacts, messages: Sequence[Message], recordi
         recording_url=recording_url,
         error=row.error,
         transfers=row.transfers,
+        media_quality=row.media_quality,
     )

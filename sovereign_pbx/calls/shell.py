@@ -17,7 +17,6 @@ from sovereign_pbx.calls.thinking import Thinking
 from sovereign_pbx.calls.tools import Tools
 from sovereign_pbx.calls.trace import Tracer
 from sovereign_pbx.core import commands as c
-from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.conversation import Conversation
 from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.core.events import (
@@ -200,8 +199,7 @@ class Shell:
             self.tools.use(command.call)
 
     def _watch_tones(self, command: c.WatchTones) -> None:
-        at_phone_rate = self.line is not None and self.line.link.rate == PHONE_RATE
-        self._tones = BeepDetector() if command.on and at_phone_rate else None
+        self._tones = BeepDetector(self.line.link.rate) if command.on and self.line is not None else None
 
     def _begin_recording(self, _: c.Record) -> None:
         self._listening = True

@@ -264,10 +264,11 @@ class Transfers:
     async def _make_briefing(self, attempt: Attempt) -> None:
         if attempt.briefing is not None:
             await attempt.briefing.close()
-        if self._now is not attempt or self._call.assistant is None:  # nobody would close another one
+        call = self._call
+        if self._now is not attempt or call.assistant is None:  # nobody would close another one
             return
         attempt.briefed = False
-        attempt.briefing = Briefing(self._services, self._call.assistant, attempt.words, call_id=self._call.id)
+        attempt.briefing = Briefing(self._services, call.assistant, attempt.words, call_id=call.id, rate=call.rate)
         self._briefings.append(attempt.briefing)
         await attempt.briefing.prepare()
 

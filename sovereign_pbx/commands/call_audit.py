@@ -44,7 +44,7 @@ class AuditPage:
         if self.body["differences"]:
             parts.append(self._differences())
         elif self.body["asked"]:
-            parts.append(Text("Asterisk, the daemon and the database agree"))
+            parts.append(Text("the PBX, the daemon and the database agree"))
         if not self.body["asked"]:
             parts.append(Text.assemble("Asterisk could not be asked: ", plain(self.body["why"])))
         if self.body["mended"]:

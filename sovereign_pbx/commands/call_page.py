@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sovereign_pbx.calls.media_quality import in_a_line
 from sovereign_pbx.commands import timeline
 from sovereign_pbx.commands.call_usage import usage_rows
 from sovereign_pbx.core.values import Message, TurnRecord
@@ -132,6 +133,7 @@ def _facts(call: CallRow) -> Table:
         "recording": call.recording_path or _no_recording(call),
         "summary": call.summary,
         "transfers": "\n".join(map(_transfer, call.transfers)),
+        "sound": in_a_line(call.media_quality) if call.media_quality else None,
         **{name.replace("_", " "): _told(value) for name, value in call.statistics.items() if name != "usage"},
     }
     for name, value in shown.items():

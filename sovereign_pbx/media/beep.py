@@ -8,7 +8,7 @@ Measured through µ-law at -40 to -5 dBFS with 20 and 10 dB of noise: it is know
 hours of voice prompts in five languages and of music on hold nothing but their own `beep.wav` is one.
 
     detector = BeepDetector()
-    for frame in frames:              # 20 ms, 16-bit samples at 8 kHz
+    for frame in frames:              # 20 ms of 16-bit samples
         tone = detector.feed(frame)   # once it is known what it was
 """
 
@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign_pbx.core.audio import FRAME_S, PHONE_RATE
+from sovereign_pbx.media.levels import samples_of
+from sovereign_pbx.media.resample import Resampler
 
 ToneKind = Literal["beep", "not_in_service", "fax"]
 
@@ -146,9 +148,13 @@ class _Run:
 
 
 class BeepDetector:
-    """For one direction of one call at 8 kHz. `feed` takes 10 to 25 µs where there is sound, 2 where there is none."""
+    """For one direction of one call at `rate` Hz. `feed` takes 10 to 25 µs where there is sound, 2 where there is none.
 
-    def __init__(self) -> None:
+    Nothing that it knows lies above 2.3 kHz, so wideband is brought down to the telephone's rate first.
+    """
+
+    def __init__(self, rate: int = PHONE_RATE) -> None:
+        self._down = Resampler(rate, PHONE_RATE) if rate != PHONE_RATE else None
         self._samples = np.zeros(_SPAN, np.float32)
         self._run: _Run | None = None
         self._pieces: list[float] = []  # of the runs shortly before, for tones in a row
@@ -159,7 +165,9 @@ class BeepDetector:
         self._spoilt = False  # the same tone has come in a rhythm: none of its kind is a beep
 
     def feed(self, frame: NDArray[np.int16]) -> Tone | None:
-        """Take 160 samples; says what has ended, once that is sure."""
+        """Take 20 ms; says what has ended, once that is sure."""
+        if self._down is not None:
+            frame = samples_of(self._down.process(frame.tobytes()))
         samples = self._samples
         samples[:_HOP] = samples[_HOP:]
         samples[_HOP:] = frame

@@ -73,6 +73,7 @@ class Line:
         self.listener = listener
         self.recorder = recorder
         self.playout = playout or Playout(link.rate)
+        self.playout.flushed = link.flush
         self.vad: VadState | None = None  # lent by the clock's detector while the line is on the clock
         self.over: LinkEnded | None = None  # how it ended; nothing is told after that
         self.background: Background | None = None  # a room, in the place of comfort noise
@@ -227,12 +228,22 @@ class Line:
         except Exception:
             log.exception("link_close_failed", kind=self.link.kind)
 
+    @property
+    def seconds(self) -> float:
+        """For how long it has been on the clock."""
+        return self._ticks * FRAME_S
+
+    @property
+    def heard_s(self) -> float:
+        """How much has come in."""
+        return self._frames_in * FRAME_MS / 1000
+
     def statistics(self) -> dict[str, float]:
         """ticks, ticks_without_input, heard_s, and the numbers of link, playout and echo guard (`link_…` and so on)."""
         return {
             "ticks": self._ticks,
             "ticks_without_input": self._starved,
-            "heard_s": self._frames_in * FRAME_MS / 1000,
+            "heard_s": self.heard_s,
             **{f"link_{name}": value for name, value in self.link.statistics().items()},
             **{f"playout_{name}": value for name, value in self.playout.statistics().items()},
             **{f"echo_{name}": value for name, value in self._guard_echo.statistics().items()},

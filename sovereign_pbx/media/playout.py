@@ -16,7 +16,7 @@ alone or with neither, 22 by loudness. The first three are too close to call; th
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -86,6 +86,10 @@ class _Segment:
         return (len(self.pcm) - self.at) & ~1
 
 
+def _nothing() -> None:
+    pass
+
+
 class Playout:
     """The queue of one call's outgoing speech, PCM s16le mono at `rate` Hz.
 
@@ -96,6 +100,7 @@ class Playout:
     def __init__(self, rate: int, *, max_queued_s: float = MAX_QUEUED_S) -> None:
         self.rate = rate
         self.paused = False
+        self.flushed: Callable[[], None] = _nothing  # told of each `flush`: what was sent may wait somewhere, too
         self._frame = frame_bytes(rate)
         self._limit = int(max_queued_s * rate) * SAMPLE_BYTES
         self._segments: dict[int, _Segment] = {}
@@ -158,6 +163,7 @@ class Playout:
         self._cut()
         self._rest = 0
         self._starved = self._soft_start = False
+        self.flushed()
         return open_segments
 
     def pause(self) -> None:

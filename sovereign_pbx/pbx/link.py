@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.values import AnsweredBy
 from sovereign_pbx.media.link import MediaLink
 
@@ -22,8 +23,9 @@ class Offer:
     caller_name: str
     called: str  # the number dialled
     channel: str  # the PBX's name for the channel
-    pbx_id: str  # Asterisk Uniqueid
+    pbx_id: str  # Asterisk's Uniqueid, FreeSWITCH's channel UUID, else the SIP Call-ID
     variables: Mapping[str, str] = field(default_factory=dict)
+    rate: int = PHONE_RATE  # Hz, of the links that will be brought: what is prepared while it rings is made for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Decision:
     action: Literal["answer", "reject", "divert", "busy", "fallback"]
     destination: str = ""
     cause: int | None = None
+    early: bool = False  # answer: only words of refusal follow, so a PBX that can plays them before the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class DialOrder:
     call_id: str
     destination: str
     trunk: str = ""  # as in NextStep
+    pbx: Literal["", "asterisk", "freeswitch", "sip"] = ""  # which one has it; "": the first that can
     caller_id: str = ""  # the number shown to the person called; "": whatever the trunk shows
     ring_s: float = 30.0
     variables: Mapping[str, str] = field(default_factory=dict)  # for the dialplan

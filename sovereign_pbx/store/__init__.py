@@ -90,6 +90,7 @@ class CallRow:
     assistant: dict[str, Any] = field(default_factory=dict)  # resolved configuration, extra keys kept, secrets not
     statistics: dict[str, Any] = field(default_factory=dict)
     transfers: list[dict[str, Any]] = field(default_factory=list)  # attempts to put the caller through, in order
+    media_quality: dict[str, Any] | None = None  # of its worst link; None: no link could know
     updated_at: str = ""
 
 

@@ -13,7 +13,7 @@ from sovereign_pbx.store import CallRow
 CALL_COLUMNS = tuple(field.name for field in fields(CallRow))
 MESSAGE_COLUMNS = ("role", "content", "tool_calls", "tool_call_id", "interrupted")
 TURN_COLUMNS = tuple(field.name for field in fields(TurnRecord))
-_JSON = frozenset({"analysis_result", "assistant", "statistics", "recording", "transfers"})
+_JSON = frozenset({"analysis_result", "assistant", "statistics", "recording", "transfers", "media_quality"})
 
 
 def clean(text: str) -> str:

@@ -11,6 +11,7 @@ FOLDERS = ("etc", "varlib/keys", "data/sounds", "agi-bin", "spool/monitor", "spo
 EMPTY = (
     "acl.conf",
     "ccss.conf",
+    "chan_websocket.conf",
     "codecs.conf",
     "features.conf",
     "http.conf",
@@ -19,6 +20,7 @@ EMPTY = (
     "sorcery.conf",
     "stasis.conf",
     "udptl.conf",
+    "websocket_client.conf",
 )
 
 Values = Mapping[str, str | int | Path]

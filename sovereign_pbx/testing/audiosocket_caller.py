@@ -33,6 +33,7 @@ from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.colleague import Colleague, DialStatus
 from sovereign_pbx.testing.heard import Heard
 from sovereign_pbx.testing.utterance import Utterance
+from sovereign_pbx.testing.websocket_leg import WebSocketLeg
 
 CONNECT_S = 2.0  # hard-coded in res_audiosocket.c
 AGI_S = 30.0
@@ -73,7 +74,8 @@ class CallerReport:
 
 
 class AudioSocketCaller:
-    """One call to `called` from `caller`. `values` go into the AGI environment without their `agi_`."""
+    """One call to `called` from `caller`. `values` go into the AGI environment without their `agi_`. `rate` is that of
+    its AudioSocket; the daemon must expect the same. `websocket`: where chan_websocket brings the sound instead."""
 
     def __init__(
         self,
@@ -85,18 +87,20 @@ class AudioSocketCaller:
         caller: str = "200",
         values: Mapping[str, str] | None = None,
         keep_audio: bool = True,
+        rate: int = 8000,
+        websocket: tuple[str, int] | None = None,
     ) -> None:
         self.variables: dict[str, str] = {}
         self.interpreter = AgiInterpreter(self.variables)
-        self.heard = Heard(keep_audio=keep_audio)
-        self.leg: AudioSocketLeg | None = None
+        self.heard = Heard(rate, keep_audio=keep_audio)
+        self.leg: AudioSocketLeg | WebSocketLeg | None = None
         self.steps: list[str] = []
         self.reached = True  # whoever the dialplan dials for this caller answers, where `colleagues` names nobody
         self.colleagues: list[Colleague] = []  # whom it dials, one after the other
         self.answered_at: float | None = None
         self.decision_s = 0.0
         self.ticker = ticker
-        self._agi, self._audio = agi, audio
+        self._agi, self._audio, self._websocket = agi, audio, websocket
         self._called = called
         number = next(_numbers)
         own = {"channel": f"PJSIP/caller-{number:08x}", "uniqueid": f"{int(time.time())}.{number}"}
@@ -130,7 +134,7 @@ class AudioSocketCaller:
         self._life = self._loop.create_task(self._live())
 
     def say(self, pcm: bytes) -> Utterance:
-        """Say 8 kHz PCM, behind what is being said already."""
+        """Say PCM at its rate, behind what is being said already."""
         return self._talking().speech.say(pcm)
 
     def hush(self) -> None:
@@ -165,6 +169,11 @@ class AudioSocketCaller:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
 
+    @property
+    def gone(self) -> bool:
+        """The call has no sound, or has it no longer."""
+        return self.leg is None or self.leg.ended.is_set()
+
     def report(self) -> CallerReport:
         heard, leg = self.heard, self.leg
         sounds = heard.sounds()
@@ -184,7 +193,7 @@ class AudioSocketCaller:
 
     # Private
 
-    def _talking(self) -> AudioSocketLeg:
+    def _talking(self) -> AudioSocketLeg | WebSocketLeg:
         if self.leg is None:
             raise SovereignError("the call has no audio: place() comes first")
         return self.leg
@@ -212,7 +221,8 @@ class AudioSocketCaller:
             self.answered_at = self._loop.time()
         try:
             async with asyncio.timeout(CONNECT_S):
-                _, leg = await self._loop.create_connection(lambda: AudioSocketLeg(call, self.heard), *self._audio)
+                kind, address = (WebSocketLeg, self._websocket) if self._websocket else (AudioSocketLeg, self._audio)
+                _, leg = await self._loop.create_connection(lambda: kind(call, self.heard), *address)
         except (OSError, TimeoutError):
             return False
         self.leg = leg

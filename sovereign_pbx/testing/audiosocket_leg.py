@@ -10,15 +10,12 @@ from collections import deque
 from typing import Literal, cast
 from uuid import UUID
 
+from sovereign_pbx.core.audio import frame_bytes
 from sovereign_pbx.testing.heard import Heard
 from sovereign_pbx.testing.utterance import Speech
 from sovereign_pbx.wire import audiosocket as wire
 from sovereign_pbx.wire.malformed import Malformed
 
-RATE = 8000
-FRAME_BYTES = 320
-SILENCE = wire.encode(wire.SLIN8, bytes(FRAME_BYTES))
-HEADER = wire.audio_header(RATE, FRAME_BYTES)
 PAYLOAD_DEADLINE_S = 0.005
 STUCK_BYTES = 4_000_000  # what the kernel's buffers took on loopback before Asterisk's own write failed
 
@@ -26,11 +23,16 @@ Ending = Literal["server closed", "server hung up", "server broke the protocol",
 
 
 class AudioSocketLeg(asyncio.Protocol):
-    """Times are the loop's clock. `ended` is set when the connection is over, `ending` says how."""
+    """Times are the loop's clock. `ended` is set when the connection is over, `ending` says how. Its rate is that of
+    `heard`: 8 kHz as the application AudioSocket() has it, or what Dial(AudioSocket/…/c(slin16)) was told."""
 
     def __init__(self, call: UUID, heard: Heard) -> None:
+        size = frame_bytes(heard.rate)
         self.heard = heard
-        self.speech = Speech(FRAME_BYTES)
+        self.speech = Speech(size)
+        self._kind = wire.KIND_OF_RATE[heard.rate]
+        self._header = wire.audio_header(heard.rate, size)
+        self._silence = self._header + bytes(size)
         self.ending: Ending | None = None
         self.ended = asyncio.Event()
         self.frames_sent = 0
@@ -54,7 +56,7 @@ class AudioSocketLeg(asyncio.Protocol):
             self._end("stuck")
             return
         frame = self.speech.next_frame(now)
-        audio = SILENCE if frame is None else HEADER + frame
+        audio = self._silence if frame is None else self._header + frame
         if self._digits:
             audio = wire.encode(wire.DTMF, self._digits.popleft().encode()) + audio
         transport.write(audio)
@@ -101,7 +103,7 @@ class AudioSocketLeg(asyncio.Protocol):
             self._end("server hung up")
         elif kind not in wire.RATE_OF_KIND or not payload:
             self._end("server broke the protocol")
-        elif kind == wire.SLIN8 and len(payload) <= wire.MAX_PAYLOAD:
+        elif kind == self._kind and len(payload) <= wire.MAX_PAYLOAD:
             self.odd_frames += len(payload) % 2
             self.heard.add(now, payload[: len(payload) // 2 * 2])
         else:

@@ -2,17 +2,21 @@
 
 import asyncio
 
+from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.rtp_ear import RtpEar
 from sovereign_pbx.testing.rtp_mouth import RtpMouth
-from sovereign_pbx.testing.rtp_packet import DECODE, TELEPHONE_EVENT
+from sovereign_pbx.testing.rtp_packet import TELEPHONE_EVENT
 from sovereign_pbx.testing.sip_message import Direction, Media
 
 
 class CallAudio(asyncio.DatagramProtocol):
-    """Opened on loopback at `host`; offers `codecs` (RTP payload types, best first: 0 µ-law, 8 A-law)."""
+    """Opened on loopback at `host`; offers `codecs` (RTP payload types, best first: 0 µ-law, 8 A-law, 9 G.722)."""
 
-    def __init__(self, host: str, codecs: tuple[int, ...]) -> None:
-        self.ear = RtpEar()
+    def __init__(
+        self, host: str, codecs: tuple[int, ...], ticker: CallerTicker | None = None, *, keep: bool = True
+    ) -> None:
+        self.ear = RtpEar(keep=keep)
+        self._ticker = ticker
         self.mouth: RtpMouth | None = None
         self._host = host
         self._codecs = codecs
@@ -23,7 +27,7 @@ class CallAudio(asyncio.DatagramProtocol):
     async def open(self) -> None:
         if self._transport is None:
             self._transport, _ = await self._loop.create_datagram_endpoint(lambda: self, local_addr=(self._host, 0))
-            self.mouth = RtpMouth(self._transport)
+            self.mouth = RtpMouth(self._transport, ticker=self._ticker)
 
     def description(self, direction: Direction = "sendrecv") -> str:
         """Our SDP."""
@@ -36,7 +40,7 @@ class CallAudio(asyncio.DatagramProtocol):
         """Send to where the other side listens, in the first codec that both have."""
         if media is None or media.port == 0 or self.mouth is None:
             return
-        shared = [number for number in media.payload_types if number in DECODE]
+        shared = [number for number in media.payload_types if number in self._codecs]
         if shared:
             self.mouth.start((media.host, media.port), shared[0])
 

@@ -5,7 +5,9 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
-from sovereign_pbx.core.audio import FRAME_S
+from sovereign_pbx.core.audio import FRAME_S, frame_bytes
+from sovereign_pbx.testing.caller_ticker import CallerTicker
+from sovereign_pbx.testing.g722_phone import G722, WIDE_RATE, G722Mouth
 from sovereign_pbx.testing.rtp_packet import DIGITS, ENCODE, EVENT, HEADER, SAMPLES, TELEPHONE_EVENT
 from sovereign_pbx.testing.utterance import Speech, Utterance
 
@@ -16,9 +18,12 @@ END_REPEATS = 3  # RFC 4733 §2.5.1.4: the last packet of an event is sent three
 
 
 class RtpMouth:
-    """Sends a packet every 20 ms on an absolute schedule: what is to be said, silence, or a digit."""
+    """Sends a packet every 20 ms on an absolute schedule: what is to be said, silence, or a digit. `ticker`: whose
+    schedule, where many callers of one process share one."""
 
-    def __init__(self, transport: asyncio.DatagramTransport, payload_type: int = 0) -> None:
+    def __init__(
+        self, transport: asyncio.DatagramTransport, payload_type: int = 0, ticker: CallerTicker | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._target: tuple[str, int] | None = None
@@ -27,8 +32,11 @@ class RtpMouth:
         self._timestamp = random.randrange(1 << 31)
         self._source = random.getrandbits(32)
         self._speech = Speech(SAMPLES * 2)
+        self._wide_speech = Speech(frame_bytes(WIDE_RATE))
+        self._g722: G722Mouth | None = None
         self._digits: deque[_Digit] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._ticker = ticker
         self._due = 0.0
         self.muted = False
 
@@ -36,7 +44,9 @@ class RtpMouth:
         """Begin to send to `target`, or go on to another one."""
         self._target = target
         self._payload_type = payload_type
-        if self._timer is None:
+        if self._ticker is not None:
+            self._ticker.add(self._next)
+        elif self._timer is None:
             self._due = self._loop.time()
             self._tick()
 
@@ -44,9 +54,14 @@ class RtpMouth:
         """Queue 8 kHz PCM behind what is being said."""
         return self._speech.say(pcm)
 
+    def say_wide(self, pcm: bytes) -> Utterance:
+        """Queue 16 kHz PCM, for a call in G.722."""
+        return self._wide_speech.say(pcm)
+
     def hush(self) -> None:
         """Fall silent at once."""
         self._speech.hush(self._loop.time())
+        self._wide_speech.hush(self._loop.time())
 
     def press(self, digits: str, press_s: float, gap_s: float) -> asyncio.Event:
         """Send `digits` as telephone events; the event is set when the last one has been released."""
@@ -60,6 +75,8 @@ class RtpMouth:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._ticker is not None:
+            self._ticker.remove(self._next)
         self.hush()
         for digit in self._digits:  # nobody shall wait for what will not be sent
             digit.over()
@@ -67,10 +84,13 @@ class RtpMouth:
 
     # Private
 
-    def _tick(self) -> None:
-        if not self.muted:
+    def _next(self, now: float) -> None:
+        if not self.muted and not self._transport.is_closing():
             self._send_due()
         self._timestamp = (self._timestamp + SAMPLES) & 0xFFFFFFFF
+
+    def _tick(self) -> None:
+        self._next(self._due)
         self._due += FRAME_S
         self._timer = self._loop.call_at(self._due, self._tick)
 
@@ -80,8 +100,15 @@ class RtpMouth:
             return
         if self._digits:
             self._rest_after(self._digits[0])
-        pcm = self._speech.next_frame(self._loop.time()) or SILENCE
-        self._send(self._payload_type, ENCODE[self._payload_type](pcm), self._timestamp)
+        self._send(self._payload_type, self._coded(), self._timestamp)
+
+    def _coded(self) -> bytes:
+        now = self._loop.time()
+        if self._payload_type != G722:
+            return ENCODE[self._payload_type](self._speech.next_frame(now) or SILENCE)
+        self._g722 = self._g722 or G722Mouth()
+        wide = self._wide_speech.next_frame(now)
+        return self._g722.encode_wide(wide) if wide else self._g722.encode(self._speech.next_frame(now) or SILENCE)
 
     def _send_digit(self, digit: "_Digit") -> None:
         first = digit.sent == 0

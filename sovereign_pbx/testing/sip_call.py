@@ -105,6 +105,10 @@ class SipCall:
         """Say 8 kHz PCM, behind what is being said already."""
         return self._mouth().say(pcm)
 
+    def say_wide(self, pcm: bytes) -> Utterance:
+        """Say 16 kHz PCM, in a call that speaks G.722."""
+        return self._mouth().say_wide(pcm)
+
     def hush(self) -> None:
         """Fall silent at once."""
         self._mouth().hush()

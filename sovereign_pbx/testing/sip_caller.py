@@ -8,7 +8,7 @@
         await call.hang_up()
         start, heard = call.ear.by_timestamp()
 
-UDP on loopback, G.711, RFC 4733. As a callee it does what `manner` says, for every call that comes.
+UDP on loopback, G.711 or G.722, RFC 4733. As a callee it does what `manner` says, for every call that comes.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from typing import Literal, Self
 
 from sovereign_pbx.core.errors import BadInput
 from sovereign_pbx.testing.call_audio import CallAudio
+from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.sip_call import TRANSACTION_DEADLINE_S, CallFailed, SipCall
 from sovereign_pbx.testing.sip_dialog import Dialog, Headers, Transaction
 from sovereign_pbx.testing.sip_message import SipMessage, response
@@ -42,7 +43,8 @@ class SipTrace:
 class SipPhone(asyncio.DatagramProtocol):
     """A phone of `user` at `host`:`port` (0: any) that sends everything to `server`.
 
-    `codecs` are RTP payload types, best first (0 µ-law, 8 A-law).
+    `codecs` are RTP payload types, best first (0 µ-law, 8 A-law, 9 G.722). Where one process has many callers, `ticker`
+    is the clock of all, and `keep_audio` off keeps of what they hear only its loudness.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class SipPhone(asyncio.DatagramProtocol):
         host: str = "127.0.0.1",
         manner: Manner = "by hand",
         codecs: Sequence[int] = (0,),
+        ticker: CallerTicker | None = None,
+        keep_audio: bool = True,
     ) -> None:
         self.user, self.host, self.port = user, host, port
         self.manner = manner
@@ -61,6 +65,7 @@ class SipPhone(asyncio.DatagramProtocol):
         self.calls: dict[str, SipCall] = {}
         self._server = server
         self._codecs = tuple(codecs)
+        self._ticker, self._keep = ticker, keep_audio
         self._incoming: asyncio.Queue[SipCall] = asyncio.Queue()
         self._registering: dict[str, Transaction] = {}
         self._answering: set[asyncio.Task[None]] = set()
@@ -161,7 +166,7 @@ class SipPhone(asyncio.DatagramProtocol):
         self._incoming.put_nowait(call)
 
     def _add(self, dialog: Dialog) -> SipCall:
-        call = SipCall(dialog, CallAudio(self.host, self._codecs), self._send)
+        call = SipCall(dialog, CallAudio(self.host, self._codecs, self._ticker, keep=self._keep), self._send)
         self.calls[dialog.call_id] = call
         return call
 

@@ -9,7 +9,7 @@ from sovereign_pbx.core.errors import BadInput
 from sovereign_pbx.testing.rtp_packet import TELEPHONE_EVENT
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
-RTPMAP = {0: "PCMU/8000", 8: "PCMA/8000", TELEPHONE_EVENT: "telephone-event/8000"}
+RTPMAP = {0: "PCMU/8000", 8: "PCMA/8000", 9: "G722/8000", TELEPHONE_EVENT: "telephone-event/8000"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ async def mail_server(server: ScriptedSmtp) -> AsyncIterator[ScriptedSmtp]:
     finally:
         listening.close()
         await server.close()
+        await asyncio.sleep(0)  # an aborted transport lets go in the loop's next turn
 
 
 @dataclass(slots=True)

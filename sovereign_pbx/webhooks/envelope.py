@@ -90,9 +90,11 @@ def end_of_call_report(
     recording_url: str | None = None,
     error: str | None = None,
     transfers: Sequence[Mapping[str, Any]] = (),
+    media_quality: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The whole call. Of `messages` only what was spoken is told: system and tool messages are the assistant's own.
-    `transfers`, what became of each attempt to put the caller through, is an addition of ours to the contract."""
+    `transfers`, what became of each attempt to put the caller through, and `media_quality` are additions of ours to the
+    contract; they stand in `call`, where they are known."""
     spoken = [
         {"role": message.role, "content": message.content}
         for message in messages
@@ -106,7 +108,8 @@ def end_of_call_report(
         report["analysis"] = dict(analysis)
     if recording_url is not None:
         report["recording_url"] = recording_url
-    about = {"transfers": [dict(each) for each in transfers]} if transfers else {}
+    about: dict[str, Any] = {"transfers": [dict(each) for each in transfers]} if transfers else {}
+    about |= {"media_quality": dict(media_quality)} if media_quality else {}
     return _encode(facts, "end-of-call-report", at, status, report, about)
 
 

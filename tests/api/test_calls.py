@@ -15,7 +15,7 @@ FIELDS = {
     *("duration_seconds", "summary", "analysis_result", "messages", "room_name", "recording_url", "agent_id"),
     *("assistant_id", "number_id", "agent_name", "business_name", "phone_number", "metadata"),
     *("created_at", "updated_at"),
-    *("recording", "transfers"),  # our additions
+    *("recording", "transfers", "media_quality"),  # our additions
 }
 
 

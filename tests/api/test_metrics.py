@@ -112,3 +112,17 @@ def test_the_documented_metrics_are_the_ones_there_are() -> None:
     documented = set(re.findall(r"^\| `(sovereign_\w+)` \|", DOCS.read_text("utf-8"), re.MULTILINE))
     counters = {name for name in documented if name.endswith("_total")}
     assert documented - counters | {name.removesuffix("_total") for name in counters} == families
+
+
+def test_the_quality_of_links_is_measured_by_kind_and_what_is_unknown_is_not_counted() -> None:
+    metrics, tracer = Metrics(), Tracer()
+    tracer.watch(metrics.observe)
+    figures = {"codec": "PCMU", "mos": 4.1, "loss_percent": 2.0, "jitter_ms": 30.0, "far_loss_percent": None}
+    tracer.emit("media", link="rtp", figures={**figures, "far_jitter_ms": 5.0, "round_trip_ms": None})
+    found = samples(metrics)
+    assert found["sovereign_media_mos_sum{link=rtp}"] == pytest.approx(4.1)
+    assert found["sovereign_media_loss_ratio_sum{direction=in,link=rtp}"] == pytest.approx(0.02)
+    assert found["sovereign_media_loss_ratio_count{direction=out,link=rtp}"] == 0
+    assert found["sovereign_media_jitter_seconds_sum{direction=in,link=rtp}"] == pytest.approx(0.03)
+    assert found["sovereign_media_jitter_seconds_sum{direction=out,link=rtp}"] == pytest.approx(0.005)
+    assert found["sovereign_media_round_trip_seconds_count{link=rtp}"] == 0

@@ -23,6 +23,7 @@ from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.providers.deepgram import ScriptedDeepgram
 from sovereign_pbx.testing.providers.elevenlabs import ScriptedElevenLabs
 from sovereign_pbx.testing.providers.openai import ScriptedOpenAI
+from tests.asterisk_of import asterisk_of
 from tests.waiting import until
 from tests.webhooks.receiver import SECRET, Receiver, fine, listening
 
@@ -103,14 +104,15 @@ class House:
         await self._running
         self._running = None
 
-    def caller(self, called: str = "100", caller: str = "+31612345678") -> AudioSocketCaller:
+    def caller(self, called: str = "100", caller: str = "+31612345678", rate: int = 8000) -> AudioSocketCaller:
         """A caller who can be let in with `async with`."""
         return AudioSocketCaller(
             self.ticker,
-            agi=self.daemon.pbx.agi_address,
-            audio=self.daemon.pbx.audiosocket_address,
+            agi=asterisk_of(self.daemon).agi_address,
+            audio=asterisk_of(self.daemon).audiosocket_address,
             called=called,
             caller=caller,
+            rate=rate,
         )
 
     def webhooks(self, event: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from sovereign_pbx.media.resample import resample
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.providers.realtime import RealtimeDialect, RealtimeSeen, ScriptedRealtime
@@ -98,5 +99,5 @@ async def quiet(caller: AudioSocketCaller) -> None:
 async def asks(caller: AudioSocketCaller) -> None:
     """The caller asks, and waits for the beginning of an answer."""
     before = len(caller.heard.sounds())
-    await caller.say(QUESTION).finished.wait()
+    await caller.say(resample(QUESTION, 8000, caller.heard.rate)).finished.wait()
     await until(lambda: len(caller.heard.sounds()) > before, 8.0)

@@ -15,6 +15,7 @@ import tomli_w
 
 from sovereign_pbx.config import Config, load
 from sovereign_pbx.daemon import Daemon
+from tests.asterisk_of import ami_connected
 from tests.calls import scene_traces
 
 _READY_S = 40.0
@@ -82,7 +83,7 @@ class OwnDaemon:
         return len(self.daemon.desk)
 
     async def linked(self) -> bool:
-        return self.daemon.pbx.ami is not None and self.daemon.pbx.ami.connected
+        return ami_connected(self.daemon)
 
     def tasks(self) -> Counter[str]:
         return scene_traces.tasks()

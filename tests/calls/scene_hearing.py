@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from sovereign_pbx.testing.providers.voice_sound import CHAR_MS
 from sovereign_pbx.testing.rtp_ear import RtpEar
-from sovereign_pbx.testing.rtp_packet import DECODE
 
 RATE = 8000
 FALLBACK = "the fallback's tone"
@@ -100,7 +99,7 @@ def _end_to_end(ear: RtpEar) -> tuple[bytes, list[tuple[int, float]]]:
             times.append((len(pcm) // _BLOCK_BYTES, packets[0].at + until))
             pcm += bytes(round((since - until) * 1000 / _BLOCK_MS) * _BLOCK_BYTES)
         times.append((len(pcm) // _BLOCK_BYTES, packets[0].at + since))
-        sound = DECODE[packet.payload_type](packet.payload)
+        sound = packet.pcm
         pcm += sound
         until = since + len(sound) / 2 / RATE
     return bytes(pcm), times

@@ -32,6 +32,7 @@ from tests.calls import scene_traces
 from tests.calls.house import GREETING, assistant
 from tests.calls.scene_daemon import DaemonProcess, OwnDaemon, Running, until_linked
 from tests.calls.scene_person import Person
+from tests.pbx.links import LINKS, laid, named, over, together
 from tests.pbx.relay import Relay
 from tests.waiting import until
 from tests.webhooks.receiver import SECRET, Got, Receiver, fine, listening
@@ -75,6 +76,7 @@ class Stage:
     tasks: Counter[str] = field(default_factory=Counter)
     started: bool = True  # False: the daemon was not meant to start
     unreachable: bool = False  # nobody takes the webhooks: they have to wait in the outbox
+    link: str = LINKS[0].name  # what brings the sound
     most_pooled: int = 8  # connections of each kind that may be kept for the next call
 
     # --- doing
@@ -311,6 +313,15 @@ async def _asterisk(
 KNOWN_PHRASES = (GREETING, ANSWER, LONG_ANSWER, PLAIN.filler, PLAIN.apology, PLAIN.unwell, PLAIN.unheard)
 
 
+def account(asterisk: PrivateAsterisk) -> dict[str, str]:
+    """As whom the daemon logs in."""
+    return {"username": asterisk.ami.user, "secret": asterisk.ami.secret}
+
+
+def _daemon(folder: Path, settings: dict[str, Any], *, process: bool, program: tuple[str, ...]) -> Running:
+    return DaemonProcess(folder, settings, program) if process else OwnDaemon(folder, settings)
+
+
 @asynccontextmanager
 async def stage(
     root: Path,
@@ -326,13 +337,17 @@ async def stage(
     phrases: Iterable[str] = (),
     plan: str = "",
     extra: Mapping[str, str] | None = None,
+    link: str = LINKS[0].name,
     **sections: Any,
 ) -> AsyncIterator[Stage]:
     """Everything started. `process`: the daemon as a program of its own. `relayed`: its manager connection can be cut,
     `audio_relayed`: and so can AudioSocket's, `audio_cut`: it is. `begin`: with a daemon.
     `unreachable`: webhooks go nowhere. `plan`: more of the administrator's dialplan, `extra` of Asterisk's
-    other files. `sections` are merged into the configuration."""
+    other files. `link`: what brings the sound. `sections` are merged into the configuration."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(over(named(link)))
+        bringing = stack.enter_context(laid())
+        extra = together(extra, bringing.extra)
         deepgram = await stack.enter_async_context(ScriptedDeepgram(["What time do you open?"]))
         openai = await stack.enter_async_context(ScriptedOpenAI((ANSWER,), first_token_ms=50, tokens_per_s=200))
         elevenlabs = await stack.enter_async_context(ScriptedElevenLabs(first_audio_ms=50, real_time_factor=0.05))
@@ -343,27 +358,20 @@ async def stage(
         audio_relay = await _audio_relay(stack, ports, wanted=audio_relayed or audio_cut, cut=audio_cut)
         audio_port = audio_relay.port if audio_relay is not None else ports["audio"]
         asterisk = await stack.enter_async_context(await _asterisk(root, ports["agi"], audio_port, plan, extra))
-        phone = await stack.enter_async_context(SipPhone(asterisk.sip_address, port=asterisk.caller_port))
+        phone = await stack.enter_async_context(
+            SipPhone(asterisk.sip_address, port=asterisk.caller_port, codecs=bringing.codecs)
+        )
         relay = await stack.enter_async_context(Relay(("127.0.0.1", asterisk.ami_port))) if relayed else None
-        ami = {
-            "port": relay.port if relay else asterisk.ami_port,
-            "username": asterisk.ami.user,
-            "secret": asterisk.ami.secret,
-        }
-        urls = {
-            "receiver": receiver.url,
-            "deepgram": deepgram.url,
-            "openai": openai.base_url,
-            "elevenlabs": elevenlabs.url,
-        }
-        settings = settings_for(folder, ports, urls, ami, **merged({"http": {"enabled": process}}, sections))
-        daemon: Running = OwnDaemon(folder, settings)
-        if process:
-            daemon = DaemonProcess(folder, settings, program)
+        ami = {"port": relay.port if relay else asterisk.ami_port, **account(asterisk)}
+        urls = {"receiver": receiver.url, "deepgram": deepgram.url}
+        urls |= {"openai": openai.base_url, "elevenlabs": elevenlabs.url}
+        wanted = merged(merged({"http": {"enabled": process}}, bringing.sections), sections)
+        settings = settings_for(folder, ports, urls, ami, **wanted)
+        daemon = _daemon(folder, settings, process=process, program=program)
         made = Stage(
             folder, settings, asterisk, phone, deepgram, openai, elevenlabs, receiver, daemon, relay, audio_relay
         )
-        made.unreachable = unreachable
+        made.unreachable, made.link = unreachable, link
         made.phrases |= {*KNOWN_PHRASES, *phrases}
         stack.push_async_callback(daemon.stop)
         if begin:

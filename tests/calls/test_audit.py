@@ -15,6 +15,7 @@ from sovereign_pbx.config_parts import instance_of
 from sovereign_pbx.config_sections import Daemon
 from sovereign_pbx.core.errors import SovereignError
 from sovereign_pbx.store import CallRow
+from tests.asterisk_of import asterisk_of
 from tests.calls.house import House, house, play
 from tests.waiting import until
 
@@ -152,9 +153,9 @@ def test_a_call_of_which_the_pbx_never_told_the_end_is_ended_and_reported(tmp_pa
         async with place.caller() as caller:
             await caller.place()
             await until(lambda: caller.heard.sounds())
-            (line,) = place.daemon.pbx._lines
-            place.daemon.pbx._lines._on_gone = lambda call_id, cause: None  # what it would tell is lost
-            place.daemon.pbx._lines.close(line, None)
+            (line,) = asterisk_of(place.daemon)._lines
+            asterisk_of(place.daemon)._lines._on_gone = lambda call_id, cause: None  # what it would tell is lost
+            asterisk_of(place.daemon)._lines.close(line, None)
             (report,) = await place.reported()
             assert (report["end_reason"], report["error"]) == ("error", NO_CHANNEL)
             assert len(await place.reported()) == 1

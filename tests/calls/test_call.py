@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from sovereign_pbx.calls.desk import CallDesk
+from sovereign_pbx.pbx.link import Decision, Offer
 from sovereign_pbx.testing.audiosocket_caller import NotAnswered
 from sovereign_pbx.testing.providers.openai import Answer
 from tests.calls.house import GREETING, INTERRUPTION, QUESTION, House, assistant, house, play
@@ -128,7 +130,19 @@ def test_a_webhook_that_answers_nonsense_costs_the_caller_nothing(tmp_path: Path
     play(scene())
 
 
-def test_an_error_of_the_webhook_is_spoken_and_the_call_rejected(tmp_path: Path) -> None:
+def test_an_error_of_the_webhook_is_spoken_and_the_call_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PBX is told that only that follows, and may play it before the answer."""
+    decided: list[Decision] = []
+    offered = CallDesk.offered
+
+    async def watched(desk: CallDesk, offer: Offer) -> Decision:
+        decided.append(await offered(desk, offer))
+        return decided[-1]
+
+    monkeypatch.setattr(CallDesk, "offered", watched)
+
     async def scene() -> None:
         events = ["assistant-request", "end-of-call-report"]
         async with house(tmp_path, {"reception": assistant(webhook_events=events)}) as place:
@@ -141,6 +155,7 @@ def test_an_error_of_the_webhook_is_spoken_and_the_call_rejected(tmp_path: Path)
             (report,) = await place.reported()
             assert report["end_reason"] == "rejected"
             assert said(report) == [("assistant", "We are closed today.")]
+            assert decided == [Decision("answer", early=True)]
 
     play(scene())
 

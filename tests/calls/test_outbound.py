@@ -15,6 +15,7 @@ from sovereign_pbx.calls.placing import HOUR_S, OutboundLimits, Placing
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.pbx.link import DialOrder
+from tests.asterisk_of import ami_connected, asterisk_of
 from tests.calls.house import House, assistant, house, play
 from tests.pbx.agi_client import AgiClient
 from tests.pbx.ami_server import SECRET, FakeAmi
@@ -69,7 +70,7 @@ class Office:
 
     async def pick_up(self) -> dict[str, str]:
         """The dialplan of whoever answers asks."""
-        client = AgiClient(self.house.daemon.pbx.agi_address)
+        client = AgiClient(asterisk_of(self.house.daemon).agi_address)
         token = self.sent()["Variable"].splitlines()[0].partition("=")[2]
         answered = await client.ask("outbound", token, uniqueid=self.sent()["ChannelId"])
         await client.close()
@@ -90,7 +91,7 @@ async def office(folder: Path, **sections: Any) -> AsyncIterator[Office]:
             await made.stop()
             made.settings["asterisk"]["ami"] = {"port": ami.port, "username": "sovereign", "secret": SECRET}
             await made.start()
-            await until(lambda: made.daemon.pbx.ami is not None and made.daemon.pbx.ami.connected)
+            await until(lambda: ami_connected(made.daemon))
             yield Office(made, ami)
     finally:
         await ami.stop()
@@ -159,7 +160,7 @@ def test_calls_placed_count_with_the_others(tmp_path: Path, limits: dict[str, in
     async def scene(at: Office) -> None:
         await at.desk.place(at.request())
         assert await at.refusal() == "too_many_calls"
-        caller = AgiClient(at.house.daemon.pbx.agi_address)
+        caller = AgiClient(asterisk_of(at.house.daemon).agi_address)
         assert (await caller.ask("inbound", "300"))["SOVEREIGN_ACTION"] == "fallback"
         await caller.close()
 
@@ -266,7 +267,7 @@ def test_a_caller_who_picks_up_and_puts_down_at_once_was_no_failure(tmp_path: Pa
 def test_a_caller_who_puts_down_before_his_dialplan_has_asked_was_no_failure(tmp_path: Path) -> None:
     async def scene(at: Office) -> None:
         call_id = await at.desk.place(at.request())
-        client = AgiClient(at.house.daemon.pbx.agi_address)
+        client = AgiClient(asterisk_of(at.house.daemon).agi_address)
         await client.ask("hangup", at.sent()["Variable"].splitlines()[0].partition("=")[2], "16")
         await client.close()
         how = await at.desk.finished(call_id)
@@ -316,7 +317,7 @@ def test_somebody_who_hangs_up_before_the_assistant_is_ready_was_no_failure(tmp_
     async def scene(at: Office) -> None:
         at.house.elevenlabs.first_audio_ms = 1500
         call_id = await at.desk.place(at.request())
-        client = AgiClient(at.house.daemon.pbx.agi_address)
+        client = AgiClient(asterisk_of(at.house.daemon).agi_address)
         await client.connect()
         token = at.sent()["Variable"].splitlines()[0].partition("=")[2]
         client.request("outbound", token)

@@ -9,11 +9,13 @@ import pytest
 from sovereign_pbx.core.errors import Refused
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.values import TransferTerms
+from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.link import Dialled, NextStep
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.colleague import Colleague
 from sovereign_pbx.testing.providers.openai import Answer
 from tests.calls.house import QUESTION, House, assistant, house, play
+from tests.calls.test_media_quality import FINE
 from tests.waiting import until
 
 SALES, BACK = "+31201234567", "I am sorry, I could not reach them."
@@ -84,7 +86,11 @@ def said(report: dict[str, Any]) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in report["messages"]]
 
 
-def test_who_is_not_answered_is_back_with_the_assistant_and_everything_works_as_before(tmp_path: Path) -> None:
+def test_who_is_not_answered_is_back_with_the_assistant_and_everything_works_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AudioSocketLink, "quality", lambda link: FINE)
+
     async def scene() -> None:
         recording = {"recording": {"enabled": True}}
         async with house(tmp_path, receptionist(), **DIALLING, **recording) as place, place.caller() as caller:
@@ -106,6 +112,7 @@ def test_who_is_not_answered_is_back_with_the_assistant_and_everything_works_as_
             await quiet(caller, since=asked_at)
             await caller.hang_up()
             (report,) = await place.reported()
+            assert report["call"]["media_quality"]["links"] == 2
             assert [text for role, text in said(report) if role == "assistant"] == [
                 "Hello, how can I help?",
                 "I put you through to sales.",

@@ -19,6 +19,7 @@ from sovereign_pbx.config import examine
 from sovereign_pbx.pbx.asterisk.dialplan import render
 from sovereign_pbx.testing.asterisk import AmiAccount, PrivateAsterisk
 from sovereign_pbx.testing.port_block import reserve_ports
+from tests.asterisk_of import asterisk_of
 from tests.calls.house import House, house
 
 FALLBACK = "[sovereign-fallback]\nexten => s,1,Answer()\n same => n,Milliwatt()\n"
@@ -81,7 +82,7 @@ class Clinic:
 
     async def load(self, plan: str = FALLBACK, **rendered: Any) -> None:
         """Have Asterisk load the dialplan, with the daemon's addresses unless others are given."""
-        agi, audio = self.house.daemon.pbx.agi_address, self.house.daemon.pbx.audiosocket_address
+        agi, audio = asterisk_of(self.house.daemon).agi_address, asterisk_of(self.house.daemon).audiosocket_address
         addresses = {"agi": f"{agi[0]}:{agi[1]}", "audiosocket": f"{audio[0]}:{audio[1]}"}
         text = await asyncio.to_thread(lambda: render(**{**addresses, **rendered}))
         await self.asterisk.replace_dialplan(text + plan)
@@ -105,6 +106,7 @@ async def clinic(
     extra: dict[str, str] | None = None,
     read: str = "call,dtmf",
     write: str = "call,originate,reporting",
+    media: str = "auto",
     **sections: Any,
 ) -> AsyncIterator[Clinic]:
     """Everything well, unless told otherwise. Afterwards no channel may be left."""
@@ -115,7 +117,7 @@ async def clinic(
         await made.stop()
         account = asterisk.ami
         ami = {"port": asterisk.ami_port, "username": account.user, "secret": account.secret}
-        made.settings["asterisk"]["ami"] = ami
+        made.settings["asterisk"] |= {"ami": ami, "media": media}
         await made.start()
         config = await asyncio.to_thread(written, folder, made.settings)
         opened = Clinic(made, asterisk, config)

@@ -144,7 +144,48 @@ def test_what_does_not_belong_into_pjsip_conf_is_refused(tmp_path: Path, text: s
     assert words in result.stderr and "c-secret" not in result.stderr
 
 
-def test_freeswitch_is_not_in_this_release() -> None:
-    result = CliRunner().invoke(cli, ["dialplan", "freeswitch"])
-    assert result.exit_code == 2
-    assert "not in this release" in result.stderr
+def linked(folder: Path, text: str, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["dialplan", "link", "-c", written(folder, text), *options])
+
+
+SIP = """
+[asterisk]
+media = "sip"
+sip_endpoint = "bot"
+[sip]
+enabled = true
+codecs = ["G722", "PCMA"]
+username = "bot"
+password = "pass-word-2"
+"""
+
+
+def test_the_endpoint_of_the_sip_link_is_printed_with_its_password_masked(tmp_path: Path) -> None:
+    result = linked(tmp_path, SIP)
+    assert result.exit_code == 0
+    assert "[bot]\ntype = endpoint\n" in result.stdout
+    assert "allow = g722,alaw\n" in result.stdout and "rtp_timeout = 3\n" in result.stdout
+    assert "context = bot-calls-nobody\n" in result.stdout
+    assert "username = bot\npassword = ***\n" in result.stdout
+    assert "password = pass-word-2\n" in linked(tmp_path, SIP, "--with-secrets").stdout
+    assert "transport = here\n" in linked(tmp_path, SIP, "--transport", "here").stdout
+
+
+def test_the_connection_of_chan_websocket_is_printed(tmp_path: Path) -> None:
+    text = """[asterisk]\nmedia = "websocket"\nadvertise_host = "pbx-ai"\n[asterisk.websocket]\nport = 4444\n"""
+    result = linked(tmp_path, text)
+    assert result.exit_code == 0
+    assert "[sovereign]\ntype = websocket_client\n" in result.stdout
+    assert "uri = ws://pbx-ai:4444/media\n" in result.stdout
+
+
+def test_audiosocket_needs_nothing_beside_the_dialplan(tmp_path: Path) -> None:
+    result = linked(tmp_path, "")
+    assert result.exit_code == 0
+    assert result.stdout == "; AudioSocket needs nothing but the dialplan\n"
+
+
+def test_what_does_not_belong_into_the_endpoint_is_refused(tmp_path: Path) -> None:
+    result = linked(tmp_path, SIP.replace("pass-word-2", "secret;2"), "--with-secrets")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "sip.password" in result.stderr and "secret;2" not in result.stderr

@@ -12,6 +12,7 @@ from sovereign_pbx.config import examine
 from sovereign_pbx.pbx.asterisk.dialplan import render
 from sovereign_pbx.testing.asterisk import AmiAccount
 from sovereign_pbx.testing.providers.deepgram import Utterance
+from tests.asterisk_of import asterisk_of
 from tests.calls.house import assistant, play
 from tests.commands.clinic import FALLBACK, Clinic, clinic
 
@@ -155,7 +156,7 @@ def test_the_dialplan_that_is_loaded_is_read(
 ) -> None:
     async def scene() -> None:
         async with clinic(asterisk_root, tmp_path) as it:
-            port = it.house.daemon.pbx.audiosocket_address[1]
+            port = asterisk_of(it.house.daemon).audiosocket_address[1]
             await it.load(plan, **{key: value.format(audio=port) for key, value in rendered.items()})
             found = await it.examine(call=False)
             assert (found.of("dialplan"), words in found.says("dialplan")) == (status, True), found.says("dialplan")
@@ -192,7 +193,7 @@ def test_where_calls_are_to_be_placed_their_context_is_looked_for(asterisk_root:
     async def scene() -> None:
         async with clinic(asterisk_root, tmp_path, **ALLOWING) as it:
             assert (await it.examine(call=False)).of("dialplan") == "ok"
-            agi, audio = it.house.daemon.pbx.agi_address, it.house.daemon.pbx.audiosocket_address
+            agi, audio = asterisk_of(it.house.daemon).agi_address, asterisk_of(it.house.daemon).audiosocket_address
             text = await asyncio.to_thread(render, agi=f"{agi[0]}:{agi[1]}", audiosocket=f"{audio[0]}:{audio[1]}")
             await it.asterisk.replace_dialplan(text.replace("[sovereign-outbound]", "[elsewhere]") + FALLBACK)
             found = await it.examine(call=False)

@@ -1,17 +1,16 @@
 """A link whose frames the test puts in, and a listener that keeps what it was told."""
 
 from collections import deque
-from typing import Literal
 
 from sovereign_pbx.core.audio import frame_bytes
 from sovereign_pbx.core.errors import LinkClosed, LinkEnded
-from sovereign_pbx.media.link import LinkListener
+from sovereign_pbx.media.link import LinkKind, LinkListener, LinkQuality
 
 
 class ScriptedLink:
     """Strict as the real ones: refuses frames of the wrong size, sends nothing after its end."""
 
-    kind: Literal["audiosocket", "rtp", "websocket", "scripted"] = "scripted"
+    kind: LinkKind = "scripted"
 
     def __init__(self, rate: int = 8000) -> None:
         self.rate = rate
@@ -27,6 +26,12 @@ class ScriptedLink:
         assert len(frame) == frame_bytes(self.rate)
         if self._ended is None:
             self.sent.append(frame)
+
+    def flush(self) -> None:
+        pass
+
+    def quality(self) -> LinkQuality | None:
+        return None
 
     def close(self) -> None:
         self.end(LinkClosed("closed"))

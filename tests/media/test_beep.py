@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import sovereign_pbx.testing
 from sovereign_pbx.media.beep import BeepDetector, Tone
+from sovereign_pbx.media.resample import resample
 from sovereign_pbx.wire.g711 import pcm_to_ulaw, ulaw_to_pcm
 
 RATE, FRAME = 8000, 160
@@ -45,13 +46,13 @@ def line(*sounds: Sound, noise_db: float = -50.0, lead: int = 4000, seed: int = 
     return heard(coded)
 
 
-def heard(samples: NDArray[np.int16]) -> list[tuple[float, Tone]]:
-    detector = BeepDetector()
+def heard(samples: NDArray[np.int16], rate: int = RATE) -> list[tuple[float, Tone]]:
+    detector, size = BeepDetector(rate), rate // 50
     found = []
-    for at in range(0, len(samples) - FRAME + 1, FRAME):
-        one = detector.feed(samples[at : at + FRAME])
+    for at in range(0, len(samples) - size + 1, size):
+        one = detector.feed(samples[at : at + size])
         if one is not None:
-            found.append(((at + FRAME) / RATE, one))
+            found.append(((at + size) / rate, one))
     return found
 
 
@@ -102,6 +103,29 @@ def test_a_deep_beep_is_known_once_it_is_sure_that_it_does_not_come_in_a_rhythm(
 def test_the_end_is_told_and_not_the_middle() -> None:
     ((known_at, beep),) = line(tone(1000, 2.0))
     assert abs(known_at - beep.ago_s - 2.5) <= 0.03
+
+
+def wideband(*sounds: Sound) -> list[tuple[float, Tone]]:
+    """The same on a line of 16 kHz, with noise up to 8."""
+    whole = np.concatenate([np.zeros(4000), *sounds, np.zeros(RATE)])
+    up = resample((whole * 32767).astype("<i2").tobytes(), RATE, 2 * RATE)
+    samples = np.frombuffer(up, "<i2") + np.random.default_rng(1).normal(0, 60, 2 * len(whole))
+    return heard(samples.astype(np.int16), 2 * RATE)
+
+
+@pytest.mark.parametrize("hertz", [500, 1000, 2000, (700.0, 900.0)])
+def test_on_a_wideband_line_a_beep_is_known_at_the_same_time(hertz: Hertz) -> None:
+    ((known_at, beep),) = wideband(tone(hertz, 0.4))
+    ((expected_at, expected),) = line(tone(hertz, 0.4))
+    assert beep.kind == expected.kind
+    assert beep.seconds == pytest.approx(expected.seconds, abs=0.03)
+    assert known_at == pytest.approx(expected_at, abs=0.021)
+    assert beep.hz == pytest.approx(expected.hz, abs=3)
+
+
+def test_on_a_wideband_line_other_tones_have_their_names_too() -> None:
+    assert kinds(wideband(*(tone(hertz, 0.33) for hertz in (950, 1400, 1800)))) == ["not_in_service"]
+    assert kinds(wideband(tone(1100, 0.5))) == ["fax"]
 
 
 # what is something else with a name

@@ -160,7 +160,8 @@ def test_two_frames_in_one_tick_are_cleaned_each_at_its_own_time() -> None:
 
 def test_a_wideband_line_is_guarded_too() -> None:
     far = np.repeat(voice(10), 2)
-    echo = np.concatenate((np.zeros(1600), far))[: far.size] * 0.3
+    path = np.random.default_rng(1).standard_normal(112) * np.exp(-np.arange(112) / 22)  # 7 ms
+    echo = np.concatenate((np.zeros(1600), np.convolve(far, path)))[: far.size] * 0.15
     guard, out = EchoGuard(16000), []
     for tick in range(far.size // 320):
         part = slice(tick * 320, tick * 320 + 320)

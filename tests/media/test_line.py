@@ -62,3 +62,18 @@ def test_statistics_join_those_of_the_link_and_of_the_playout() -> None:
     assert statistics["heard_s"] == 1.0
     assert statistics["link_frames_out"] == 50
     assert statistics["playout_underruns"] == 0
+
+
+def test_speech_that_is_cut_is_cut_in_the_pbx_too() -> None:
+    class Keeping(ScriptedLink):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    first, second = Keeping(), Keeping()
+    line = Line(first, Diary())
+    line.playout.open(1)
+    line.playout.flush()
+    Line(second, Diary(), playout=line.playout).playout.flush()  # the caller is back on another link
+    assert (first.flushed, second.flushed) == (1, 1)

@@ -14,6 +14,7 @@ from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.providers.openai import Answer
 from tests.api.rest import make_key
+from tests.asterisk_of import ami_connected, asterisk_of
 from tests.calls.house import QUESTION, House, house
 from tests.moving.client import Client
 from tests.moving.receiver import CustomersServer, serving
@@ -119,9 +120,12 @@ class Callee(AudioSocketCaller):
     """Somebody we call: the dialplan of the answered channel asks /outbound with the order's token."""
 
     def __init__(self, place: Place, order: dict[str, str]) -> None:
-        daemon = place.house.daemon
+        pbx = asterisk_of(place.house.daemon)
         self._ordered = order["Variable"].splitlines()[0].partition("=")[2]
-        addresses: dict[str, Any] = {"agi": daemon.pbx.agi_address, "audio": daemon.pbx.audiosocket_address}
+        addresses: dict[str, Any] = {
+            "agi": pbx.agi_address,
+            "audio": pbx.audiosocket_address,
+        }
         super().__init__(place.house.ticker, **addresses, values={"uniqueid": order["ChannelId"]})
 
     async def pick_up(self) -> None:
@@ -169,7 +173,7 @@ async def moved(folder: Path, *, dials: bool = False, **sections: Any) -> AsyncI
             await made.stop()
             made.settings["asterisk"]["ami"] = {"port": ami.port, "username": "sovereign", "secret": SECRET}
             await made.start()
-            await until(lambda: made.daemon.pbx.ami is not None and made.daemon.pbx.ami.connected)
+            await until(lambda: ami_connected(made.daemon))
         key = await asyncio.to_thread(make_key, made.daemon.config)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = Client(session, f"http://127.0.0.1:{port}/api/v1", key)

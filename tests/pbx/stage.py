@@ -2,23 +2,30 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sovereign_pbx.core.audio import FRAME_S, frame_bytes
+from sovereign_pbx.core.audio import FRAME_S, frame_bytes, frame_samples
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
+from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.dialplan import render
+from sovereign_pbx.pbx.asterisk.websocket import WebSocketCarrier
+from sovereign_pbx.pbx.asterisk.websocket_link import WebSocketLink
 from sovereign_pbx.pbx.link import Decision
+from sovereign_pbx.pbx.sip.rtp_link import RtpLink
+from sovereign_pbx.pbx.sip.rtp_session import RtpSession
+from sovereign_pbx.pbx.sip.sip_carrier import SipCarrier
 from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import SipCall
 from sovereign_pbx.testing.sip_caller import SipPhone
 from tests.pbx.desk import ScriptedDesk
+from tests.pbx.links import Laid, laid, together
 from tests.waiting import until
 
 ASSISTANT_HZ = 400
@@ -43,12 +50,15 @@ _TIMING = AmiTiming(reconnect_min_s=0.05, reconnect_max_s=0.2)
 
 
 class TalkingDesk(ScriptedDesk):
-    """Speaks a tone on every link, at the pace of the clock, unless `silent`."""
+    """Speaks a tone on every link, at the pace of the clock, unless `silent`. What is `heard` on a link is kept at
+    8 kHz, `wide` as it came."""
 
     def __init__(self) -> None:
         super().__init__(Decision("answer"))
         self.heard: dict[MediaLink, bytearray] = {}
+        self.wide: dict[MediaLink, bytearray] = {}
         self.silent = False
+        self.hertz = ASSISTANT_HZ
 
     def connected(self, call_id: str, link: MediaLink) -> None:
         super().connected(call_id, link)
@@ -58,8 +68,9 @@ class TalkingDesk(ScriptedDesk):
         """20 ms of every call."""
         for link, heard in self.heard.items():
             while (frame := link.take()) is not None:
-                heard += frame
-            link.put(bytes(frame_bytes(8000)) if self.silent else tone_frame(number))
+                heard += frame if link.rate == 8000 else narrow(frame)
+                self.wide.setdefault(link, bytearray()).extend(frame)
+            link.put(bytes(frame_bytes(link.rate)) if self.silent else tone_frame(number, self.hertz, link.rate))
 
     async def talk(self) -> None:
         """Tick for ever."""
@@ -77,6 +88,28 @@ class Stage:
     def __init__(self, asterisk: PrivateAsterisk, pbx: AsteriskPbx, phone: SipPhone, agent: SipPhone) -> None:
         self.asterisk, self.pbx, self.phone, self.agent = asterisk, pbx, phone, agent
         self.desk = TalkingDesk()
+
+    async def cut(self) -> None:
+        """Break every connection that brings sound, as a network does; what SIP agreed on sends no more."""
+        for link in tuple(self.desk.links.values()):
+            if isinstance(link, AudioSocketLink):
+                link._transport.abort()
+            elif isinstance(link, WebSocketLink):
+                link._channel.abort()
+            elif isinstance(link, RtpLink) and isinstance(link._sound, RtpSession):
+                link._sound._socket.close()
+
+    def forget(self) -> None:
+        """All that a daemon knows of its calls, as after a fault of its own; Asterisk has them still."""
+        for line in self.pbx._lines:
+            self.pbx._lines.close(line, None)
+        for connection in self.pbx._audiosocket._connections:
+            connection.call_id = ""
+        for carrier in (self.pbx._websocket, self.pbx._sip_carrier):
+            if isinstance(carrier, WebSocketCarrier | SipCarrier):
+                carrier._links.clear()
+        if self.pbx._originator is not None:
+            self.pbx._originator.close()
 
     async def call(self, extension: str = "8000") -> SipCall:
         return await self.phone.call(extension)
@@ -105,18 +138,26 @@ def loudest(pcm: bytes) -> int:
     return next((hertz for hertz in (ASSISTANT_HZ, FALLBACK_HZ, CALLER_HZ) if abs(peak - hertz) <= 10), 0)
 
 
-def tone_frame(number: int, hertz: int = ASSISTANT_HZ) -> bytes:
+def narrow(frame: bytes) -> bytes:
+    """16 kHz at 8: the tones of these tests are far below 4."""
+    return np.frombuffer(frame, "<i2")[::2].tobytes()
+
+
+def tone_frame(number: int, hertz: int = ASSISTANT_HZ, rate: int = 8000) -> bytes:
     """Frame `number` of an endless tone."""
-    phase = np.arange(number * 160, number * 160 + 160) * (2 * math.pi * hertz / 8000)
+    samples = frame_samples(rate)
+    phase = np.arange(number * samples, (number + 1) * samples) * (2 * math.pi * hertz / rate)
     return np.asarray(8000 * np.sin(phase), "<i2").tobytes()
 
 
 @asynccontextmanager
-async def telephones(root: Path, **options: Any) -> AsyncIterator[tuple[PrivateAsterisk, SipPhone, SipPhone]]:
+async def telephones(
+    root: Path, codecs: Sequence[int] = (0,), **options: Any
+) -> AsyncIterator[tuple[PrivateAsterisk, SipPhone, SipPhone]]:
     """An Asterisk with the rights that the documentation asks for, a caller and an agent."""
     async with (
         PrivateAsterisk(root, **{"ami_read": AMI_READ, "ami_write": AMI_WRITE, **options}) as asterisk,
-        SipPhone(asterisk.sip_address, port=asterisk.caller_port) as phone,
+        SipPhone(asterisk.sip_address, port=asterisk.caller_port, codecs=codecs) as phone,
         SipPhone(asterisk.sip_address, user="agent", port=asterisk.agent_port) as agent,
     ):
         yield asterisk, phone, agent
@@ -147,14 +188,21 @@ def perform(
     rendered: dict[str, Any] | None = None,
     ami_write: str = AMI_WRITE,
     extra: Mapping[str, str] | None = None,
+    codecs: Sequence[int] = (),
     **options: Any,
 ) -> None:
-    """Run `script` on a stage. Afterwards no channel and no line may be left."""
+    """Run `script` on a stage with the chosen link. Afterwards no channel and no line may be left."""
 
-    async def body() -> None:
-        async with telephones(root, ami_write=ami_write, extra=extra) as (asterisk, phone, agent):
-            pbx = AsteriskPbx(settings(asterisk, ami=ami, **options))
+    async def body(laid: Laid) -> None:
+        files = together(extra, laid.extra)
+        async with telephones(root, codecs or laid.codecs, ami_write=ami_write, extra=files) as telephone:
+            asterisk, phone, agent = telephone
+            pbx = AsteriskPbx(
+                settings(asterisk, ami=ami, **{**laid.options, **options}), laid.sip.carrier if laid.sip else None
+            )
             stage = Stage(asterisk, pbx, phone, agent)
+            if laid.sip is not None:
+                await laid.sip.start(stage.desk)
             await pbx.start(stage.desk)
             talking = asyncio.create_task(stage.desk.talk())
             try:
@@ -173,5 +221,8 @@ def perform(
                 talking.cancel()
                 await asyncio.gather(talking, return_exceptions=True)
                 await pbx.stop()
+                if laid.sip is not None:
+                    await laid.sip.stop()
 
-    asyncio.run(body())
+    with laid() as link:
+        asyncio.run(body(link))

@@ -21,16 +21,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "CONFIRM_S", 0.3)
 
 
-def forget(stage: Stage) -> None:
-    """All that a daemon knows of its calls, as after a fault of its own; Asterisk has them still."""
-    for line in stage.pbx._lines:
-        stage.pbx._lines.close(line, None)
-    for connection in stage.pbx._audiosocket._connections:
-        connection.call_id = ""
-    if stage.pbx._originator is not None:
-        stage.pbx._originator.close()
-
-
 def test_calls_under_way_differ_in_nothing(asterisk_root: Path) -> None:
     async def script(stage: Stage) -> None:
         first, _ = await stage.talk()
@@ -51,7 +41,7 @@ def test_a_caller_whom_the_daemon_has_lost_is_given_to_the_fallback(asterisk_roo
     async def script(stage: Stage) -> None:
         call, _ = await stage.talk()
         await hears(call, ASSISTANT_HZ)
-        forget(stage)
+        stage.forget()
         await hears(call, FALLBACK_HZ)
         await until(lambda: stage.pbx.health()["unknown_channels"] == 0)
         await call.hang_up()

@@ -14,6 +14,7 @@ from sovereign_pbx.pbx.link import NextStep
 from sovereign_pbx.testing.asterisk import PrivateAsterisk
 from sovereign_pbx.testing.sip_call import CallFailed
 from sovereign_pbx.testing.sip_caller import SipPhone
+from tests.pbx.links import Laid, laid
 from tests.pbx.stage import ASSISTANT_HZ, FALLBACK_HZ, PLAN, Stage, hears, perform, telephones
 from tests.waiting import until
 
@@ -24,10 +25,10 @@ NOWHERE, NOWHERE_ELSE = "127.0.0.1:1", "127.0.0.1:2"
 
 
 @asynccontextmanager
-async def daemon() -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+async def daemon(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
     """A daemon of its own process, and where it listens. Killed at the end, whatever became of it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.pbx.small_daemon", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.pbx.small_daemon", *arguments, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -43,14 +44,18 @@ async def daemon() -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]
 def with_daemon(
     root: Path, script: Callable[[asyncio.subprocess.Process, PrivateAsterisk, SipPhone], Awaitable[None]]
 ) -> None:
-    async def body() -> None:
-        async with telephones(root) as (asterisk, phone, _), daemon() as (process, agi, audiosocket):
+    async def body(link: Laid) -> None:
+        async with (
+            telephones(root, link.codecs, extra=link.extra) as (asterisk, phone, _),
+            daemon(*link.arguments) as (process, agi, audiosocket),
+        ):
             text = await asyncio.to_thread(lambda: render(agi=agi, audiosocket=audiosocket))
             await asterisk.replace_dialplan(text + PLAN)
             await script(process, asterisk, phone)
             await asterisk.wait_for_channels(0)
 
-    asyncio.run(body())
+    with laid() as link:
+        asyncio.run(body(link))
 
 
 def test_daemon_down(asterisk_root: Path) -> None:
@@ -116,8 +121,7 @@ def test_a_link_that_breaks_in_mid_call(asterisk_root: Path) -> None:
         stage.desk.step = NextStep("fallback")
         call, call_id = await stage.talk()
         await hears(call, ASSISTANT_HZ)
-        (connection,) = stage.pbx._audiosocket._connections
-        connection.abort()
+        await stage.cut()
         await hears(call, FALLBACK_HZ)
         assert stage.desk.asked_next == [call_id]
         await call.hang_up()

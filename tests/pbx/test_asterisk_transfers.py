@@ -384,9 +384,12 @@ def test_a_briefing_that_can_not_reach_the_daemon_keeps_nobody_apart(asterisk_ro
 
 
 def test_the_dialplan_of_the_version_before_is_served(asterisk_root: Path, tmp_path: Path) -> None:
-    """It tells nothing of how it went, and rings for as long as it says itself."""
+    """It tells nothing of how it went, nor what the caller speaks, and rings for as long as it says itself."""
 
     def older(text: str) -> str:
+        application = text[text.index("TryExec(AudioSocket(${ARG1},") :].partition("\n")[0]
+        text = text.replace("Gosub(sound,1(${SOVEREIGN_CALL}))", application.replace("ARG1", "SOVEREIGN_CALL"))
+        text = text.replace(",SOVEREIGN_FORMATS=${SOVEREIGN_FORMATS},", ",")
         begin, end = text.index("exten => dial-out,1,"), text.index("; Tells the daemon that the caller has gone")
         text = (
             text[:begin]

@@ -3,10 +3,11 @@
 import asyncio
 import time
 
+import numpy as np
 import pytest
 
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
-from sovereign_pbx.pbx.asterisk import audiosocket_link
+from sovereign_pbx.media import intake
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.wire import audiosocket as wire
 
@@ -130,6 +131,27 @@ def test_another_rate_than_agreed_is_refused() -> None:
     assert rig.transport.aborted
 
 
+def test_a_wideband_link_understands_8_khz() -> None:
+    """Asterisk's application brings it where its channel can't be had."""
+    rig = Rig(16000)
+    tone = np.asarray(8000 * np.sin(np.arange(8000) * (2 * np.pi * 700 / 8000)), "<i2").tobytes()
+    heard = b""
+    for at in range(0, len(tone), 320):
+        rig.hear(tone[at : at + 320])
+        heard += b"".join(rig.taken())
+    samples = np.frombuffer(heard, "<i2").astype(float)[1600:]
+    assert rig.link.ended is None
+    assert len(heard) == 2 * len(tone)
+    assert abs(abs(np.fft.rfft(samples * np.hanning(len(samples)))).argmax() * 16000 / len(samples) - 700) < 3
+    assert abs(np.sqrt((samples**2).mean()) - 8000 / np.sqrt(2)) < 30
+
+
+def test_a_wideband_link_takes_no_other_rate() -> None:
+    rig = Rig(16000)
+    rig.hear(frame(1, 960), kind=0x13)
+    assert "24000 Hz on a link of 16000 Hz" in str(rig.link.ended)
+
+
 def test_a_wideband_link_has_its_own_frame() -> None:
     rig = Rig(16000)
     rig.hear(frame(1, 640), kind=0x12)
@@ -229,4 +251,4 @@ def test_a_hang_up_frame_finishes_the_link() -> None:
 
 
 def test_the_limits_are_200_ms() -> None:
-    assert (audiosocket_link.MAX_QUEUED, audiosocket_link.MAX_AGE_S) == (10, 0.2)
+    assert (intake.MAX_QUEUED, intake.MAX_AGE_S) == (10, 0.2)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sovereign_pbx.pbx.asterisk import audit
 from sovereign_pbx.pbx.asterisk.lines import Line
-from sovereign_pbx.pbx.asterisk.roll_call import Difference, Ours, Shown, compare
+from sovereign_pbx.pbx.asterisk.roll_call import Difference, Ours, Shown, compare, ways_of
+from sovereign_pbx.pbx.carrier import Carrier
 from sovereign_pbx.pbx.link import DialOrder
 from sovereign_pbx.wire import audiosocket as wire
 from tests.pbx import test_asterisk_pbx as whole
@@ -61,6 +62,31 @@ def test_a_call_that_is_being_dialled_is_its_originators() -> None:
 
 def test_audio_that_comes_to_us_and_is_of_no_call_is_a_stray() -> None:
     assert kinds(talking()) == [("stray", "1.1")]
+
+
+@pytest.mark.parametrize(
+    "dialled",
+    [
+        f"AudioSocket/{HERE}/{TOKEN}/c(slin16),4,gI",
+        f"PJSIP/sovereign/sip:{TOKEN}@127.0.0.1:5090,4,gI",
+        f"WebSocket/sovereign/c(slin)f(json)v(token={TOKEN}),4,gI",
+    ],
+)
+def test_sound_that_is_dialled_to_us_and_is_of_no_call_is_a_stray(dialled: str) -> None:
+    ways = frozenset({"PJSIP/sovereign/sip:@127.0.0.1:5090", "WebSocket/sovereign/c(slin)f(json)v(token=)"})
+    us = replace(ours(), ways=lambda: ways)
+    assert kinds(talking(application="Dial", data=dialled), of=us) == [("stray", "1.1")]
+    assert kinds(talking(application="Dial", data=dialled), of=replace(us, knows_token=lambda token: True)) == []
+    elsewhere = dialled.replace("sovereign", "another").replace(HERE, "127.0.0.1:9093")
+    assert kinds(talking(application="Dial", data=elsewhere), of=us) == []
+
+
+def test_the_ways_of_a_carrier_are_what_it_has_dialled() -> None:
+    class Carrying:
+        def dial_string(self, token: str, rate: int) -> str:
+            return f"WebSocket/x/c(slin{rate // 8000 * 8})v(token={token})"
+
+    assert ways_of(cast(Carrier, Carrying())) == {"WebSocket/x/c(slin8)v(token=)", "WebSocket/x/c(slin16)v(token=)"}
 
 
 @pytest.mark.parametrize(

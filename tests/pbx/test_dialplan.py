@@ -20,7 +20,8 @@ def test_addresses_context_and_fallback_are_filled_in() -> None:
         agi="pbx-ai:4000", audiosocket="[::1]:9000", context="bot", fallback="ext-queues,600,1", dial_timeout_s=45
     )
     assert "AGI(agi://pbx-ai:4000/inbound," in text
-    assert "AudioSocket(${SOVEREIGN_CALL},[::1]:9000)" in text
+    assert "AudioSocket(${ARG1},[::1]:9000)" in text
+    assert "Dial(AudioSocket/[::1]:9000/${ARG1}/" in text
     assert "[bot-inbound]" in text
     assert "?ext-queues,600,1)" in text
     assert "Set(SOVEREIGN_RING=45)" in text
@@ -42,7 +43,7 @@ def test_what_an_earlier_step_said_is_cleared_before_the_next_one_is_asked_for()
     text = render()
     asked = text.index("AGI(agi://127.0.0.1:4573/next,")
     cleared = text[text.index("n(next)") : asked]
-    for name in ("NEXT", "TRUNK", "RING", "MUSIC", "CALLERID", "DIVERTED", "BRIEF"):
+    for name in ("NEXT", "TRUNK", "RING", "MUSIC", "CALLERID", "DIVERTED", "BRIEF", "MEDIA"):
         assert f"Set(SOVEREIGN_{name}=)" in cleared
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import BadInput, Refused
-from sovereign_pbx.pbx.asterisk import agi_text, originator
+from sovereign_pbx.pbx import harmless
+from sovereign_pbx.pbx.asterisk import originator
 from sovereign_pbx.pbx.asterisk.agi_text import own_variables
 from sovereign_pbx.pbx.link import Decision, DialOrder
 from tests.pbx.test_asterisk_pbx import Rig, channels, run
@@ -111,7 +112,7 @@ HOSTILE = st.text(max_size=80) | st.text("0123456789+,&@/|${}()[];\r\n\0 ", max_
 
 @given(HOSTILE)
 def test_no_number_and_no_trunk_can_be_more_than_one(text: str) -> None:
-    for check in (agi_text.number, agi_text.trunk):
+    for check in (harmless.number, harmless.trunk):
         try:
             passed = check(text)
         except BadInput:

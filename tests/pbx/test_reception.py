@@ -12,8 +12,9 @@ from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.lines import Lines
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
-from sovereign_pbx.pbx.asterisk.reception import MAX_ROUNDS, Deadlines, Reception
+from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
 from sovereign_pbx.pbx.link import Decision, NextStep
+from sovereign_pbx.pbx.steps import MAX_ROUNDS
 from sovereign_pbx.wire import audiosocket as wire
 from tests.pbx.agi_client import AgiClient
 from tests.pbx.desk import ScriptedDesk

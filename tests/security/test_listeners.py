@@ -13,6 +13,7 @@ import pytest
 
 from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.wire import audiosocket as wire
+from tests.asterisk_of import asterisk_of
 from tests.calls.house import House, house, play
 from tests.waiting import until
 
@@ -113,7 +114,7 @@ def connections(place: House) -> tuple[int, int]:
 
 def test_a_port_scan_of_every_kind_is_thrown_out_and_the_call_keeps_time(tmp_path: Path) -> None:
     async def scene(place: House, caller: AudioSocketCaller) -> None:
-        addresses = place.daemon.pbx.audiosocket_address, place.daemon.pbx.agi_address
+        addresses = asterisk_of(place.daemon).audiosocket_address, asterisk_of(place.daemon).agi_address
         for stay in (True, False):
             kinds = [strike(address, data, stay=stay) for address in addresses for data in STRANGERS.values()]
             await asyncio.gather(*kinds)
@@ -147,8 +148,8 @@ def test_one_byte_a_second_does_not_keep_a_place(tmp_path: Path) -> None:
     async def scene(place: House, caller: AudioSocketCaller) -> None:
         hello = wire.encode(wire.ID, uuid4().bytes)
         borne = await asyncio.gather(
-            *(drip(place.daemon.pbx.audiosocket_address, hello) for _ in range(10)),
-            *(drip(place.daemon.pbx.agi_address, b"agi_network: yes\nagi_request: x\n") for _ in range(10)),
+            *(drip(asterisk_of(place.daemon).audiosocket_address, hello) for _ in range(10)),
+            *(drip(asterisk_of(place.daemon).agi_address, b"agi_network: yes\nagi_request: x\n") for _ in range(10)),
         )
         assert max(borne) < 4.0, borne
         assert connections(place) == (1, 0)
@@ -162,7 +163,7 @@ def test_a_flood_of_connections_is_bounded_and_the_next_caller_is_served(tmp_pat
     async def scene(place: House, caller: AudioSocketCaller) -> None:
         before = len(os.listdir("/proc/self/fd"))
         writers: list[asyncio.StreamWriter] = []
-        for address in (place.daemon.pbx.audiosocket_address, place.daemon.pbx.agi_address):
+        for address in (asterisk_of(place.daemon).audiosocket_address, asterisk_of(place.daemon).agi_address):
             for _ in range(150):
                 _, writer = await asyncio.open_connection(*address)
                 writers.append(writer)
@@ -188,7 +189,7 @@ def test_the_id_of_a_call_that_is_up_lets_nobody_else_in(tmp_path: Path) -> None
     async def scene(place: House, caller: AudioSocketCaller) -> None:
         mine = UUID(caller.variables["SOVEREIGN_CALL"])
         for token in (mine, UUID(int=0), UUID(int=2**128 - 1), uuid4()):
-            await strike(place.daemon.pbx.audiosocket_address, wire.encode(wire.ID, token.bytes) + bytes(640))
+            await strike(asterisk_of(place.daemon).audiosocket_address, wire.encode(wire.ID, token.bytes) + bytes(640))
         assert place.daemon.pbx.health()["audiosocket"]["refused_unknown_id"] == 4
         assert connections(place) == (1, 0)
 
@@ -200,7 +201,7 @@ def test_whoever_reaches_fastagi_without_a_calls_id_changes_nothing_of_a_call(tm
     async def scene(place: House, caller: AudioSocketCaller) -> None:
         for argument in (str(uuid4()), "", "*", "../../x", "%", "A" * 3000, "\u0000"):
             request = f"agi_network: yes\nagi_network_script: {path}\nagi_uniqueid: 1\nagi_arg_1: {argument}\n\n"
-            await strike(place.daemon.pbx.agi_address, request.encode(), stay=False)
+            await strike(asterisk_of(place.daemon).agi_address, request.encode(), stay=False)
         await until(lambda: connections(place)[1] == 0)
         (call_id,) = place.daemon.desk.under_way
         assert call_id == caller.variables["SOVEREIGN_CALL"]

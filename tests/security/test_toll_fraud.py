@@ -22,8 +22,8 @@ from sovereign_pbx.core.errors import BadInput, Refused
 from sovereign_pbx.core.events import Instructed
 from sovereign_pbx.core.plan import Plan, Transfer
 from sovereign_pbx.core.values import BLIND
-from sovereign_pbx.pbx.asterisk.reception import checked_step
 from sovereign_pbx.pbx.link import NextStep
+from sovereign_pbx.pbx.steps import checked_step
 from sovereign_pbx.testing.port_block import reserve_ports
 from sovereign_pbx.testing.providers.openai import Answer
 from tests.api.rest import make_key

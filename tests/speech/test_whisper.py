@@ -388,6 +388,23 @@ async def transcribed(model: str, language: str, sounds: list[bytes], keyterms: 
     return texts
 
 
+def test_wideband_goes_to_the_model_as_it_came() -> None:
+    async def run() -> None:
+        engine = ScriptedEngine()
+        engine.answer = lambda job: f"{len(job.pcm) // 640} frames of {job.rate} Hz"
+        stream = WhisperStream(engine, 16000, "en", (), interim_s=0.0, answer_s=5.0)
+        async with asyncio.timeout(10):
+            stream.speech(True)
+            for _ in range(40):
+                stream.send(b"\1\0" * 320)
+            stream.speech(False)
+            assert await heard(stream, 1) == [Heard("40 frames of 16000 Hz", final=True)]
+        await stream.close()
+        await asyncio.to_thread(engine.close)
+
+    asyncio.run(run())
+
+
 @pytest.mark.speech
 def test_synthetic_speech_over_a_telephone_line_is_understood() -> None:
     async def run() -> None:

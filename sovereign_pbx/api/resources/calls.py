@@ -65,6 +65,27 @@ TRANSFER: Final = object_schema(
     }
 )
 
+NUMBER_OR_NULL: Final = {"type": ["number", "null"]}
+MEDIA_QUALITY: Final = {
+    **object_schema(
+        {
+            "link": STRING,
+            "codec": STRING,
+            "mos": {"type": "number"},
+            "loss_percent": NUMBER_OR_NULL,
+            "jitter_ms": NUMBER_OR_NULL,
+            "delay_ms": NUMBER_OR_NULL,
+            "concealed_ms": NUMBER_OR_NULL,
+            "far_loss_percent": NUMBER_OR_NULL,
+            "far_jitter_ms": NUMBER_OR_NULL,
+            "round_trip_ms": NUMBER_OR_NULL,
+            "links": {"type": "integer"},
+        }
+    ),
+    "type": ["object", "null"],
+    "description": "What the network made of the sound, of the call's worst link; null where that is not known.",
+}
+
 CALL: Final = object_schema(
     {
         "id": STRING,
@@ -87,6 +108,7 @@ CALL: Final = object_schema(
         "recording_url": TEXT,
         "recording": MAYBE_OBJECT,
         "transfers": {"type": "array", "items": TRANSFER},
+        "media_quality": MEDIA_QUALITY,
         "agent_id": TEXT,
         "assistant_id": TEXT,
         "number_id": TEXT,

@@ -1,8 +1,12 @@
 """`sovereign-pbx bench`: what callers hear, and what it costs, with N calls at once."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from sovereign_pbx.commands.bench.callers import Link
 
 
 @click.command()
@@ -11,6 +15,13 @@ import click
 )
 @click.option(
     "--seconds", default=40.0, show_default=True, type=click.FloatRange(20, 3600), help="How long each call talks."
+)
+@click.option(
+    "--link",
+    "links",
+    multiple=True,
+    type=click.Choice(["audiosocket", "sip", "websocket"]),
+    help="What brings the sound; repeatable, and shown side by side. [audiosocket]",
 )
 @click.option("--json", "style", flag_value="json", help="Print JSON instead of a table.")
 @click.option("--markdown", "style", flag_value="markdown", help="Print the table as Markdown.")
@@ -32,6 +43,7 @@ import click
 def bench(
     calls: tuple[int, ...],
     seconds: float,
+    links: "tuple[Link, ...]",
     style: str | None,
     floor: bool,
     agi: str | None,
@@ -56,8 +68,8 @@ def bench(
     if conversation:
         from sovereign_pbx.commands.bench.conversation import measure_conversation
 
-        if agi or audio:
-            raise click.UsageError("--conversation measures a daemon of its own: leave --agi and --audio out")
+        if agi or audio or links:
+            raise click.UsageError("--conversation measures a daemon of its own: leave --agi, --audio and --link out")
         raise SystemExit(
             uvloop.run(measure_conversation(calls or (1, 10, 50), interim_lag or (0, 150), style=style, out=out))
         )
@@ -66,8 +78,19 @@ def bench(
 
     if bool(agi) != bool(audio):
         raise click.UsageError("--agi and --audio go together")
+    if links and agi:
+        raise click.UsageError("--link measures a daemon of its own: leave --agi and --audio out")
     target = Target.parse(agi, audio, pid) if agi and audio else None
     code = uvloop.run(
-        measure_all(calls or (1, 10, 50, 100), seconds, target, called, floor=floor, style=style, out=out)
+        measure_all(
+            calls or (1, 10, 50, 100),
+            seconds,
+            target,
+            called,
+            links=dict.fromkeys(links or ("audiosocket",)),
+            floor=floor,
+            style=style,
+            out=out,
+        )
     )
     raise SystemExit(code)

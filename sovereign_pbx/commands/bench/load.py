@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 
-from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller, CallerReport, NotAnswered
+from sovereign_pbx.commands.bench.callers import BenchCaller
+from sovereign_pbx.testing.audiosocket_caller import CallerReport, NotAnswered
 from sovereign_pbx.testing.heard import Sound
 from sovereign_pbx.testing.utterance import Utterance
 
@@ -55,7 +56,7 @@ def sound(name: str) -> bytes:
     return pcm
 
 
-async def talk(caller: AudioSocketCaller, begin_s: float, seconds: float) -> Outcome:
+async def talk(caller: BenchCaller, begin_s: float, seconds: float) -> Outcome:
     """Be a caller for `seconds`, beginning after `begin_s`."""
     await asyncio.sleep(begin_s)
     outcome = Outcome()
@@ -76,7 +77,7 @@ async def talk(caller: AudioSocketCaller, begin_s: float, seconds: float) -> Out
     return outcome
 
 
-async def _follow_timetable(caller: AudioSocketCaller, seconds: float) -> list[Spoken]:
+async def _follow_timetable(caller: BenchCaller, seconds: float) -> list[Spoken]:
     question, interruption = sound("question"), sound("interruption")
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -84,7 +85,7 @@ async def _follow_timetable(caller: AudioSocketCaller, seconds: float) -> list[S
     number = 0
     while FIRST_QUESTION_S + (number + 1) * PERIOD_S <= seconds:
         await asyncio.sleep(max(0.0, began + FIRST_QUESTION_S + number * PERIOD_S - loop.time()))
-        if caller.leg is None or caller.leg.ended.is_set():
+        if caller.gone:
             raise Lost
         said = caller.say(question)
         spoken.append(Spoken(said))

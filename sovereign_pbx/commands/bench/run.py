@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +18,13 @@ import click
 from rich.console import Console
 
 from sovereign_pbx import __version__
+from sovereign_pbx.commands.bench.callers import Callers, Link
 from sovereign_pbx.commands.bench.load import PERIOD_S, Outcome, talk
 from sovereign_pbx.commands.bench.machine import machine
 from sovereign_pbx.commands.bench.process import Cpu, cpu_of, first_line, idle_seconds, memory_mb, process
 from sovereign_pbx.commands.bench.signs import Signs, signs_of
 from sovereign_pbx.commands.bench.table import markdown, table
 from sovereign_pbx.commands.bench.target import Setting, Target, assistant, daemon
-from sovereign_pbx.testing.audiosocket_caller import AudioSocketCaller
 from sovereign_pbx.testing.audiosocket_leg import AudioSocketLeg
 from sovereign_pbx.testing.caller_ticker import CallerTicker
 from sovereign_pbx.testing.heard import Heard
@@ -40,6 +40,7 @@ async def measure_all(
     target: Target | None,
     called: str,
     *,
+    links: Iterable[Link] = ("audiosocket",),
     floor: bool,
     style: str | None,
     out: Path | None,
@@ -48,11 +49,14 @@ async def measure_all(
     console = Console(stderr=True, highlight=False)
     rows: list[Signs] = []
     with tempfile.TemporaryDirectory(prefix="sovereign-bench-") as work:
-        async with _found(Path(work), target, max(counts)) as found:
-            await _measure(found, 1, 20.0, called)  # the first call loads what is loaded only once
-            for count in counts:
-                with console.status(f"{count} calls for {seconds:g} s"):
-                    rows.append(await _measure(found, count, seconds, called))
+        for link in links:
+            folder = Path(work, link)
+            folder.mkdir()
+            async with _found(folder, target, max(counts), link) as found:
+                await _measure(found, link, 1, 20.0, called)  # the first call loads what is loaded only once
+                for count in counts:
+                    with console.status(f"{count} calls over {link} for {seconds:g} s"):
+                        rows.append(await _measure(found, link, count, seconds, called))
         echo = []
         if floor:
             for count in counts:
@@ -76,34 +80,39 @@ async def measure_all(
     return int(any(row.lost for row in rows))
 
 
-async def _measure(target: Target, count: int, seconds: float, called: str) -> Signs:
+async def _measure(target: Target, link: Link, count: int, seconds: float, called: str) -> Signs:
     idle_mb = memory_mb(target.pid) if target.pid else 0.0
     late_before, _ = await ticks_of(target)
     with CallerTicker() as ticker:
-        spread = min(PERIOD_S, count * 0.25)
-        callers = [
-            AudioSocketCaller(ticker, agi=target.agi, audio=target.audio, called=called, keep_audio=False)
-            for _ in range(count)
-        ]
-        talks = [asyncio.create_task(talk(one, place * spread / count, seconds)) for place, one in enumerate(callers)]
-        await asyncio.sleep(spread + _SETTLE_S)
-        cpu, idle, began = cpu_of(target.pid) if target.pid else Cpu(), idle_seconds(), time.monotonic()
-        await asyncio.sleep(max(1.0, seconds - spread - 2 * _SETTLE_S))
-        lasted = time.monotonic() - began
-        used = cpu_of(target.pid).share_since(cpu, lasted) if target.pid else Cpu()
-        idle = (idle_seconds() - idle) / lasted / (os.cpu_count() or 1)
-        busy_mb = memory_mb(target.pid) if target.pid else 0.0
-        outcomes: list[Outcome] = await asyncio.gather(*talks)
+        async with Callers(target, link, called, ticker) as callers:
+            spread = min(PERIOD_S, count * 0.25)
+            talks = [
+                asyncio.create_task(talk(callers.one(), place * spread / count, seconds)) for place in range(count)
+            ]
+            await asyncio.sleep(spread + _SETTLE_S)
+            used, idle = await _cost(target, max(1.0, seconds - spread - 2 * _SETTLE_S))
+            busy_mb = memory_mb(target.pid) if target.pid else 0.0
+            outcomes: list[Outcome] = await asyncio.gather(*talks)
         own_lag_ms = ticker.latest_s * 1000
     late, worst_s = await ticks_of(target)
     signs = signs_of(count, outcomes, cpu=used, memory_mb=max(0.0, busy_mb - idle_mb))
     return replace(
         signs,
+        link=link,
         ticks_late=int(late - late_before),
         tick_worst_ms=worst_s * 1000,
         own_lag_ms=own_lag_ms,
         idle=idle,
     )
+
+
+async def _cost(target: Target, seconds: float) -> tuple[Cpu, float]:
+    """What the daemon takes of one core in the next `seconds`, and the share of the machine that nobody uses then."""
+    cpu, idle, began = cpu_of(target.pid) if target.pid else Cpu(), idle_seconds(), time.monotonic()
+    await asyncio.sleep(seconds)
+    lasted = time.monotonic() - began
+    used = cpu_of(target.pid).share_since(cpu, lasted) if target.pid else Cpu()
+    return used, (idle_seconds() - idle) / lasted / (os.cpu_count() or 1)
 
 
 async def ticks_of(target: Target) -> tuple[float, float]:
@@ -119,14 +128,15 @@ async def ticks_of(target: Target) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def _found(work: Path, given: Target | None, most: int) -> AsyncIterator[Target]:
+async def _found(work: Path, given: Target | None, most: int, link: Link) -> AsyncIterator[Target]:
     if given is not None:
         yield given
         return
     script = {"deepgram": ["What time do you open in the morning?"], "openai": [_ANSWER]}
     # As fast as the recogniser's own verdict allows, and nothing hidden behind it: what is measured is the bridge.
     direct = assistant(endpointing_min_delay=0.1, speculative_replies=0)
-    async with daemon(work, Setting(script, {"*": direct}), most) as found:
+    media = "websocket" if link == "websocket" else "audiosocket"
+    async with daemon(work, Setting(script, {"*": direct}, media=media), most) as found:
         yield found
 
 

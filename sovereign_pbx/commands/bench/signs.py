@@ -42,6 +42,7 @@ class Signs:
     tick_worst_ms: float = 0.0
     own_lag_ms: float = 0.0
     idle: float = 0.0
+    link: str = "audiosocket"
 
     @property
     def lost(self) -> bool:

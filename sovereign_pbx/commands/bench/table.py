@@ -55,7 +55,7 @@ ROWS: Final[tuple[tuple[str, Cell], ...]] = (
 
 def markdown(rows: Sequence[Signs], echo: Mapping[int, float], machine: Mapping[str, Any], *, scripted: bool) -> str:
     """The same for docs/performance.md."""
-    heads = ["", *(f"{row.calls} call{'s' * (row.calls > 1)}" for row in rows)]
+    heads = ["", *_heads(rows)]
     lines = [heads, ["---", *("---:" for _ in rows)], *_lines(rows, echo, scripted=scripted)]
     text = "\n".join(f"| {' | '.join(cell.strip() for cell in line)} |" for line in lines)
     return f"{text}\n\n{_about(machine)}"
@@ -65,7 +65,7 @@ def table(
     rows: Sequence[Signs], echo: Mapping[int, float], machine: Mapping[str, Any], *, scripted: bool
 ) -> RenderableType:
     """A column for each number of calls."""
-    shown = Table("", *(f"{row.calls} call{'s' * (row.calls > 1)}" for row in rows), box=None, pad_edge=False)
+    shown = Table("", *_heads(rows), box=None, pad_edge=False)
     for column in shown.columns[1:]:
         column.justify = "right"
     for line in _lines(rows, echo, scripted=scripted):
@@ -74,6 +74,12 @@ def table(
     if scripted:
         lines.append(Text(f"the scripted vendors take {PROVIDERS_MS:.0f} ms of each turn", style="dim"))
     return Group(*lines)
+
+
+def _heads(rows: Sequence[Signs]) -> list[str]:
+    """A column each; the link is named where there are several."""
+    several = len({row.link for row in rows}) > 1
+    return [f"{f'{row.link}, ' if several else ''}{row.calls} call{'s' * (row.calls > 1)}" for row in rows]
 
 
 def _lines(rows: Sequence[Signs], echo: Mapping[int, float], *, scripted: bool) -> list[list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 import tomli_w
@@ -28,6 +28,8 @@ class Target:
     audio: tuple[str, int]
     pid: int | None = None
     http: str = ""
+    sip: tuple[str, int] | None = None
+    websocket: tuple[str, int] | None = None
 
     @classmethod
     def parse(cls, agi: str, audio: str, pid: int | None) -> Self:
@@ -43,6 +45,7 @@ class Setting:
     assistants: Mapping[str, Any]  # by number; "*" any
     vendor_options: Sequence[str] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)  # `[limits]`, where they are not to be wide open
+    media: str = "audiosocket"  # `[asterisk] media`
 
 
 def _address(text: str, option: str) -> tuple[str, int]:
@@ -67,6 +70,14 @@ def assistant(**turn_taking: Any) -> dict[str, Any]:
     }
 
 
+class _Ports(NamedTuple):
+    agi: int
+    audio: int
+    http: int
+    sip: int
+    websocket: int
+
+
 @asynccontextmanager
 async def daemon(work: Path, setting: Setting, most: int) -> AsyncIterator[Target]:
     """A daemon and its vendors, for `most` calls at once; both are ended with the block. Raises ProcessFailed."""
@@ -78,29 +89,32 @@ async def daemon(work: Path, setting: Setting, most: int) -> AsyncIterator[Targe
         urls = await first_line(started, vendors_log)
         block = reserve_ports()
         try:
-            agi, audio, http = (block.take(socket.SOCK_STREAM) for _ in range(3))
-            config = _configuration(work, setting, urls, (agi, audio, http), most)
+            ports = _Ports(*(block.take(socket.SOCK_STREAM) for _ in range(5)))
+            config = _configuration(work, setting, urls, ports, most)
             async with process(["-m", "sovereign_pbx", "run", "-c", str(config)], daemon_log) as running:
-                web = f"http://127.0.0.1:{http}"
+                web = f"http://127.0.0.1:{ports.http}"
                 await _until_healthy(running, web, daemon_log)
-                yield Target(("127.0.0.1", agi), ("127.0.0.1", audio), running.pid, web)
+                here = "127.0.0.1"
+                yield Target(
+                    (here, ports.agi), (here, ports.audio), running.pid, web, (here, ports.sip), (here, ports.websocket)
+                )
         finally:
             block.release()
 
 
-def _configuration(
-    work: Path, setting: Setting, urls: Mapping[str, str], ports: tuple[int, int, int], most: int
-) -> Path:
-    agi, audio, http = ports
+def _configuration(work: Path, setting: Setting, urls: Mapping[str, str], ports: _Ports, most: int) -> Path:
     names = {number: f"bench{place}" for place, number in enumerate(setting.assistants)}
     settings = {
         "daemon": {"state_dir": str(work / "state"), "drain_seconds": 1},
-        "http": {"port": http},
+        "http": {"port": ports.http},
         "asterisk": {
+            "media": setting.media,
             "max_connections": 2 * most + 16,
-            "agi": {"port": agi},
-            "audiosocket": {"port": audio},
+            "agi": {"port": ports.agi},
+            "audiosocket": {"port": ports.audio},
+            "websocket": {"port": ports.websocket},
         },
+        "sip": {"enabled": True, "port": ports.sip, "max_calls": 2 * most + 16},
         "limits": {"max_calls": most + 1, "max_lag_ms": 0, **setting.limits},  # what is too much is to be measured
         "log": {"format": "json"},
         "providers": {

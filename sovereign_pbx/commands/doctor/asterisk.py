@@ -17,7 +17,7 @@ from sovereign_pbx.wire.ami import MAX_BLOCK_BYTES
 
 NO_LOGIN: Final = "the manager interface is not logged in to"
 TESTED: Final = (22, 10)
-MODULES: Final = ("app_audiosocket.so", "res_audiosocket.so", "res_agi.so", "app_exec.so", "app_stack.so")
+MODULES: Final = ("res_agi.so", "app_exec.so", "app_stack.so")
 
 # The class of rights in manager.conf that permits an action (Asterisk 22.10, `manager show command NAME`).
 CLASS_OF: Final = {
@@ -112,9 +112,10 @@ async def version(patient: Patient) -> Result:
     if parsed is None:
         return warning(f"Asterisk does not say its version ({text!r})", "grant reporting to the manager user")
     shown = text.partition("+")[0].partition("~")[0]
-    faults = audiosocket_faults(text)
+    by_audiosocket = patient.config.asterisk.media in ("auto", "audiosocket")
+    faults = audiosocket_faults(text) if by_audiosocket else []
     facts = {"version": text, "faults": faults}
-    if parsed[0] < OLDEST_MAJOR:
+    if parsed[0] < OLDEST_MAJOR and faults:
         return failed(faults[0], "upgrade Asterisk", **facts)
     absent = [name for name in MODULES if await _ask(patient.ami, f"IFMODULE({name})") == "0"]
     if absent:

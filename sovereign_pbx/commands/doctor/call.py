@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+import aiohttp
+
 from sovereign_pbx.assistants.directory import ANY_NUMBER
 from sovereign_pbx.commands.dialplan import address
 from sovereign_pbx.commands.doctor.caller import Caller, question
 from sovereign_pbx.commands.doctor.channel import Channel
+from sovereign_pbx.commands.doctor.daemon import health
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.result import Result, failed, ok, skipped, warning
 from sovereign_pbx.commands.doctor.witness import Record, own_address, record_of
 from sovereign_pbx.config import Config
-from sovereign_pbx.core.errors import ConfigError
+from sovereign_pbx.core.errors import BadInput, ConfigError
 from sovereign_pbx.pbx.asterisk.ami import Ami
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.testing.caller_ticker import CallerTicker
@@ -81,7 +84,7 @@ async def call(patient: Patient) -> Result:
     ami = patient.ami
     if refusal is not None or ami is None:
         return refusal or skipped("the manager interface is not logged in to")
-    number = dialled(patient.number or _some_number(patient.config))
+    number = dialled(patient.number or some_number(patient.config))
     host, port = await _listening_place(patient)
     with CallerTicker() as ticker:
         caller = Caller(ticker)
@@ -96,6 +99,13 @@ async def call(patient: Patient) -> Result:
             await server.close()
 
 
+def second_chances(body: dict[str, Any] | None) -> int:
+    """How many calls had AudioSocket in the place of what is configured, by the daemon's health."""
+    pbx = (body or {}).get("checks", {}).get("pbx", {})
+    found = pbx.get("sound", {}).get("second_chances", 0) if isinstance(pbx, dict) else 0
+    return found if isinstance(found, int) else 0
+
+
 def _why_not(patient: Patient) -> Result | None:
     """What keeps the call from being placed at all."""
     user = patient.config.asterisk.ami.username
@@ -108,12 +118,12 @@ def _why_not(patient: Patient) -> Result | None:
         return skipped("the daemon does not run, or can't be asked")
     if not patient.dialplan_loaded:
         return skipped("the dialplan is not loaded")
-    if not (patient.number or _some_number(patient.config)):
+    if not (patient.number or some_number(patient.config)):
         return skipped("no number leads to an assistant", "add [[numbers]], or name a number with --number")
     return None
 
 
-def _some_number(config: Config) -> str:
+def some_number(config: Config) -> str:
     """The first number that somebody answers; "" when there is none."""
     for entry in config.numbers:
         assistant = config.directory.assistant(entry.assistant)
@@ -155,6 +165,7 @@ class _TestCall:
         self._channel = channel
         self._server = server
         self._course = course
+        self._second_chances = second_chances(patient.daemon)
 
     async def run(self) -> Result:
         """The call and the judgement."""
@@ -169,7 +180,21 @@ class _TestCall:
         if left:
             remedy = "see core show channels in Asterisk, and report it"
             return failed(f"still there after the call: {', '.join(left)}", remedy, **self._course.facts())
+        if await self._came_another_way():
+            remedy = "see asterisk link above; the daemon's log and Asterisk's say why it was not connected"
+            media = self._config.asterisk.media
+            return failed(
+                f"answered, but the sound came by AudioSocket and not by {media}", remedy, **self._course.facts()
+            )
         return judged(self._course, greeted=self._greets())
+
+    async def _came_another_way(self) -> bool:
+        """Whether this call's sound did not come as `[asterisk] media` says. Not known without the daemon's word."""
+        try:
+            now = await health(self._config)
+        except (BadInput, TimeoutError, aiohttp.ClientError, OSError):
+            return False
+        return second_chances(now) > self._second_chances
 
     async def _answered(self) -> Result | None:
         """Dial until somebody answers; a result when it is not the assistant."""

@@ -88,7 +88,7 @@ class Channel:
                 OtherChannelId=self.ids[1],
                 CallerID=f'"{CALLER_NAME}" <{self.caller_number}>',
                 Timeout=round(ring_s * 1000),
-                Variable="SOVEREIGN_VARIABLES=DOCTOR=yes",
+                Variable=["SOVEREIGN_VARIABLES=DOCTOR=yes", "SOVEREIGN_STAYS=yes"],
             )
         except (LinkEnded, BadInput) as exc:
             if not isinstance(exc, LinkEnded) or not self.events:  # no rights to events: no answer, yet a call

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from sovereign_pbx.assistants.secret import Redactor
-from sovereign_pbx.commands.doctor import asterisk, call, daemon, machine, outside, reconciliation, vendors
+from sovereign_pbx.commands.doctor import (
+    asterisk,
+    call,
+    daemon,
+    freeswitch,
+    link,
+    machine,
+    outside,
+    reconciliation,
+    registrations,
+    sip_call,
+    vendors,
+)
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.report import Report
 from sovereign_pbx.commands.doctor.result import Look, Result, skipped
@@ -56,16 +68,35 @@ def _looks(patient: Patient, wishes: Wishes) -> list[Look]:
         Look("daemon", partial(daemon.daemon, patient)),
         Look("ports", partial(machine.ports, patient)),
         Look("models", partial(machine.model_files, patient), 60.0),
-        Look("asterisk login", partial(asterisk.login, patient), 20.0),
-        Look("asterisk rights", partial(asterisk.rights, patient)),
-        Look("asterisk version", partial(asterisk.version, patient), 20.0),
-        Look("dialplan", partial(asterisk.dialplan, patient), 20.0),
-        Look("reconciliation", partial(reconciliation.reconciliation, patient), 30.0),
+        *_asterisk_looks(patient),
+        *freeswitch.looks(patient),
+        *registrations.looks(patient),
         *vendors.looks(patient),
         Look("webhooks", partial(outside.webhooks, patient), 20.0),
         Look("clock", partial(outside.clock, patient), 30.0),
-        Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.limit_s(patient.config)),
+        *sip_call.looks(patient, wanted=wishes.call),
+        *_test_call_looks(patient, wishes),
     ]
+
+
+def _asterisk_looks(patient: Patient) -> list[Look]:
+    if not patient.config.asterisk.enabled:
+        return []
+    return [
+        Look("asterisk login", partial(asterisk.login, patient), 20.0),
+        Look("asterisk rights", partial(asterisk.rights, patient)),
+        Look("asterisk version", partial(asterisk.version, patient), 20.0),
+        Look("asterisk link", partial(link.link, patient), 20.0),
+        Look("dialplan", partial(asterisk.dialplan, patient), 20.0),
+        Look("reconciliation", partial(reconciliation.reconciliation, patient), 30.0),
+    ]
+
+
+def _test_call_looks(patient: Patient, wishes: Wishes) -> list[Look]:
+    """Asterisk places it."""
+    if not patient.config.asterisk.enabled:
+        return []
+    return [Look("test call", partial(call.call, patient) if wishes.call else _no_call, call.limit_s(patient.config))]
 
 
 async def _no_call() -> Result:

@@ -9,7 +9,7 @@ from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.pbx.asterisk.ami import Ami
 
 _AGI = re.compile(r"agi://([^/]+)/inbound")
-_AUDIOSOCKET = re.compile(r"AudioSocket\(\$\{SOVEREIGN_CALL\},([^)]+)\)")
+_AUDIOSOCKET = re.compile(r"AudioSocket\(\$\{(?:ARG1|SOVEREIGN_CALL)\},([^)]+)\)")
 _FALLBACK = re.compile(r"\$\{DIALPLAN_EXISTS\(([^)]*)\)\}")
 _DIAL = re.compile(r"SOVEREIGN_RING=(\d+)")
 _LINE = re.compile(r"(?:exten => [^,]+,1| same => n(?:\(\w+\))?),(.*)")
@@ -57,7 +57,8 @@ class Loaded:
         except ConfigError:
             return False
         section = text.partition(f"[{context}-inbound]\n")[2].partition("\n[")[0]
-        printed = [match[1] for line in section.splitlines() if (match := _LINE.fullmatch(line))]
+        # A backslash is for the reader of the file, and has not arrived
+        printed = [match[1].replace("\\;", ";") for line in section.splitlines() if (match := _LINE.fullmatch(line))]
         return sorted(printed) == sorted(f"{application}({data})" for application, data in self.steps)
 
     def tells_of_answers(self, agi: str) -> bool:

@@ -1,29 +1,20 @@
 """Text that crosses between the network, the daemon and the dialplan, made harmless in both directions."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from sovereign_pbx.core.errors import BadInput
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.values import AnsweredBy
+from sovereign_pbx.pbx.asterisk.wideband import FORMATS
+from sovereign_pbx.pbx.harmless import clean
 from sovereign_pbx.pbx.link import Offer
 from sovereign_pbx.wire.fastagi import Request
 
-MAX_TEXT: Final = 256
 MAX_VARIABLES: Final = 32
 
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})=(.*)", re.DOTALL)
-# A comma, ampersand, bracket or dollar in a channel variable would be read by the dialplan: more arguments, more
-# destinations, an expression. Toll fraud begins there.
-_DESTINATION: Final = re.compile(r"[0-9A-Za-z+*#@._/:-]{1,128}")
-# One extension or number in a channel's name, where @ / : would begin something else.
-_NUMBER: Final = re.compile(r"\+?[0-9A-Za-z]{1,64}")
-_TRUNK: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# A number as a telephone shows it, or the name of an extension that was dialled.
-_SHOWN: Final = re.compile(r"[0-9A-Za-z+*#._]{1,64}")
-_MUSIC: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 # What the dialplan or the manager interface acts on: it becomes a space.
 _ACTIVE: Final = re.compile(r"""[,;&|$`'"\\\[\](){}<>=^%]""")
@@ -31,53 +22,6 @@ _VALUE_CHARACTERS: Final = 120
 
 OWN_PREFIX: Final = "SOVEREIGN_VAR_"
 """Begins the name of every variable that a customer gives a call: none of them can be one that means something."""
-
-
-def clean(text: str) -> str:
-    """What came from the network as text that any database, log or JSON document can hold, of bounded length."""
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(c for c in valid[:MAX_TEXT] if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
-
-
-def destination(text: str) -> str:
-    """A destination that may be written into the dialplan.
-
-    Raises:
-        BadInput: it holds a character that the dialplan might act on, or is empty or too long.
-    """
-    if not _DESTINATION.fullmatch(text):
-        raise BadInput(
-            f"the destination {text[:40]!r} can't be dialled: letters, digits and + * # @ . - _ / : only, 128 at most"
-        )
-    return text
-
-
-def number(text: str) -> str:
-    """A number or extension that may stand in a channel's name. Raises BadInput."""
-    if not _NUMBER.fullmatch(text):
-        raise BadInput(f"{text[:40]!r} can't be dialled: a number or an extension can, of 64 characters at most")
-    return text
-
-
-def trunk(text: str) -> str:
-    """The name of a PJSIP endpoint, as it may stand in a channel's name; "" for none. Raises BadInput."""
-    if text and not _TRUNK.fullmatch(text):
-        raise BadInput(f"the trunk {text[:40]!r} can't be dialled on: letters, digits, _ . - only, 64 at most")
-    return text
-
-
-def shown_number(what: str, text: str) -> str:
-    """A number that somebody is shown; "" for none. Raises BadInput."""
-    if text and not _SHOWN.fullmatch(text):
-        raise BadInput(f"{what} {text[:40]!r} can't be shown: digits, letters and + * # . _ only, 64 at most")
-    return text
-
-
-def music_class(text: str) -> str:
-    """The name of a class of music on hold; "" for none. Raises BadInput."""
-    if text and not _MUSIC.fullmatch(text):
-        raise BadInput(f"{text[:40]!r} is no class of music on hold: letters, digits, _ and - only, 64 at most")
-    return text
 
 
 def own_variables(variables: Mapping[str, str]) -> list[str]:
@@ -90,11 +34,6 @@ def own_variables(variables: Mapping[str, str]) -> list[str]:
         f"__{OWN_PREFIX}{name}={_ACTIVE.sub(' ', clean(value))[:_VALUE_CHARACTERS]}"
         for name, value in named[:MAX_VARIABLES]
     ]
-
-
-def cause_of(text: str) -> int | None:
-    """A Q.850 cause from a variable or a header; None for what is none (0 is Asterisk's "not known")."""
-    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 128 else None
 
 
 def call_token(text: str) -> str:
@@ -111,15 +50,16 @@ def known(variables: Mapping[str, str], name: str) -> str:
     return "" if value == "unknown" else value
 
 
-def offer_from(request: Request, call_id: str) -> Offer:
-    """The call that an `/inbound` request describes.
+def offer_from(request: Request, call_id: str, rate: int = PHONE_RATE) -> Offer:
+    """The call that an `/inbound` request describes, with links at `rate` Hz.
 
     The first argument is the number dialled (else `agi_dnid`, else `agi_extension`); the others, `NAME=value`, become
     variables.
     """
     env = request.variables
     called, *others = request.arguments or ("",)
-    variables = [match for text in others if (match := _VARIABLE.fullmatch(text))]
+    given = (text for text in others if not text.startswith(FORMATS))
+    variables = [match for text in given if (match := _VARIABLE.fullmatch(text))]
     return Offer(
         call_id=call_id,
         caller=known(env, "callerid"),
@@ -128,6 +68,7 @@ def offer_from(request: Request, call_id: str) -> Offer:
         channel=clean(env.get("channel", "")),
         pbx_id=clean(env.get("uniqueid", "")),
         variables={match[1]: clean(match[2]) for match in variables[:MAX_VARIABLES]},
+        rate=rate,
     )
 
 

@@ -1,4 +1,4 @@
-"""Asterisk as a `Pbx`: FastAGI for decisions, AudioSocket for audio, AMI for what neither of them tells."""
+"""Asterisk as a `Pbx`: FastAGI for decisions, a carrier for the sound, AMI for what neither of them tells."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,20 +8,23 @@ from typing import Any, Final
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished, Refused
+from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkEnded, LinkFinished, Refused
 from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
 from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocketServer
-from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.audit import Audit
 from sovereign_pbx.pbx.asterisk.channels import Channels
-from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.fastagi import FastAgiServer
 from sovereign_pbx.pbx.asterisk.left_over import left_over
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
 from sovereign_pbx.pbx.asterisk.originator import Originator
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
 from sovereign_pbx.pbx.asterisk.reception import Deadlines, Reception
-from sovereign_pbx.pbx.asterisk.roll_call import Ours
+from sovereign_pbx.pbx.asterisk.roll_call import Ours, ways_of
+from sovereign_pbx.pbx.asterisk.second_chance import SecondChance
+from sovereign_pbx.pbx.asterisk.websocket import WebSocketCarrier
+from sovereign_pbx.pbx.asterisk.wideband import Media, Wideband
+from sovereign_pbx.pbx.carrier import CarriedLink, Carrier
+from sovereign_pbx.pbx.digits import DIGITS
 from sovereign_pbx.pbx.link import Desk, DialOrder
 
 log = structlog.get_logger(__name__)
@@ -57,12 +60,25 @@ class AsteriskSettings:
     roll-call of channels are missing. `context`: the first part of the dialplan's contexts, for calls placed.
     `audit_s`: how often the roll is called between logins, 0 for never. `instance`: what this installation's channels
     are known by, also to a later daemon of the same installation; "" where there is none.
+
+    `media`: what brings the sound. auto: AudioSocket, in wideband where the caller and Asterisk can; audiosocket: at
+    8 kHz whatever they can; sip: the carrier that `AsteriskPbx` is given; websocket: chan_websocket. AudioSocket
+    listens in every case: it brings what these can't.
     """
+
+    media: Media = "auto"
 
     agi_host: str = "127.0.0.1"
     agi_port: int = 4573
     audiosocket_host: str = "127.0.0.1"
     audiosocket_port: int = 9092
+    websocket_host: str = "127.0.0.1"
+    websocket_port: int = 9093
+    websocket_connection: str = "sovereign"
+    websocket_username: str = ""
+    websocket_password: str = field(default="", repr=False)
+    websocket_handshake_timeout_s: float = 2.0
+    websocket_stalled_s: float = 10.0
     ami: AmiSettings | None = None
     context: str = "sovereign"
     instance: str = ""
@@ -82,12 +98,19 @@ class AsteriskSettings:
 
 
 class AsteriskPbx:
-    """The listeners and the AMI client as one PBX. `start` once, `stop` once."""
+    """The listeners and the AMI client as one PBX. `start` once, `stop` once.
+
+    `sip_carrier` brings the sound where `media` is sip; it is somebody else's to start and to stop.
+    """
 
     name = "asterisk"
 
-    def __init__(self, settings: AsteriskSettings) -> None:
+    def __init__(self, settings: AsteriskSettings, sip_carrier: Carrier | None = None) -> None:
+        if settings.media == "sip" and sip_carrier is None:
+            raise ConfigError("Asterisk's calls are to come over SIP, which is not enabled", key="asterisk.media")
         self._settings = settings
+        self._sip_carrier = sip_carrier
+        self._websocket: WebSocketCarrier | None = None
         self._started = False
         self.ami: Ami | None = None
         self._originator: Originator | None = None
@@ -107,11 +130,13 @@ class AsteriskPbx:
 
     async def start(self, desk: Desk) -> None:
         self._assemble(desk)
-        await self._audiosocket.start()
         try:
+            await self._audiosocket.start()
+            if self._websocket is not None:
+                await self._websocket.start()
             await self._agi.start()
         except BaseException:
-            await self._audiosocket.close()
+            await self._close_carriers()
             raise
         if self.ami is not None:
             await self.ami.start()
@@ -123,7 +148,11 @@ class AsteriskPbx:
             return
         self._started = False
         await self._agi.close()
-        await self._audiosocket.close()
+        for line in self._lines:
+            self._carrier.forget(line.token)
+            if line.link is not None:
+                line.link.close()
+        await self._close_carriers()
         if self.ami is not None:
             await self.ami.stop()
         if self._originator is not None:
@@ -192,7 +221,9 @@ class AsteriskPbx:
             "status": "ok" if connected else "degraded",
             "calls": len(self._lines),
             "agi": self._agi.statistics(),
+            "media": self._settings.media,
             "audiosocket": self._audiosocket.statistics(),
+            **({} if self._carrier is self._audiosocket else {"sound": dict(self._carrier.statistics())}),
             "ami": self._ami_health(),
             "unknown_channels": self._audit.unknown if self._audit is not None else 0,
         }
@@ -225,18 +256,11 @@ class AsteriskPbx:
         settings = self._settings
         self._desk = desk
         self._lines = Lines(settings.max_calls, desk.gone)
-        self._audiosocket = AudioSocketServer(
-            settings.audiosocket_host,
-            settings.audiosocket_port,
-            on_connect=self._audio_came,
-            on_expired=self._audio_never_came,
-            on_ended=self._audio_ended,
-            handshake_timeout_s=settings.handshake_timeout_s,
-            max_connections=settings.max_calls + 16,  # strangers are let in up to their handshake
-            write_limit_bytes=settings.write_limit_bytes,
-            idle_timeout_s=settings.idle_timeout_s,
-            permit=settings.permit if settings.audiosocket_permit is None else settings.audiosocket_permit,
-        )
+        self._audiosocket = self._made_audiosocket()
+        carrier = self._carrier = self._made_carrier()
+        carrier.on_connect, carrier.on_expired = self._audio_came, self._audio_never_came
+        carrier.on_ended = self._audio_ended
+        wideband = Wideband(settings.media, self.ami)
         deadlines = Deadlines(
             decide_s=settings.decide_timeout_s, next_s=settings.next_timeout_s, connect_s=settings.connect_within_s
         )
@@ -244,7 +268,7 @@ class AsteriskPbx:
         if self.ami is not None:
             self._watch(self.ami, desk)
         picked_up = self._originator.answered if self._originator is not None else lambda line: None
-        reception = Reception(desk, self._lines, self._audiosocket, deadlines, self._put_through, picked_up)
+        reception = Reception(desk, self._lines, carrier, deadlines, self._put_through, picked_up, wideband.rate)
         self._agi = FastAgiServer(
             settings.agi_host,
             settings.agi_port,
@@ -263,19 +287,62 @@ class AsteriskPbx:
             permit=settings.permit,
         )
 
+    def _made_carrier(self) -> Carrier:
+        settings = self._settings
+        if settings.media == "sip" and self._sip_carrier is not None:
+            return SecondChance(self._sip_carrier, self._audiosocket)
+        if settings.media == "websocket":
+            self._websocket = WebSocketCarrier(
+                settings.websocket_host,
+                settings.websocket_port,
+                connection=settings.websocket_connection,
+                username=settings.websocket_username,
+                password=settings.websocket_password,
+                handshake_timeout_s=settings.websocket_handshake_timeout_s,
+                stalled_s=settings.websocket_stalled_s,
+                max_connections=settings.max_calls + 16,
+                permit=settings.permit,
+            )
+            return SecondChance(self._websocket, self._audiosocket)
+        return self._audiosocket
+
+    def _made_audiosocket(self) -> AudioSocketServer:
+        settings = self._settings
+        return AudioSocketServer(
+            settings.audiosocket_host,
+            settings.audiosocket_port,
+            on_connect=self._audio_came,
+            handshake_timeout_s=settings.handshake_timeout_s,
+            max_connections=settings.max_calls + 16,  # strangers are let in up to their handshake
+            write_limit_bytes=settings.write_limit_bytes,
+            idle_timeout_s=settings.idle_timeout_s,
+            permit=settings.permit if settings.audiosocket_permit is None else settings.audiosocket_permit,
+        )
+
+    async def _close_carriers(self) -> None:
+        if self._websocket is not None:
+            await self._websocket.close()
+        await self._audiosocket.close()
+
     def _watch(self, ami: Ami, desk: Desk) -> None:
         settings = self._settings
         began = f"sovereign-{settings.instance}-" if settings.instance else ""
         self._channels = Channels(self._lines, desk)
         self._originator = Originator(ami, self._lines, desk, settings.context, began or "sovereign-")
-        ours = Ours(address=lambda: self.audiosocket_address, knows_token=self._audiosocket.knows, began=began)
+        carrier = self._carrier
+        ours = Ours(
+            address=lambda: self.audiosocket_address,
+            knows_token=carrier.knows,
+            began=began,
+            ways=lambda: ways_of(carrier),
+        )
         self._audit = Audit(ami, self._lines, ours, every_s=settings.audit_s)
         for listener in (self._originator.event, self._channels.event, self._put_through.event):
             ami.on_event(listener)
         for work in (self._audit.watch, self._originator.reconcile):
             ami.on_login(work)
 
-    def _audio_came(self, token: str, link: AudioSocketLink) -> None:
+    def _audio_came(self, token: str, link: CarriedLink) -> None:
         line = self._lines.by_token(token)
         if line is None:
             if not self._put_through.audio_came(token, link):
@@ -292,7 +359,7 @@ class AsteriskPbx:
         if line is not None:
             self._lines.close(line, None)
 
-    def _audio_ended(self, token: str, link: AudioSocketLink, how: LinkEnded) -> None:
+    def _audio_ended(self, token: str, link: CarriedLink, how: LinkEnded) -> None:
         line = self._lines.by_token(token)
         if line is None or line.link is not link:
             return

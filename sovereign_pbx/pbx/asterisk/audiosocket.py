@@ -53,12 +53,12 @@ class AudioSocketServer:
         permit: Iterable[str] = (),
     ) -> None:
         self.on_connect = on_connect
+        self.on_expired = on_expired
         self.on_ended = on_ended
         self.handshake_timeout_s = handshake_timeout_s
         self.write_limit_bytes = write_limit_bytes
         self.counts: Counter[str] = Counter()
         self._host, self._port = host, port
-        self._on_expired = on_expired
         self._max_connections = max_connections
         self._idle_timeout_s = idle_timeout_s
         self._peers = Peers(permit, "asterisk.audiosocket.permit")
@@ -124,6 +124,12 @@ class AudioSocketServer:
         timer = asyncio.get_running_loop().call_later(within_s, self._expire, key)
         self._expected[key] = (rate, timer)
 
+    def dial_string(self, call_id: str, rate: int) -> str:
+        """Options of AudioSocket's channel where the application won't do, which has 8 kHz only. The dialplan has the
+        address and the id, and makes `AudioSocket/ADDRESS/ID/OPTIONS` of it. Without `c` the caller's codec would
+        come raw, as if it were PCM."""
+        return "" if rate == PHONE_RATE else f"c(slin{rate // 1000})"
+
     def knows(self, call_id: str) -> bool:
         """Whether this UUID's audio is expected, or connected still."""
         return call_id in self._expected or any(one.call_id == call_id for one in self._connections)
@@ -138,7 +144,7 @@ class AudioSocketServer:
         del self._expected[call_id]
         self.counts["expired"] += 1
         log.warning("audiosocket_never_came", expected_id=call_id)
-        self._on_expired(call_id)
+        self.on_expired(call_id)
 
     # --- for the connections
 

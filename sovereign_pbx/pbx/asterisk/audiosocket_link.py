@@ -2,35 +2,32 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal
 
 import structlog
 
-from sovereign_pbx.core.audio import FRAME_S, SAMPLE_BYTES, frame_bytes
+from sovereign_pbx.core.audio import PHONE_RATE, SAMPLE_BYTES, frame_bytes
 from sovereign_pbx.core.errors import LinkBroken, LinkClosed, LinkEnded, LinkFinished, LinkFull
-from sovereign_pbx.media.link import LinkListener
+from sovereign_pbx.media.intake import Intake
+from sovereign_pbx.media.link import LinkKind, LinkListener, LinkQuality
+from sovereign_pbx.media.resample import Resampler
 from sovereign_pbx.wire import audiosocket as wire
 from sovereign_pbx.wire.malformed import Malformed
 
 log = structlog.get_logger(__name__)
 
-MAX_QUEUED: Final = 10
-MAX_AGE_S: Final = MAX_QUEUED * FRAME_S
-
-# A queue that was never less than three frames deep for so many takes holds no jitter but delay that would stay.
-BACKLOG_TAKES: Final = 25
-
 
 class AudioSocketLink:
     """Frames of one call; made by the server once the call's UUID has come.
+
+    A wideband link takes 8 kHz, too: where Asterisk's channel can't be had its application brings the call, which
+    speaks nothing else, and understands what it is sent at any rate.
 
     The sum of what waits is bounded on both sides: ten frames in (the oldest go first), `write_limit_bytes` out
     (then the peer is dropped). The kernel's own buffers come on top of that.
     """
 
-    kind: Literal["audiosocket", "rtp", "websocket", "scripted"] = "audiosocket"
+    kind: LinkKind = "audiosocket"
 
     def __init__(
         self,
@@ -51,12 +48,10 @@ class AudioSocketLink:
         self._header = wire.audio_header(rate, self._frame_bytes)
         self._write_limit_bytes = write_limit_bytes
         self._on_ended = on_ended
-        self._queue: deque[tuple[float, bytes]] = deque()
-        self._rest = b""
-        self._least = MAX_QUEUED
-        self._takes = 0
+        self._resampler: Resampler | None = None
+        self._intake = Intake(rate)
         self._ended: LinkEnded | None = None
-        self._in = self._out = self._dropped = self._unknown = 0
+        self._out = self._unknown = 0
 
     @property
     def ended(self) -> LinkEnded | None:
@@ -65,19 +60,16 @@ class AudioSocketLink:
     def statistics(self) -> dict[str, int]:
         """Adds frames_unknown: frames of a kind that this version does not know, which were ignored."""
         return {
-            "frames_in": self._in,
+            "frames_in": self._intake.frames,
             "frames_out": self._out,
-            "frames_dropped": self._dropped,
+            "frames_dropped": self._intake.dropped,
             "frames_unknown": self._unknown,
         }
 
     # --- for the clock
 
     def take(self) -> bytes | None:
-        self._forget_the_past()
-        if not self._queue:
-            return None
-        return self._queue.popleft()[1]
+        return self._intake.take()
 
     def put(self, frame: bytes) -> None:
         if self._ended is not None:
@@ -89,6 +81,12 @@ class AudioSocketLink:
         header = self._header if len(frame) == self._frame_bytes else wire.audio_header(self.rate, len(frame))
         self._transport.write(header + frame)
         self._out += 1
+
+    def flush(self) -> None:
+        """Asterisk keeps nothing back: what it was sent has left for the caller."""
+
+    def quality(self) -> LinkQuality | None:
+        return None
 
     def close(self) -> None:
         """Ask Asterisk to leave, and wait for it to do so: a socket that we closed with its audio unread would send a
@@ -132,12 +130,14 @@ class AudioSocketLink:
         if self._ended is not None:
             return
         if kind == self._kind:
-            self._audio(payload)
+            self._intake.add(payload)
         elif kind == wire.DTMF:
             self._digit(wire.digit(payload))
         elif kind == wire.HANGUP:
             self._half_close()
             self._end(LinkFinished("the PBX sent a hang-up frame"))
+        elif kind == wire.SLIN8:
+            self._intake.add(self._resampled(payload))
         elif kind in wire.RATE_OF_KIND:
             raise Malformed(f"audio at {wire.RATE_OF_KIND[kind]} Hz on a link of {self.rate} Hz")
         elif kind in (wire.ID, wire.ERROR):
@@ -145,41 +145,9 @@ class AudioSocketLink:
         else:
             self._unknown += 1
 
-    def _audio(self, payload: bytes) -> None:
-        """Cut into 20 ms. A frame's odd last byte is thrown away, as Asterisk does: each frame begins on a sample."""
-        size = self._frame_bytes
-        if len(payload) == size and not self._rest:
-            self._enqueue(payload)
-            return
-        pcm = self._rest + payload[: len(payload) // SAMPLE_BYTES * SAMPLE_BYTES]
-        for at in range(0, len(pcm) - size + 1, size):
-            self._enqueue(pcm[at : at + size])
-        self._rest = pcm[len(pcm) // size * size :]
-
-    def _enqueue(self, frame: bytes) -> None:
-        self._in += 1
-        if len(self._queue) == MAX_QUEUED:
-            self._queue.popleft()
-            self._dropped += 1
-        self._queue.append((self.last_heard, frame))
-
-    def _forget_the_past(self) -> None:
-        queue = self._queue
-        if queue and queue[0][0] < (horizon := time.monotonic() - MAX_AGE_S):
-            while queue and queue[0][0] < horizon:
-                queue.popleft()
-                self._dropped += 1
-        self._least = min(self._least, len(queue))
-        self._takes += 1
-        if self._takes >= BACKLOG_TAKES:
-            self._trim_backlog()
-
-    def _trim_backlog(self) -> None:
-        """After a stall the clock takes as fast as frames come, so what piled up would delay every word."""
-        for _ in range(self._least - 2):
-            self._queue.popleft()
-            self._dropped += 1
-        self._least, self._takes = MAX_QUEUED, 0
+    def _resampled(self, payload: bytes) -> bytes:
+        self._resampler = self._resampler or Resampler(PHONE_RATE, self.rate)
+        return self._resampler.process(payload[: len(payload) // SAMPLE_BYTES * SAMPLE_BYTES])
 
     def _digit(self, digit: str) -> None:
         if self.listener is not None and self.admit_digit(digit):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from structlog.contextvars import bound_contextvars
 
-from sovereign_pbx.pbx.asterisk.agi_text import cause_of
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
-from sovereign_pbx.pbx.asterisk.digits import DIGITS
 from sovereign_pbx.pbx.asterisk.lines import Line, Lines
+from sovereign_pbx.pbx.digits import DIGITS
+from sovereign_pbx.pbx.harmless import cause_of
 from sovereign_pbx.pbx.link import Desk
 
 
@@ -37,5 +37,5 @@ class Channels:
 
     def _digit(self, line: Line, message: AmiMessage) -> None:
         digit = message.get("Digit").upper()
-        if message.get("Direction") == "Received" and digit in DIGITS and line.digits.is_news("ami", digit):
+        if message.get("Direction") == "Received" and digit in DIGITS and line.digits.is_news("signalling", digit):
             self._desk.digit(line.call_id, digit)

@@ -8,8 +8,8 @@ every channel that was dialled as well, in Asterisk's own words (measured on 22.
 from collections.abc import Sequence
 from typing import Final
 
-from sovereign_pbx.pbx.asterisk.agi_text import cause_of
 from sovereign_pbx.pbx.asterisk.attempt import BUSY, REJECTED, WORDS
+from sovereign_pbx.pbx.harmless import cause_of
 from sovereign_pbx.pbx.link import Dialled
 
 MOST_CHARACTERS: Final = 2000  # a ring group of a hundred; whatever else, what a dialplan tells is bounded

@@ -7,9 +7,10 @@ from typing import Final, Literal
 
 import structlog
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.agi_text import call_token
-from sovereign_pbx.pbx.asterisk.digits import DigitsOnce
+from sovereign_pbx.pbx.digits import DigitsOnce
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,8 @@ DIALLED_S: Final = 12 * 3600.0
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One call. `token` is its id in the dialplan: the call's own at first, a new one each time it comes back.
+    """One call. `token` is its id in the dialplan: the call's own at first, a new one each time it comes back. `rate`
+    is that of its sound.
 
     While it is dialled: `dialled_at`, since when by the loop's clock; `through`, whether who was called has been
     connected; `briefing`, the id that his media comes under where he is briefed before ("": he is not); `briefed_by`,
@@ -39,6 +41,7 @@ class Line:
     pbx_id: str
     token: str
     phase: Phase = "ringing"
+    rate: int = PHONE_RATE
     link: MediaLink | None = None
     rounds: int = 0
     hang_up: bool = False

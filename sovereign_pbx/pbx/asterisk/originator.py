@@ -12,12 +12,13 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from sovereign_pbx.core.errors import BadInput, LinkEnded, Refused
-from sovereign_pbx.pbx.asterisk.agi_text import destination, number, own_variables, trunk
+from sovereign_pbx.pbx.asterisk.agi_text import own_variables
 from sovereign_pbx.pbx.asterisk.ami import Ami
 from sovereign_pbx.pbx.asterisk.ami_connection import Field
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from sovereign_pbx.pbx.asterisk.attempt import Attempt
 from sovereign_pbx.pbx.asterisk.lines import Line, Lines
+from sovereign_pbx.pbx.harmless import destination, number, trunk
 from sovereign_pbx.pbx.link import Desk, DialOrder
 
 log = structlog.get_logger(__name__)

@@ -16,11 +16,11 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from sovereign_pbx.core.errors import LinkEnded
 from sovereign_pbx.media.link import MediaLink
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
-from sovereign_pbx.pbx.asterisk.agi_text import cause_of
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.dialled import dialled
 from sovereign_pbx.pbx.asterisk.lines import Line, Lines
+from sovereign_pbx.pbx.harmless import cause_of
 from sovereign_pbx.pbx.link import Desk, Dialled
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,8 @@ _NOT_TAKEN: Final = Dialled("declined", "The person called heard the briefing an
 
 
 class PutThrough:
-    """Handlers of the paths, and the media of those who are briefed."""
+    """Handlers of the paths, and the media of those who are briefed, which is AudioSocket's application at 8 kHz
+    whatever brings the callers': see the dialplan."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """What the dialplan asks: `/inbound` before the answer, `/outbound` when somebody whom we called has answered,
 `/next` after the conversation and after whoever was dialled then, `/hangup` at the end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -9,33 +9,19 @@ from uuid import uuid4
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.core.errors import BadInput, LinkEnded, LinkFinished
 from sovereign_pbx.pbx.asterisk.agi_session import AgiSession
-from sovereign_pbx.pbx.asterisk.agi_text import (
-    answered_by,
-    cause_of,
-    clean,
-    destination,
-    music_class,
-    offer_from,
-    shown_number,
-    trunk,
-)
+from sovereign_pbx.pbx.asterisk.agi_text import answered_by, offer_from
 from sovereign_pbx.pbx.asterisk.attempt import LEFT_EARLY
-from sovereign_pbx.pbx.asterisk.audiosocket import AudioSocketServer
 from sovereign_pbx.pbx.asterisk.lines import AFTER_S, Line, Lines
 from sovereign_pbx.pbx.asterisk.put_through import PutThrough
+from sovereign_pbx.pbx.carrier import Carrier
+from sovereign_pbx.pbx.harmless import cause_of, clean
 from sovereign_pbx.pbx.link import Decision, Desk, Dialled, NextStep, NotAnswered
+from sovereign_pbx.pbx.steps import CAUSE_BUSY, CAUSE_REJECTED, MAX_ROUNDS, checked, checked_step
 
 log = structlog.get_logger(__name__)
-
-CAUSE_BUSY: Final = 17
-CAUSE_REJECTED: Final = 21
-
-MAX_RING_S: Final = 3600
-
-# Beyond this a call that is passed on and comes back runs in a circle; the dialplan counts by itself as well.
-MAX_ROUNDS: Final = 20
 
 _FALLBACK: Final = Decision("fallback")
 _REFUSE: Final = Decision("reject")
@@ -59,26 +45,29 @@ class Reception:
         self,
         desk: Desk,
         lines: Lines,
-        audiosocket: AudioSocketServer,
+        carrier: Carrier,
         deadlines: Deadlines,
         put_through: PutThrough,
         picked_up: Callable[[Line], None] = lambda line: None,
+        rate_of: Callable[[Sequence[str]], int] = lambda arguments: PHONE_RATE,
     ) -> None:
+        self._rate_of = rate_of
         self._picked_up = picked_up
         self._desk = desk
         self._lines = lines
-        self._audiosocket = audiosocket
+        self._carrier = carrier
         self._deadlines = deadlines
         self._put_through = put_through
 
     async def inbound(self, session: AgiSession) -> None:
         call_id = str(uuid4())
         bind_contextvars(call_id=call_id)
-        offer = offer_from(session.request, call_id)
+        offer = offer_from(session.request, call_id, self._rate_of(session.request.arguments))
         line = self._lines.open(call_id, offer.channel, offer.pbx_id)
         if line is None:
             await self._write_decision(session, _FALLBACK)
             return
+        line.rate = offer.rate
         try:
             decision = await self._decide(session, self._desk.offered(offer))
             if decision.action == "answer":
@@ -167,7 +156,10 @@ class Reception:
             raise LinkFinished("the caller hung up")
         await session.set_variable("SOVEREIGN_CALL", line.token)
         self._lines.enter(line, "answering")
-        self._audiosocket.expect(line.token, self._deadlines.connect_s)
+        self._carrier.expect(line.token, self._deadlines.connect_s, rate=line.rate)
+        dial_string = self._carrier.dial_string(line.token, line.rate)
+        if dial_string:  # empty is what every dialplan has always done
+            await session.set_variable("SOVEREIGN_MEDIA", dial_string)
 
     async def _write_decision(self, session: AgiSession, decision: Decision) -> None:
         """The action goes last: a dialplan that was told half finds none, and goes to its fallback."""
@@ -240,7 +232,7 @@ class Reception:
 
     def _drop(self, line: Line) -> None:
         """The call is no longer ours: gone, or the administrator's."""
-        self._audiosocket.forget(line.token)
+        self._carrier.forget(line.token)
         self._lines.close(line, None)
 
 
@@ -257,29 +249,3 @@ def _dial_variables(step: NextStep) -> dict[str, str]:
         "SOVEREIGN_MUSIC": step.music,
         "SOVEREIGN_BRIEF": "yes" if step.briefing else "",
     }
-
-
-def checked(decision: Decision) -> Decision:
-    """Raises BadInput for a decision that must not reach the dialplan."""
-    if decision.action == "divert":
-        destination(decision.destination)
-    if decision.cause is not None and not 0 < decision.cause < 128:
-        raise BadInput(f"{decision.cause} is no Q.850 cause (1 to 127)")
-    if decision.action not in ("answer", "reject", "divert", "busy", "fallback"):
-        raise BadInput(f"{decision.action!r} is no decision")
-    return decision
-
-
-def checked_step(step: NextStep) -> NextStep:
-    """Raises BadInput for a step that must not reach the dialplan."""
-    if step.step == "dial":
-        destination(step.destination)
-        trunk(step.trunk)
-        shown_number("the caller id", step.caller_id)
-        shown_number("the number diverted from", step.diverted_from)
-        music_class(step.music)
-        if not 1 <= step.ring_s <= MAX_RING_S:
-            raise BadInput(f"{step.ring_s:g} s is no time to let a telephone ring (1 to {MAX_RING_S})")
-    if step.step not in ("hangup", "dial", "talk", "fallback"):
-        raise BadInput(f"{step.step!r} is no step")
-    return step

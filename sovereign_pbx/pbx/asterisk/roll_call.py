@@ -1,14 +1,22 @@
 """Asterisk's channels against our lines: where they differ, and whose fault cannot be told from a race."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self
+from uuid import UUID
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.pbx.asterisk.agi_text import call_token
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from sovereign_pbx.pbx.asterisk.lines import Line
+from sovereign_pbx.pbx.asterisk.wideband import WIDE_RATE
+from sovereign_pbx.pbx.carrier import Carrier
 
-AUDIO_APPLICATION: Final = "AudioSocket"
+_APPLICATION: Final = "AudioSocket"
+_CHANNEL: Final = re.compile(r"AudioSocket/(.+)//.*")  # without the id
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NO_ID: Final = str(UUID(int=0))
 _UP: Final = "6"  # AST_STATE_UP
 
 # gone: a call of ours whose channel Asterisk has not got. stray: a channel whose audio comes to us, of no call of ours.
@@ -40,9 +48,26 @@ class Shown:
 
     @property
     def audio(self) -> tuple[str, str]:
-        """(token, host:port) of the AudioSocket that it is in; ("", "") for a channel in none."""
-        token, _, address = self.data.partition(",")
-        return (call_token(token), address) if self.application == AUDIO_APPLICATION else ("", "")
+        """(token, where to) of the sound that it brings somewhere: host:port of an AudioSocket, what was dialled for
+        another carrier; ("", "") for a channel that brings none."""
+        first, _, second = self.data.partition(",")
+        if self.application == _APPLICATION:
+            return call_token(first), second
+        found = _ID.search(first) if self.application == "Dial" else None
+        return (found[0], way(first, found[0])) if found is not None else ("", "")
+
+
+def way(dialled: str, token: str) -> str:
+    """Where `dialled`, which names `token`, leads to."""
+    without = dialled.replace(token, "")
+    channel = _CHANNEL.fullmatch(without)
+    return channel[1] if channel else without
+
+
+def ways_of(carrier: Carrier) -> frozenset[str]:
+    """Where a carrier has calls dialled to."""
+    strings = (carrier.dial_string(_NO_ID, rate) for rate in (PHONE_RATE, WIDE_RATE))
+    return frozenset(way(one, _NO_ID) for one in strings if _NO_ID in one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +96,27 @@ class Difference:
 class Ours:
     """What tells a channel of ours from everybody else's.
 
-    `address`: where AudioSocket listens. `knows_token`: whether that audio is expected or connected. `began`: how
-    the ids begin of the channels that this installation has had made, "" where that can't be told.
+    `address`: where AudioSocket listens; `ways`: what another carrier has dialled. `knows_token`: whether
+    that audio is expected or connected. `began`: how the ids begin of the channels that this installation has had
+    made, "" where that can't be told.
     """
 
     address: Callable[[], tuple[str, int]]
     knows_token: Callable[[str], bool]
     began: str
+    ways: Callable[[], frozenset[str]] = frozenset
 
     def addresses(self, channels: Iterable[Shown]) -> frozenset[str]:
-        """Our AudioSocket as dialplans write it: our own address, and whatever leads the calls here that we know.
+        """Our carrier as dialplans write it: our own address, and whatever leads the calls here that we know.
 
         Another daemon may listen on the same port of another machine, so a port alone tells nothing.
         """
         known = {address for token, address in (one.audio for one in channels) if token and self.knows_token(token)}
+        known |= self.ways()
         host, port = self.address()
-        everywhere = host in ("0.0.0.0", "::")
-        return frozenset(known if everywhere else {*known, f"{host}:{port}", f"[{host}]:{port}"})
+        if host not in ("0.0.0.0", "::"):
+            known |= {f"{host}:{port}", f"[{host}]:{port}"}
+        return frozenset(known)
 
 
 def compare(

@@ -4,12 +4,18 @@ Sources: tags of the Asterisk repository for AudioSocket; everything else was ru
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 _VERSION: Final = re.compile(r"(?:^|[^0-9.])(\d{2})\.(\d+)")
 
 # Releases of the supported branches come together: 20.15, 21.10 and 22.5 are the same day's.
 _NODELAY_SINCE: Final = {20: 15, 21: 10, 22: 5}
+# Frames of more than 8 kHz; 20.17, 22.7 and 23.1 are the same day's, and 21 has no such release.
+_WIDE_SINCE: Final = {20: 17, 22: 7, 23: 1}
+# chan_websocket tells the channel's variables, which name the call, in its first message.
+_NAMES_ITS_CALL_SINCE: Final = {20: 18, 22: 8, 23: 2}
+_NEWEST_KNOWN_MAJOR: Final = max(_WIDE_SINCE)
 
 OLDEST_MAJOR: Final = 18
 
@@ -18,6 +24,24 @@ def parse_version(text: str) -> tuple[int, int] | None:
     """(22, 10) from "22.10.1", "Asterisk 22.10.1~dfsg" or "certified/20.7-cert3"; None for what says no number."""
     match = _VERSION.search(text)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def has_wide_audiosocket(version: str) -> bool:
+    """Whether AudioSocket's channel has 16 kHz; not, where the version is not known."""
+    return _has(version, _WIDE_SINCE)
+
+
+def knows_its_websockets(version: str) -> bool:
+    """Whether what chan_websocket brings can always be told apart."""
+    return _has(version, _NAMES_ITS_CALL_SINCE)
+
+
+def _has(version: str, since: Mapping[int, int]) -> bool:
+    parsed = parse_version(version)
+    if parsed is None:
+        return False
+    major, minor = parsed
+    return major > _NEWEST_KNOWN_MAJOR or minor >= since.get(major, minor + 1)
 
 
 def audiosocket_faults(version: str) -> list[str]:

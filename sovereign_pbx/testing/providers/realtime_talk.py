@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sovereign_pbx.core.audio import PHONE_RATE
 from sovereign_pbx.testing.providers.ear import Ear
 from sovereign_pbx.testing.providers.openai import Answer
 from sovereign_pbx.testing.providers.realtime_rules import complaint
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sovereign_pbx.testing.providers.realtime import RealtimeSeen, ScriptedRealtime
 
 CHUNK_CHARS: Final = 5
-RATE: Final = 8000
 USUAL_SILENCE_MS: Final = 500
 
 
@@ -40,7 +40,8 @@ class RealtimeTalk:
         self._loop = asyncio.get_running_loop()
         self._session: dict[str, Any] | None = None
         self._ear: Ear | None = None
-        self._sound = Sound(RATE)
+        self._sound = Sound(PHONE_RATE)
+        self._mulaw = True
         self._loud_at: float | None = None  # of the turn being heard
         self._stop: asyncio.TimerHandle | None = None
         self._timers: set[asyncio.TimerHandle] = set()
@@ -93,10 +94,14 @@ class RealtimeTalk:
             return
         self._session = event["session"]
         audio = self._session["audio"]
-        if audio["input"]["format"] != {"type": "audio/pcmu"}:
-            self.complain("this server hears audio/pcmu only")
+        heard, spoken = audio["input"]["format"], audio["output"]["format"]
+        if heard != spoken:
+            self.complain("this server speaks as it hears")
             return
-        self._ear = Ear("mulaw", RATE)
+        self._mulaw = heard["type"] == "audio/pcmu"
+        rate = heard.get("rate", PHONE_RATE)
+        self._ear = Ear("mulaw" if self._mulaw else "linear16", rate)
+        self._sound = Sound(rate)
         self.say({"type": "session.updated", "session": self._session})
 
     def _on_input_audio_buffer_append(self, event: dict[str, Any]) -> None:
@@ -232,7 +237,8 @@ class RealtimeTalk:
         for start in range(0, len(text), CHUNK_CHARS):
             piece = text[start : start + CHUNK_CHARS]
             self.say({"type": "response.output_audio_transcript.delta", **of, "delta": piece})
-            audio = base64.b64encode(pcm_to_ulaw(self._sound.of(piece))).decode()
+            pcm = self._sound.of(piece)
+            audio = base64.b64encode(pcm_to_ulaw(pcm) if self._mulaw else pcm).decode()
             self._made_ms[response.item] += len(piece) * CHAR_MS
             self.say({"type": "response.output_audio.delta", **of, "delta": audio})
             await asyncio.sleep(len(piece) * CHAR_MS / 1000 * self.server.real_time_factor)

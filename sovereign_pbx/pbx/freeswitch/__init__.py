@@ -1,0 +1,1 @@
+"""FreeSWITCH: its calls come over our SIP endpoint, its event socket does what SIP can't."""

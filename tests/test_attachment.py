@@ -1,0 +1,41 @@
+"""Which PBXs a configuration makes of the daemon's."""
+
+from pathlib import Path
+
+import pytest
+
+from sovereign_pbx.attachment import attach
+from sovereign_pbx.config import load
+from sovereign_pbx.core.errors import ConfigError
+
+FREESWITCH = '[freeswitch]\nenabled = true\n[freeswitch.esl]\npassword = "secret"\n'
+WITHOUT_SIP = FREESWITCH.replace("true\n", 'true\nmedia = "unicast"\n', 1)
+NO_ASTERISK = "[asterisk]\nenabled = false\n"
+SIP = "[sip]\nenabled = true\n"
+
+
+def members(folder: Path, text: str) -> list[str]:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return [member.name for member in attach(load(path, environ={}), lambda: ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ["asterisk"]),
+        (SIP, ["asterisk", "sip"]),
+        (NO_ASTERISK + SIP, ["sip"]),
+        (NO_ASTERISK + SIP + FREESWITCH, ["sip"]),
+        (NO_ASTERISK + WITHOUT_SIP, ["freeswitch"]),
+        (SIP + WITHOUT_SIP, ["asterisk", "sip", "freeswitch"]),
+        ('[asterisk]\nmedia = "sip"\n' + SIP, ["asterisk", "sip"]),
+    ],
+)
+def test_a_configuration_attaches_the_daemon_to(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert members(tmp_path, text) == expected
+
+
+def test_freeswitch_without_sip_needs_its_event_socket(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="event socket"):
+        members(tmp_path, NO_ASTERISK + WITHOUT_SIP.replace('"secret"', '""'))
