@@ -59,6 +59,13 @@ def listeners(config: "Config") -> Iterator[tuple[Path, str, int]]:
     yield from pbx_listeners(config)
 
 
+def tcp_listeners(config: "Config") -> Iterator[tuple[Path, str, int]]:
+    """Those of them that a TCP connection can tell of: SIP may have nothing but UDP, or TLS on the next port."""
+    for table, host, port in listeners(config):
+        if table != ("sip",) or "tcp" in config.sip.transports:
+            yield table, host, port
+
+
 def is_loopback(host: str) -> bool:
     """Does this address stay on the machine? A name other than localhost is taken for one that does not."""
     try:

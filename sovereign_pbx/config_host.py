@@ -13,7 +13,7 @@ from sovereign_pbx.assistants.problem import Problem
 from sovereign_pbx.assistants.realtime import is_realtime
 from sovereign_pbx.calls.do_not_call import read_file
 from sovereign_pbx.config import Config
-from sovereign_pbx.config_checks import listeners
+from sovereign_pbx.config_checks import tcp_listeners
 from sovereign_pbx.config_findings import Finding, located
 from sovereign_pbx.config_port_owner import owner_of
 from sovereign_pbx.config_source import read_source
@@ -24,7 +24,7 @@ _ACCOUNT = re.compile(r"\[providers\.([^\]]+)\]")
 
 def port_findings(config: Config, file: Path) -> list[Finding]:
     """Addresses that can't be listened on. A daemon of ours that holds them already is no finding."""
-    problems = [problem for table, host, port in listeners(config) if (problem := _try_port(table, host, port))]
+    problems = [problem for table, host, port in tcp_listeners(config) if (problem := _try_port(table, host, port))]
     return _placed(problems, file)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sovereign_pbx.config import examine, load
+from sovereign_pbx.config_checks import tcp_listeners
 from sovereign_pbx.config_parts import sip_settings
 
 BASE = '[assistants.anna]\nname = "Anna"\n[sip]\nenabled = true\n'
@@ -16,6 +17,14 @@ def found(folder: Path, text: str) -> list[str]:
     path.chmod(0o600)
     findings = examine(path).findings
     return [f"{one.severity} {one.message}" for one in findings if one.key.startswith("sip")]
+
+
+@pytest.mark.parametrize(("transports", "told"), [('["udp"]', False), ('["udp", "tcp"]', True)])
+def test_only_a_tcp_port_is_looked_for_by_tcp(tmp_path: Path, transports: str, told: bool) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(BASE + f"transports = {transports}\n")
+    path.chmod(0o600)
+    assert (("sip",) in [table for table, _, _ in tcp_listeners(load(path))]) is told
 
 
 def test_the_usual_endpoint_is_well(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from sovereign_pbx.assistants.model import Assistant
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.result import Result, failed, ok, warning
-from sovereign_pbx.config_checks import listeners
+from sovereign_pbx.config_checks import tcp_listeners
 from sovereign_pbx.config_findings import Finding
 from sovereign_pbx.config_host import folder_findings, port_findings, provider_findings
 from sovereign_pbx.config_port_owner import owner_of
@@ -137,7 +137,7 @@ async def ports(patient: Patient) -> Result:
 
 def _ports(patient: Patient) -> Result:
     config = patient.config
-    places = [(".".join(map(str, table)), host, port) for table, host, port in listeners(config)]
+    places = [(".".join(map(str, table)), host, port) for table, host, port in tcp_listeners(config)]
     shown = ", ".join(f"{name} {port}" for name, _, port in places)
     if patient.daemon is None:
         return of_findings(port_findings(config, patient.examined.path), f"free: {shown}", "sovereign-pbx check")

@@ -5,6 +5,7 @@ what an answer must; those and all others made without keeping anything are limi
 """
 
 import asyncio
+import os
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -98,8 +99,9 @@ class Endpoint:
                     await self._listen(kind)
         except OSError as exc:
             await self.stop()
+            why = os.strerror(exc.errno) if exc.errno is not None else exc  # uvloop's own words do not say why
             raise ConfigError(
-                f"SIP can't listen on {host_text(self._host, self._port)}: {exc.strerror or exc}",
+                f"SIP can't listen on {host_text(self._host, self._port)}: {why}",
                 key="sip",
                 remedy="Choose a free port and an address of this machine.",
             ) from exc
