@@ -6,7 +6,7 @@ import pytest
 
 from sovereign_pbx.config import examine, load
 from sovereign_pbx.config_checks import tcp_listeners
-from sovereign_pbx.config_parts import sip_settings
+from sovereign_pbx.config_sip_parts import sip_settings
 
 BASE = '[assistants.anna]\nname = "Anna"\n[sip]\nenabled = true\n'
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sovereign_pbx.config import Examined, examine
-from sovereign_pbx.config_parts import freeswitch_settings
+from sovereign_pbx.config_sip_parts import freeswitch_settings
 
 WELL = "[sip]\nenabled = true\n[freeswitch]\nenabled = true\n"
 ESL = "[freeswitch.esl]\npassword = 'a-password'\n"

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from sovereign_pbx.commands.doctor.patient import Patient
 from sovereign_pbx.commands.doctor.result import Look, Result, failed, ok, skipped, warning
-from sovereign_pbx.config_parts import freeswitch_settings
+from sovereign_pbx.config_sip_parts import freeswitch_settings
 from sovereign_pbx.core.errors import BadInput, LinkEnded
 from sovereign_pbx.pbx.freeswitch.esl import Esl
 
