@@ -16,7 +16,7 @@ from tests.calls.house import house
 from tests.leaks import no_descriptor_left, no_task_left, watch_for_blocking
 from tests.stalls import StallWatch, now
 
-_LONG = {"tests.calls.test_kill", "tests.calls.test_soak"}
+_LONG = {"tests.calls.test_kill", "tests.calls.test_soak", "tests.calls.test_storm"}
 _KEPT = "tests.calls.test_call"  # the whole daemon, on every Python
 WATCH = pytest.StashKey[StallWatch]()
 _STALLED = pytest.StashKey[list[tuple[str, float, str]]]()  # test, seconds, and what it failed of

@@ -1,8 +1,9 @@
 """A block of ports that no other instance on this machine is using.
 
 A port found by binding and closing can be taken before its new owner binds it. Instances therefore reserve a whole
-block below the kernel's ephemeral range by holding an abstract Unix socket, which the kernel lets go of when the
-process ends, however it ends.
+block below the kernel's ephemeral range, and below the ports that every daemon's sound has where nothing else is
+configured (`[sip] rtp_first_port`), by holding an abstract Unix socket, which the kernel lets go of when the process
+ends, however it ends.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FIRST_PORT = 11000
-LAST_PORT = 32000
+LAST_PORT = 30000
 BLOCK = 1000
 
 

@@ -212,6 +212,21 @@ def test_a_vendor_that_stays_broken_is_reported_after_the_outage_limit(fault: An
     run_clean(main())
 
 
+def test_a_reconnection_cut_short_by_the_outage_limit_does_not_hide_what_had_happened() -> None:
+    async def main() -> None:
+        async with ScriptedDeepgram(final_ms=20) as server:
+            server.faults.arm("drop", "first", times=1)
+            server.faults.arm("stall")
+            async with hearing(nova(server)) as heard:
+                await talk(heard.stream, 400, 100)
+                await eventually(lambda: heard.error is not None, "the loss is reported")
+            assert heard.error is not None
+            assert heard.error.kind == "dropped"
+            assert server.faults.happened == 2
+
+    run_clean(main())
+
+
 def test_an_outage_longer_than_its_limit_is_reported_as_refused() -> None:
     async def main() -> None:
         async with ScriptedDeepgram() as server, hearing(nova(server)) as heard:

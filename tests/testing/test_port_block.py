@@ -4,7 +4,12 @@ import socket
 
 import pytest
 
-from sovereign_pbx.testing.port_block import BLOCK, reserve_ports
+from sovereign_pbx.config_sip import Sip
+from sovereign_pbx.testing.port_block import BLOCK, _candidates, reserve_ports
+
+
+def test_no_block_reaches_the_ports_that_a_daemon_has_for_its_sound() -> None:
+    assert max(_candidates()) + BLOCK <= Sip().rtp_first_port
 
 
 def test_two_blocks_never_meet() -> None:

@@ -189,7 +189,9 @@ class LiveStream:
             try:
                 socket = await self._dialect.connect(within_s=left_s - pause_s)
             except ProviderError as exc:
-                fault = exc
+                # A try that our own limit cut short tells nothing of the vendor: what came before it does.
+                if exc.kind != "stalled" or self._clock() < self._down_since + self._patience.outage_s:
+                    fault = exc
                 continue
             self._ring.rewind()
             self._finalize_asked |= self._final_asked and self._onset_s is None  # it was lost with the connection
