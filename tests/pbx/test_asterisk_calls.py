@@ -101,6 +101,7 @@ def test_digits_are_heard_by_the_caller_one_by_one(asterisk_root: Path) -> None:
 def test_the_daemon_hangs_up(asterisk_root: Path, ami: bool) -> None:
     async def script(stage: Stage) -> None:
         call, call_id = await stage.talk()
+        await hears(call, ASSISTANT_HZ)  # a Dial() that has not told its caller of the answer yet loses the cause
         await stage.pbx.hang_up(call_id, cause=31)
         end = await call.over()
         assert end.how == "they hung up"

@@ -5,14 +5,13 @@ The behaviours are tests of their own, over AudioSocket at 8 kHz; here they are 
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sovereign_pbx.pbx.asterisk.wideband import Media
 from sovereign_pbx.pbx.link import Decision
 from tests.calls import test_link_scenes as conversations
 from tests.pbx import links
@@ -27,15 +26,13 @@ from tests.pbx.links import Link, over
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """`usual`: seen in every run of the tests, and not only when the table is drawn. `but`: what is different over a
-    medium, and why."""
+    """`usual`: seen in every run of the tests, and not only when the table is drawn."""
 
     group: str
     title: str
     test: Callable[..., None]
     values: dict[str, Any]
     usual: bool
-    but: Mapping[Media, str]
 
     def see(self, root: Path, folder: Path) -> None:
         """Raises AssertionError and whatever a test raises."""
@@ -43,21 +40,8 @@ class Behaviour:
         self.test(**{name: given[name] for name in inspect.signature(self.test).parameters})
 
 
-# Seen on 22.10: no thread of Asterisk's serves the caller's channel while its own is busy with the colleague's. It may
-# be that connecting a WebSocket marks the thread as a user interface's (`ast_thread_user_interface_set`).
-_NO_MUSIC = "the caller waits in silence: Asterisk 22.10 does not serve his channel meanwhile"
-
-
-def seen(
-    group: str,
-    title: str,
-    test: Callable[..., None],
-    *,
-    usual: bool = False,
-    but: Mapping[Media, str] | None = None,
-    **values: Any,
-) -> Behaviour:
-    return Behaviour(group, title, test, values, usual, but or {})
+def seen(group: str, title: str, test: Callable[..., None], *, usual: bool = False, **values: Any) -> Behaviour:
+    return Behaviour(group, title, test, values, usual)
 
 
 BEHAVIOURS = (
@@ -136,7 +120,6 @@ BEHAVIOURS = (
         "with a briefing, which is heard and understood",
         transfers.test_who_is_briefed_is_heard_while_the_caller_hears_music,
         usual=True,
-        but={"websocket": _NO_MUSIC},
         trunk="carrier",
     ),
     seen(
@@ -144,7 +127,6 @@ BEHAVIOURS = (
         "the colleague declines after the briefing",
         transfers.test_who_declines_after_the_briefing_is_let_go_and_the_caller_comes_back,
         usual=True,
-        but={"websocket": _NO_MUSIC},
     ),
     seen(
         "Put through",
@@ -206,12 +188,7 @@ BEHAVIOURS = (
     ),
 )
 
-USUAL = tuple(
-    (behaviour, link)
-    for behaviour in BEHAVIOURS
-    for link in links.USUAL
-    if behaviour.usual and link.media not in behaviour.but
-)
+USUAL = tuple((behaviour, link) for behaviour in BEHAVIOURS for link in links.USUAL if behaviour.usual)
 
 
 @pytest.mark.pbx
@@ -232,5 +209,4 @@ def test_the_table_of_the_documentation_has_every_behaviour_over_every_link() ->
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[3:]]
     rows = {row[0]: row[1:] for row in table}
     for behaviour in BEHAVIOURS:
-        expected = ["–" if link.media in behaviour.but else "✓" for link in links.LINKS]
-        assert rows[behaviour.title] == expected, behaviour.title
+        assert rows[behaviour.title] == ["✓"] * len(links.LINKS), behaviour.title

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sovereign_pbx.pbx.asterisk.versions import audiosocket_faults, parse_version
+from sovereign_pbx.pbx.asterisk.versions import audiosocket_faults, package_faults, parse_version
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,17 @@ def test_old_versions_have_known_faults(version: str, fault: str) -> None:
 @pytest.mark.parametrize("version", ["20.15.0", "22.5.0", "22.10.1", "23.0.0", "GIT-master-abc"])
 def test_nothing_is_known_against_the_others(version: str) -> None:
     assert audiosocket_faults(version) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "count"),
+    [
+        ("22.10.1+dfsg+~cs6.17.60671434-1", 1),
+        ("20.6.0~dfsg+~cs6.13.40431414-2", 1),
+        ("16.28.0~dfsg-0+deb11u4", 0),
+        ("22.10.1", 0),
+        ("", 0),
+    ],
+)
+def test_what_debian_has_put_into_its_packages_is_known(version: str, count: int) -> None:
+    assert len(package_faults(version)) == count

@@ -12,7 +12,7 @@ from sovereign_pbx.core.errors import BadInput, LinkEnded
 from sovereign_pbx.pbx.asterisk.ami import NEEDED_ACTIONS, Ami
 from sovereign_pbx.pbx.asterisk.ami_connection import AmiConnection, LoginRefused
 from sovereign_pbx.pbx.asterisk.dialplan import render
-from sovereign_pbx.pbx.asterisk.versions import OLDEST_MAJOR, audiosocket_faults, parse_version
+from sovereign_pbx.pbx.asterisk.versions import OLDEST_MAJOR, audiosocket_faults, package_faults, parse_version
 from sovereign_pbx.wire.ami import MAX_BLOCK_BYTES
 
 NO_LOGIN: Final = "the manager interface is not logged in to"
@@ -114,7 +114,8 @@ async def version(patient: Patient) -> Result:
     shown = text.partition("+")[0].partition("~")[0]
     by_audiosocket = patient.config.asterisk.media in ("auto", "audiosocket")
     faults = audiosocket_faults(text) if by_audiosocket else []
-    facts = {"version": text, "faults": faults}
+    packaged = package_faults(text)
+    facts = {"version": text, "faults": faults + packaged}
     if parsed[0] < OLDEST_MAJOR and faults:
         return failed(faults[0], "upgrade Asterisk", **facts)
     absent = [name for name in MODULES if await _ask(patient.ami, f"IFMODULE({name})") == "0"]
@@ -122,7 +123,7 @@ async def version(patient: Patient) -> Result:
         return failed(f"{shown} has not loaded {', '.join(absent)}", f"asterisk -rx 'module load {absent[0]}'", **facts)
     tested = "" if parsed == TESTED else f" (this release was tested on {TESTED[0]}.{TESTED[1]})"
     if not faults:
-        return ok(f"{shown}, no known fault of AudioSocket{tested}", **facts)
+        return ok("; ".join((f"{shown}, no known fault of AudioSocket{tested}", *packaged)), **facts)
     if is_loopback(patient.config.asterisk.audiosocket.host):
         return ok(f"{shown}{tested}; {faults[0]}", **facts)
     return warning(f"{shown}{tested}; {' '.join(faults)}", "upgrade Asterisk", **facts)

@@ -1,6 +1,7 @@
 """What is known to be wrong with an Asterisk of a given version, as far as it touches our calls.
 
-Sources: tags of the Asterisk repository for AudioSocket; everything else was run on 22.10.1.
+Sources: tags of the Asterisk repository for AudioSocket; Debian's source package of 22.10.1; everything else was run
+on 22.10.1.
 """
 
 import re
@@ -15,6 +16,7 @@ _NODELAY_SINCE: Final = {20: 15, 21: 10, 22: 5}
 _WIDE_SINCE: Final = {20: 17, 22: 7, 23: 1}
 # chan_websocket tells the channel's variables, which name the call, in its first message.
 _NAMES_ITS_CALL_SINCE: Final = {20: 18, 22: 8, 23: 2}
+_PATCHED_SINCE: Final = (20, 6)  # Debian's packages
 _NEWEST_KNOWN_MAJOR: Final = max(_WIDE_SINCE)
 
 OLDEST_MAJOR: Final = 18
@@ -59,3 +61,20 @@ def audiosocket_faults(version: str) -> list[str]:
             "late. On loopback it does not matter; across a network use 20.15, 21.10, 22.5 or later."
         )
     return faults
+
+
+def package_faults(version: str) -> list[str]:
+    """What a distribution has put into this Asterisk that its authors have not; with the remedy. Empty: nothing known.
+
+    Debian's patch `2016_opus_plc` (of January 2024, for 20.6; read in the package of 22.10.1; its effect seen) has
+    every translation between codecs compare the RTP sequence numbers of what it is fed. Sound that Asterisk makes or
+    AudioSocket brings has the number 0; a telephone's own behind it, in the same translation, is taken for late if its
+    number is 32768 or more, and dropped until the number has gone round.
+    """
+    if "dfsg" not in version or (parse_version(version) or (0, 0)) < _PATCHED_SINCE:
+        return []
+    return [
+        "This Asterisk is Debian's package: a colleague who was briefed through [sovereign-dial] often does not hear a "
+        "caller whose telephone uses another codec (G.722 here, G.711 there). Name a trunk for him (transfer_trunk), "
+        "let both use one codec, or run an Asterisk without Debian's patch 2016_opus_plc."
+    ]
