@@ -63,11 +63,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run a test; once more if it failed while the machine stood still, which is told at the end."""
+    """Run a test; once more if it failed while the machine stood still for it, which is told at the end."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    since, disk_s = now()
+    since = now()
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    stalled_s = item.config.stash[WATCH].longest(since, now()[0], disk_s) if _failed(reports) else 0.0
+    stalled_s = item.config.stash[WATCH].longest(since, now().at) if _failed(reports) else 0.0
     if stalled_s:
         item.config.stash[_STALLED].append((item.nodeid, stalled_s, str(_failed(reports)[0].longrepr)))
         item._initrequest()  # type: ignore[attr-defined]  # pytest-rerunfailures does the same: there is no public way
@@ -85,7 +85,9 @@ def _failed(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for name, stalled_s, reason in config.stash[_STALLED]:
         last = (reason.strip().splitlines() or [""])[-1][:200]
-        terminalreporter.write_line(f"played again: {name}: the machine stood still for {stalled_s:.1f} s: {last}")
+        terminalreporter.write_line(
+            f"played again: {name}: the machine stood still for it for {stalled_s:.1f} s: {last}"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,19 @@
-"""Notices when the machine stands still: a process that does nothing but wake up, and the kernel's account of time lost
-to the disk. A test that fails by the clock in such a moment says nothing about what it tests."""
+"""Notices when the machine stands still for a test: a process that does nothing but wake up, and the kernel's accounts
+of the time lost to the disk and to whoever else has the processor. A test that fails by the clock in such a moment says
+nothing about what it tests."""
 
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 GAP_S: Final = 0.25  # the shortest that counts; most deadlines in tests are a second or more
 DISK_PART: Final = 0.05  # of a test's time: what a long one loses bit by bit to a disk that is used is no stall
+PROCESSOR_PART: Final = 0.2  # of a test's time: several runs of tests share the processors, so some wait is usual
 _DISK: Final = Path("/proc/pressure/io")
+_PROCESSOR: Final = Path("/proc/self/schedstat")
 _WATCHER: Final = f"""
 import os, sys, time
 last = time.monotonic()
@@ -45,15 +48,17 @@ class StallWatch:
         assert self._watcher.stdout is not None
         self._watcher.stdout.close()
 
-    def longest(self, since: float, until: float, disk_s: float) -> float:
-        """Seconds of the longest stall between two moments of `time.monotonic`, or what the disk has cost since
-        `disk_s` was read; 0.0 for one that does not count."""
+    def longest(self, since: "Moment", until: float) -> float:
+        """Seconds of the longest stall from `since` to `until` (of `time.monotonic`), or what the disk or the wait for a
+        processor have cost since; 0.0 for one that does not count."""
         self._read()
-        gaps = [min(end, until) - max(start, since) for start, end in self._gaps]
-        disk = disk_stalled_s() - disk_s
-        if disk < DISK_PART * (until - since):
-            disk = 0.0
-        worst = max([*gaps, disk])
+        lasted = until - since.at
+        gaps = [min(end, until) - max(start, since.at) for start, end in self._gaps]
+        lost = (
+            (disk_stalled_s() - since.disk_s, DISK_PART),
+            (processor_awaited_s() - since.processor_s, PROCESSOR_PART),
+        )
+        worst = max([*gaps, *(seconds for seconds, part in lost if seconds >= part * lasted)], default=0.0)
         return worst if worst >= GAP_S else 0.0
 
     def _read(self) -> None:
@@ -73,6 +78,22 @@ def disk_stalled_s() -> float:
     return int(some.rpartition("total=")[2]) / 1e6
 
 
-def now() -> tuple[float, float]:
-    """The moment, and the disk's account of it."""
-    return time.monotonic(), disk_stalled_s()
+def processor_awaited_s() -> float:
+    """Seconds since its start in which this process, its first thread, could have run and others did; 0.0 where the kernel
+    keeps no account (Documentation/scheduler/sched-stats: the second number, in nanoseconds)."""
+    try:
+        return int(_PROCESSOR.read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+class Moment(NamedTuple):
+    """A moment of `time.monotonic`, and the kernel's accounts of it."""
+
+    at: float
+    disk_s: float
+    processor_s: float
+
+
+def now() -> Moment:
+    return Moment(time.monotonic(), disk_stalled_s(), processor_awaited_s())

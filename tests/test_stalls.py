@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stalls import GAP_S, StallWatch, disk_stalled_s, now
+from tests.stalls import GAP_S, Moment, StallWatch, now, processor_awaited_s
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,10 +31,10 @@ def freeze(watch: StallWatch, seconds: float) -> None:
 
 
 def seen(watch: StallWatch, since: float) -> float:
-    """What it tells of stalls; the disk's account is left out."""
+    """What it tells of stalls; the kernel's accounts are left out."""
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline:
-        found = watch.longest(since, time.monotonic(), disk_stalled_s())
+        found = watch.longest(now()._replace(at=since), time.monotonic())
         if found:
             return found
         time.sleep(0.02)
@@ -42,25 +42,52 @@ def seen(watch: StallWatch, since: float) -> float:
 
 
 def test_a_machine_that_stands_still_is_seen(watch: StallWatch) -> None:
-    since, _ = now()
+    since = now().at
     time.sleep(0.3)  # it has to be up to see anything
     freeze(watch, 0.5)
     assert seen(watch, since) >= GAP_S
 
 
 def test_a_stall_before_a_test_does_not_excuse_it(watch: StallWatch) -> None:
-    since, _ = now()
+    since = now().at
     time.sleep(0.3)
     freeze(watch, 0.5)
     assert seen(watch, since)
-    assert watch.longest(time.monotonic(), time.monotonic() + 9.0, disk_stalled_s()) == 0.0
+    assert watch.longest(now(), time.monotonic() + 9.0) == 0.0
 
 
 def test_time_lost_to_the_disk_is_a_stall(watch: StallWatch) -> None:
-    moment = time.monotonic()
-    assert watch.longest(moment, moment, disk_stalled_s() - 2.0) >= 2.0
-    assert watch.longest(moment, moment, disk_stalled_s() - GAP_S / 2) == 0.0
-    assert watch.longest(moment - 100.0, moment, disk_stalled_s() - 2.0) == 0.0
+    def lost(seconds: float, lasted: float) -> float:
+        moment = now()
+        return watch.longest(moment._replace(at=moment.at - lasted, disk_s=moment.disk_s - seconds), moment.at)
+
+    assert lost(2.0, 0.0) >= 2.0
+    assert lost(GAP_S / 2, 0.0) == 0.0
+    assert lost(2.0, 100.0) == 0.0
+
+
+def test_a_fifth_of_the_time_spent_waiting_for_a_processor_is_a_stall(watch: StallWatch) -> None:
+    def waited(seconds: float, lasted: float) -> float:
+        moment = now()
+        return watch.longest(Moment(moment.at - lasted, moment.disk_s, moment.processor_s - seconds), moment.at)
+
+    assert waited(0.5, 2.0) >= 0.5
+    assert waited(0.5, 3.0) == 0.0
+    assert waited(GAP_S / 2, 0.5) == 0.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel keeps no account of the wait")
+def test_who_shares_a_processor_is_seen_to_wait_for_it() -> None:
+    before, processors = processor_awaited_s(), os.sched_getaffinity(0)
+    code = "import time\nend = time.monotonic() + 1.0\nwhile time.monotonic() < end: pass"
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        with subprocess.Popen([sys.executable, "-S", "-c", code]) as other:
+            while other.poll() is None:
+                pass
+    finally:
+        os.sched_setaffinity(0, processors)
+    assert processor_awaited_s() - before > 0.2
 
 
 FREEZES = """

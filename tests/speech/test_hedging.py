@@ -183,14 +183,16 @@ def test_a_speculative_reply_is_not_asked_for_twice_before_it_is_adopted(adopted
 
 def test_it_is_off_unless_asked_for_and_reads_its_settings() -> None:
     async def main() -> None:
-        async with ScriptedOpenAI(["First."], first_token_ms=400) as first, ScriptedOpenAI(["Second."]) as second:
+        async with ScriptedOpenAI(["First."]) as first, ScriptedOpenAI(["Second."]) as second:
             second.first_token_ms = 1
             providers = {
                 "openai": {"api_key": "test-key", "base_url": first.base_url},
                 "mistral": {"api_key": "test-key", "base_url": f"{second.url}/mistral/v1"},
             }
             block: dict[str, Any] = {"provider": "openai", "fallbacks": [{"provider": "mistral"}]}
-            for hedge, answer in (({}, "First."), ({"enabled": True, "after_s": 0.1}, "Second.")):
+            hedged = {"enabled": True, "after_s": 0.1}
+            for hedge, first_token_ms, answer in (({}, 400, "First."), (hedged, 60_000, "Second.")):
+                first.first_token_ms = first_token_ms
                 chat = build_llm({**block, "hedge": hedge}, providers)
                 await chat.warm([])
                 assert text([event async for event in chat.reply([Message("user", "Hi")])]) == answer

@@ -107,11 +107,18 @@ class Played:
 
 
 async def play(
-    tree: PrivateTree, steps: Sequence[Step], address: tuple[str, int], folder: Path, *, transport: str = "u1"
+    tree: PrivateTree,
+    steps: Sequence[Step],
+    address: tuple[str, int],
+    folder: Path,
+    *,
+    transport: str = "u1",
+    crossing: bool = False,
 ) -> Played:
-    """One call to `address`. Raises TimeoutError."""
+    """One call to `address`. `crossing`: an answer may come while something else is being sent. Raises TimeoutError."""
     remote = f"{address[0]}:{address[1]}"
-    return await _run(tree, steps, folder, ["-t", transport, "-p", free_port(), remote])
+    patient = ["-default_behaviors", "all,-abortunexp"] if crossing else []
+    return await _run(tree, steps, folder, ["-t", transport, "-p", free_port(), *patient, remote])
 
 
 async def take(tree: PrivateTree, steps: Sequence[Step], port: int, folder: Path) -> Played:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -31,7 +31,8 @@ def tree() -> PrivateTree:
 
 @dataclass(frozen=True)
 class Scene:
-    """What sipp does, what the desk says and how long it thinks, and what must be true afterwards."""
+    """What sipp does, what the desk says and how long it thinks, and what must be true afterwards. `crossing`: ours may
+    be faster with an answer than sipp with its next request."""
 
     steps: tuple[Step, ...]
     decision: Decision | None = None
@@ -40,6 +41,7 @@ class Scene:
     calls: int = 1
     after: Callable[[Stage, sipp.Played], bool] = lambda stage, played: True
     kind: Literal["udp", "tcp"] = "udp"
+    crossing: bool = False
 
 
 def again(step: Step, back: int) -> Step:
@@ -78,6 +80,7 @@ SCENES = {
         thinks_s=20,
         calls=0,  # the desk may have been asked or not, so quick it goes
         after=lambda one, _: one.desk.cancelled == len(one.desk.offers) == len(one.desk.gone_calls),
+        crossing=True,
     ),
     "a cancel while it rings": Scene(
         (
@@ -147,7 +150,8 @@ def test_sipp_plays(name: str, tree: PrivateTree, tmp_path: Path, monkeypatch: p
         async with stage(scene.decision, settings=lambda usual: replace(usual, transports=("udp", "tcp"))) as one:
             one.desk.delay_s = scene.thinks_s
             address = one.pbx.endpoint.address(scene.kind)
-            played = await sipp.play(tree, scene.steps, address, tmp_path, transport=f"{scene.kind[0]}1")
+            how: Any = {"transport": f"{scene.kind[0]}1", "crossing": scene.crossing}
+            played = await sipp.play(tree, scene.steps, address, tmp_path, **how)
             assert played.code == 0, played.errors
             await one.over(scene.calls or len(one.desk.gone_calls))
             assert scene.after(one, played), played.messages[-4000:]
