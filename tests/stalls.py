@@ -49,8 +49,8 @@ class StallWatch:
         self._watcher.stdout.close()
 
     def longest(self, since: "Moment", until: float) -> float:
-        """Seconds of the longest stall from `since` to `until` (of `time.monotonic`), or what the disk or the wait for a
-        processor have cost since; 0.0 for one that does not count."""
+        """Seconds of the longest stall from `since` to `until` (of `time.monotonic`), or what the disk or the wait for
+        a processor have cost since; 0.0 for one that does not count."""
         self._read()
         lasted = until - since.at
         gaps = [min(end, until) - max(start, since.at) for start, end in self._gaps]
@@ -79,8 +79,8 @@ def disk_stalled_s() -> float:
 
 
 def processor_awaited_s() -> float:
-    """Seconds since its start in which this process, its first thread, could have run and others did; 0.0 where the kernel
-    keeps no account (Documentation/scheduler/sched-stats: the second number, in nanoseconds)."""
+    """Seconds since its start in which this process, its first thread, could have run and others did; 0.0 where the
+    kernel keeps no account (Documentation/scheduler/sched-stats: the second number, in nanoseconds)."""
     try:
         return int(_PROCESSOR.read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
