@@ -10,8 +10,8 @@ from sovereign_pbx.calls.placing import OutboundLimits
 from sovereign_pbx.calls.strain import StrainLimits
 from sovereign_pbx.calls.transfer import TransferPolicy
 from sovereign_pbx.config import Config
-from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskSettings
+from sovereign_pbx.pbx.control_login import LoginTiming
 
 
 def zone_teller(config: Config) -> ZonesOf:
@@ -88,7 +88,7 @@ def asterisk_settings(config: Config) -> AsteriskSettings:
         port=section.ami.port,
         username=section.ami.username,
         secret=section.ami.secret,
-        timing=AmiTiming(connect_s=section.ami.timeout_seconds, action_s=section.ami.timeout_seconds),
+        timing=LoginTiming(connect_s=section.ami.timeout_seconds, request_s=section.ami.timeout_seconds),
     )
     return AsteriskSettings(
         agi_host=section.agi.host,

@@ -8,8 +8,8 @@ from sovereign_pbx.config_parts import instance_of
 from sovereign_pbx.config_sip_checks import dialled_by_us
 from sovereign_pbx.config_sound import possible_encryption, spoken_codecs
 from sovereign_pbx.config_tls import sip_context_of
+from sovereign_pbx.pbx.control_login import LoginTiming
 from sovereign_pbx.pbx.freeswitch.control import FreeSwitchSettings
-from sovereign_pbx.pbx.freeswitch.esl import EslTiming
 from sovereign_pbx.pbx.freeswitch.parked_pbx import ParkedSettings
 from sovereign_pbx.pbx.sip.outgoing import SipControlSettings
 from sovereign_pbx.pbx.sip.outgoing_way import Way
@@ -29,7 +29,7 @@ def freeswitch_settings(config: Config) -> FreeSwitchSettings:
         port=esl.port,
         user=esl.user,
         password=esl.password,
-        timing=EslTiming(connect_s=esl.timeout_seconds, command_s=esl.timeout_seconds),
+        timing=LoginTiming(connect_s=esl.timeout_seconds, request_s=esl.timeout_seconds),
         peers=section.peers,
         profile=section.profile,
         context=section.context,

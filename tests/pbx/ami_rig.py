@@ -5,20 +5,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
+from sovereign_pbx.pbx.asterisk.ami import Ami
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
+from sovereign_pbx.pbx.control_login import LoginTiming
 from tests.pbx.ami_server import SECRET, FakeAmi
 from tests.waiting import until
 
-TIMING = AmiTiming(
-    connect_s=1, action_s=1, ping_every_s=60, ping_s=0.2, reconnect_min_s=0.02, reconnect_max_s=0.1, refused_min_s=60
+TIMING = LoginTiming(
+    connect_s=1, request_s=1, ping_every_s=60, ping_s=0.2, reconnect_min_s=0.02, reconnect_max_s=0.1, refused_min_s=60
 )
 
 
 class AmiRig:
     """The client, the server, and what the client was told."""
 
-    def __init__(self, server: FakeAmi, secret: str, timing: AmiTiming) -> None:
+    def __init__(self, server: FakeAmi, secret: str, timing: LoginTiming) -> None:
         self.server = server
         self.ami = Ami("127.0.0.1", server.port, "sovereign", secret, timing=timing)
         self.events: list[AmiMessage] = []

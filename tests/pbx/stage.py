@@ -11,12 +11,12 @@ import numpy as np
 
 from sovereign_pbx.core.audio import FRAME_S, frame_bytes, frame_samples
 from sovereign_pbx.media.link import MediaLink
-from sovereign_pbx.pbx.asterisk.ami import AmiTiming
 from sovereign_pbx.pbx.asterisk.asterisk import AmiSettings, AsteriskPbx, AsteriskSettings
 from sovereign_pbx.pbx.asterisk.audiosocket_link import AudioSocketLink
 from sovereign_pbx.pbx.asterisk.dialplan import render
 from sovereign_pbx.pbx.asterisk.websocket import WebSocketCarrier
 from sovereign_pbx.pbx.asterisk.websocket_link import WebSocketLink
+from sovereign_pbx.pbx.control_login import LoginTiming
 from sovereign_pbx.pbx.link import Decision
 from sovereign_pbx.pbx.sip.rtp_link import RtpLink
 from sovereign_pbx.pbx.sip.rtp_session import RtpSession
@@ -46,7 +46,7 @@ exten => uri,1,Dial(PJSIP/agent/${SOVEREIGN_DEST})
 # What docs/asterisk.md tells an administrator to grant
 AMI_READ, AMI_WRITE = "call,dtmf", "call,reporting"
 
-_TIMING = AmiTiming(reconnect_min_s=0.05, reconnect_max_s=0.2)
+_TIMING = LoginTiming(reconnect_min_s=0.05, reconnect_max_s=0.2)
 
 
 class TalkingDesk(ScriptedDesk):

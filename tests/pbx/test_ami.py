@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkFinished
-from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming, _first
-from sovereign_pbx.pbx.asterisk.ami_connection import LoginRefused
+from sovereign_pbx.pbx.asterisk.ami import Ami
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
+from sovereign_pbx.pbx.control_login import LoginRefused, LoginTiming, first_of
 from tests.pbx.ami_rig import AmiRig, run
 from tests.waiting import until
 
@@ -180,7 +180,7 @@ def test_it_starts_while_the_pbx_is_down() -> None:
 
 def test_waits_double_up_to_the_limit_with_jitter() -> None:
     ami = Ami("127.0.0.1", 1, "u", "s")
-    timing = AmiTiming()
+    timing = LoginTiming()
     random.seed(1)
     lost = [ami._wait_after(LinkBroken("x"), attempt) for attempt in range(12)]
     for attempt, wait_s in enumerate(lost):
@@ -194,7 +194,7 @@ def test_waits_double_up_to_the_limit_with_jitter() -> None:
 def test_a_refused_login_is_named_even_when_the_connection_ended_with_it() -> None:
     refused = LoginRefused("wrong secret")
     inner = BaseExceptionGroup("tasks", [LinkFinished("closed"), refused])
-    assert _first(BaseExceptionGroup("tasks", [LinkFinished("closed"), inner])) is refused
+    assert first_of(BaseExceptionGroup("tasks", [LinkFinished("closed"), inner])) is refused
 
 
 def test_rights_name_what_is_missing() -> None:

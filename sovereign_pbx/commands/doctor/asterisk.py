@@ -10,9 +10,10 @@ from sovereign_pbx.commands.doctor.result import Result, failed, ok, skipped, wa
 from sovereign_pbx.config_checks import is_loopback
 from sovereign_pbx.core.errors import BadInput, LinkEnded
 from sovereign_pbx.pbx.asterisk.ami import NEEDED_ACTIONS, Ami
-from sovereign_pbx.pbx.asterisk.ami_connection import AmiConnection, LoginRefused
+from sovereign_pbx.pbx.asterisk.ami_connection import AmiConnection
 from sovereign_pbx.pbx.asterisk.dialplan import render
 from sovereign_pbx.pbx.asterisk.versions import OLDEST_MAJOR, audiosocket_faults, package_faults, parse_version
+from sovereign_pbx.pbx.control_login import LoginRefused
 from sovereign_pbx.wire.ami import MAX_BLOCK_BYTES
 
 NO_LOGIN: Final = "the manager interface is not logged in to"

@@ -14,9 +14,10 @@ from uuid import uuid4
 import structlog
 from panoramisk.actions import Action
 
-from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkEnded, LinkFinished, LinkFull
+from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished, LinkFull
 from sovereign_pbx.pbx.asterisk.ami_message import AmiMessage
 from sovereign_pbx.pbx.asterisk.peers import notice_death
+from sovereign_pbx.pbx.control_login import LoginRefused
 from sovereign_pbx.wire import ami as wire
 from sovereign_pbx.wire.malformed import Malformed
 
@@ -28,10 +29,6 @@ Field = str | int | list[str] | tuple[str, ...]
 _MESSAGES_A_TURN: Final = 50
 
 _MAX_UNSENT_BYTES: Final = 1 << 18
-
-
-class LoginRefused(ConfigError):
-    """Asterisk does not know the user, or not with this secret, or not from this address. Trying again won't help."""
 
 
 class AmiConnection:

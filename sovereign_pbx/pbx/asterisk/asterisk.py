@@ -9,7 +9,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkEnded, LinkFinished, Refused
-from sovereign_pbx.pbx.asterisk.ami import Ami, AmiTiming
+from sovereign_pbx.pbx.asterisk.ami import Ami
 from sovereign_pbx.pbx.asterisk.audiosocket import WRITE_LIMIT_BYTES, AudioSocketServer
 from sovereign_pbx.pbx.asterisk.audit import Audit
 from sovereign_pbx.pbx.asterisk.channels import Channels
@@ -24,6 +24,7 @@ from sovereign_pbx.pbx.asterisk.second_chance import SecondChance
 from sovereign_pbx.pbx.asterisk.websocket import WebSocketCarrier
 from sovereign_pbx.pbx.asterisk.wideband import Media, Wideband
 from sovereign_pbx.pbx.carrier import CarriedLink, Carrier
+from sovereign_pbx.pbx.control_login import LoginTiming
 from sovereign_pbx.pbx.digits import DIGITS
 from sovereign_pbx.pbx.link import Desk, DialOrder
 
@@ -47,7 +48,7 @@ class AmiSettings:
     port: int = 5038
     username: str
     secret: str = field(repr=False)
-    timing: AmiTiming = field(default_factory=AmiTiming)
+    timing: LoginTiming = field(default_factory=LoginTiming)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ import structlog
 
 from sovereign_pbx.core.errors import BadInput, Refused
 from sovereign_pbx.pbx.asterisk.peers import Peers
+from sovereign_pbx.pbx.control_login import LoginTiming
 from sovereign_pbx.pbx.freeswitch.audit import Audit
 from sovereign_pbx.pbx.freeswitch.channels import BRIDGE, HANGUP, INSTANCE, Channels
 from sovereign_pbx.pbx.freeswitch.dialling import mark_of
-from sovereign_pbx.pbx.freeswitch.esl import Esl, EslTiming
+from sovereign_pbx.pbx.freeswitch.esl import Esl
 from sovereign_pbx.pbx.freeswitch.orders import Dialler, Orders
 from sovereign_pbx.pbx.freeswitch.put_through import PutThrough
 from sovereign_pbx.pbx.harmless import shown_number
@@ -51,7 +52,7 @@ class FreeSwitchSettings:
     port: int = 8021
     user: str = ""
     password: str = field(default="", repr=False)
-    timing: EslTiming = field(default_factory=EslTiming)
+    timing: LoginTiming = field(default_factory=LoginTiming)
     peers: Sequence[str] = ("127.0.0.1",)
     profile: str = "internal"
     context: str = "sovereign"

@@ -12,8 +12,9 @@ from uuid import uuid4
 
 import structlog
 
-from sovereign_pbx.core.errors import BadInput, ConfigError, LinkBroken, LinkEnded, LinkFinished, LinkFull
+from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, LinkFinished, LinkFull
 from sovereign_pbx.pbx.asterisk.peers import notice_death
+from sovereign_pbx.pbx.control_login import LoginRefused
 from sovereign_pbx.wire import esl
 from sovereign_pbx.wire.malformed import Malformed
 
@@ -27,10 +28,6 @@ _MESSAGES_A_TURN: Final = 3
 _LOGIN: Final = "the login"
 
 Reply = asyncio.Future[esl.Message]
-
-
-class LoginRefused(ConfigError):
-    """FreeSWITCH does not take the password, or nobody from this address. Trying again won't help."""
 
 
 class EslConnection:

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sovereign_pbx.media.link import MediaLink
+from sovereign_pbx.pbx.control_login import LoginTiming
 from sovereign_pbx.pbx.freeswitch.control import FreeSwitchControl, FreeSwitchSettings
 from sovereign_pbx.pbx.freeswitch.dialplan import render
-from sovereign_pbx.pbx.freeswitch.esl import EslTiming
 from sovereign_pbx.pbx.link import DialOrder, NextStep
 from sovereign_pbx.pbx.sip.sip_pbx import SipPbx, SipSettings
 from sovereign_pbx.testing.freeswitch import FreeSwitch
@@ -38,7 +38,7 @@ OTHERS = """<include>
   </context>
 </include>"""
 
-TIMING = EslTiming(ping_every_s=0.2, reconnect_min_s=0.02, reconnect_max_s=0.05)
+TIMING = LoginTiming(ping_every_s=0.2, reconnect_min_s=0.02, reconnect_max_s=0.05)
 
 
 class Frames:

@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded
-from sovereign_pbx.pbx.freeswitch.esl import Esl, EslTiming
-from sovereign_pbx.pbx.freeswitch.esl_connection import LoginRefused
+from sovereign_pbx.pbx.control_login import LoginRefused, LoginTiming
+from sovereign_pbx.pbx.freeswitch.esl import Esl
 from sovereign_pbx.testing.freeswitch_esl import PASSWORD, EslServer
 from sovereign_pbx.wire.esl import Event, Message, Parser
 from sovereign_pbx.wire.esl import event as parsed_event
 from tests.waiting import until
 from tests.wire import esl_recordings
 
-TIMING = EslTiming(
+TIMING = LoginTiming(
     connect_s=5.0,
-    command_s=5.0,
+    request_s=5.0,
     ping_every_s=0.05,
     ping_s=5.0,
     reconnect_min_s=0.01,
@@ -36,7 +36,7 @@ class Rig:
         self.events: list[Event] = []
         self.states: list[bool] = []
 
-    def client(self, password: str = PASSWORD, *, user: str = "", timing: EslTiming = TIMING) -> Esl:
+    def client(self, password: str = PASSWORD, *, user: str = "", timing: LoginTiming = TIMING) -> Esl:
         self.esl = Esl("127.0.0.1", self.server.port, password, user=user, timing=timing)
         self.esl.on_event(self.events.append)
         self.esl.on_state(self.states.append)
@@ -110,7 +110,7 @@ def test_a_wrong_password_is_told_without_it_and_tried_again() -> None:
 
 def test_a_wrong_password_is_not_tried_again_at_once() -> None:
     async def scenario(rig: Rig) -> None:
-        esl = rig.client("not-the-one", timing=EslTiming(reconnect_min_s=0.0, reconnect_max_s=0.0))
+        esl = rig.client("not-the-one", timing=LoginTiming(reconnect_min_s=0.0, reconnect_max_s=0.0))
         await esl.start()
         await until(lambda: esl.last_error)
         await asyncio.sleep(0.1)
@@ -226,7 +226,7 @@ def test_a_lost_connection_fails_what_is_pending_and_is_made_again() -> None:
 
 def test_a_server_that_falls_silent_is_left() -> None:
     async def scenario(rig: Rig) -> None:
-        timing = EslTiming(ping_every_s=0.02, ping_s=0.1, reconnect_min_s=0.01, reconnect_max_s=0.02)
+        timing = LoginTiming(ping_every_s=0.02, ping_s=0.1, reconnect_min_s=0.01, reconnect_max_s=0.02)
         rig.client(timing=timing)
         await rig.connect()
         rig.server.mute = True
@@ -249,7 +249,7 @@ def test_a_server_that_falls_silent_is_left() -> None:
 )
 def test_what_is_no_event_socket_any_more_is_left_and_made_anew(rubbish: bytes) -> None:
     async def scenario(rig: Rig) -> None:
-        rig.client(timing=EslTiming(reconnect_min_s=0.01, reconnect_max_s=0.02))
+        rig.client(timing=LoginTiming(reconnect_min_s=0.01, reconnect_max_s=0.02))
         esl = await rig.connect()
         rig.server.sessions[0].send(rubbish)
         await until(lambda: rig.server.logins == 2 and esl.connected)
