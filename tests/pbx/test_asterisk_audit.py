@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sovereign_pbx.pbx.asterisk import audit
+from sovereign_pbx.pbx import reconciliation
 from sovereign_pbx.pbx.link import DialOrder
 from tests.pbx.stage import ASSISTANT_HZ, FALLBACK_HZ, Stage, hears, perform
 from tests.waiting import until
@@ -18,7 +18,7 @@ OURS: dict[str, Any] = {"audit_s": 0.2, "instance": "i0a"}
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "CONFIRM_S", 0.3)
+    monkeypatch.setattr(reconciliation, "CONFIRM_S", 0.3)
 
 
 def test_calls_under_way_differ_in_nothing(asterisk_root: Path) -> None:

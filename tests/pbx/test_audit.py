@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from sovereign_pbx.pbx import reconciliation
 from sovereign_pbx.pbx.asterisk import audit
 from sovereign_pbx.pbx.asterisk.lines import Line
 from sovereign_pbx.pbx.asterisk.roll_call import Difference, Ours, Shown, compare, ways_of
@@ -196,7 +197,7 @@ def run(scenario: Callable[[Switchboard], Awaitable[None]], **settings: Any) -> 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "CONFIRM_S", 0.1)
+    monkeypatch.setattr(reconciliation, "CONFIRM_S", 0.1)
 
 
 def test_a_call_whose_hang_up_was_never_told_is_ended_by_the_next_audit() -> None:

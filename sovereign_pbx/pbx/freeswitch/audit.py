@@ -1,13 +1,8 @@
-"""What FreeSWITCH has of our calls is the truth: asked after every login, from time to time, and when a person asks.
-
-Events get lost with the socket, with a FreeSWITCH that is started anew, with a daemon that was killed. What differs
-after a login is what was missed meanwhile; at any other time it must be seen twice, because a channel that comes or
-goes just now differs for a moment.
-"""
+"""FreeSWITCH's channels against ours, and what is done where they differ."""
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -17,11 +12,10 @@ from sovereign_pbx.core.errors import BadInput, LinkBroken, LinkEnded, Refused
 from sovereign_pbx.pbx.freeswitch.channels import Channels
 from sovereign_pbx.pbx.freeswitch.esl import Esl
 from sovereign_pbx.pbx.harmless import clean
+from sovereign_pbx.pbx.reconciliation import GONE, Reconciliation
 
 log = structlog.get_logger(__name__)
 
-CONFIRM_S: Final = 2.0
-_SHOWN: Final = 10
 _PARKED: Final = "park"
 
 # gone: a channel that is waited for, which FreeSWITCH has not got. ringing, stray: channels that an earlier daemon of
@@ -70,29 +64,25 @@ class Difference:
                 return f"{self.channel} waits for an earlier daemon, which had called it"
 
 
-class Audit:
+class Audit(Reconciliation[Difference]):
     """Compares, and mends: who waits for a channel that is gone is told; telephones that ring or wait for an earlier
     daemon are let go. Nothing else is touched. `mark`: how the ids of our channels begin. `every_s` 0: after a login
     only."""
 
     def __init__(self, esl: Esl, channels: Channels, mark: str, *, every_s: float) -> None:
+        super().__init__(every_s)
         self._esl = esl
         self._channels = channels
         self._mark = mark
-        self._every_s = every_s
-        self.unknown = 0
-        self.mended = 0
 
     async def watch(self) -> None:
         """The work after a login: it goes on until the connection is lost."""
         first = await self._looked()
-        missed = [one for one in first if one.kind == "gone"]
+        missed = [one for one in first if one.kind == GONE]
         # An originate that was sent as the socket broke may be acted on a moment after we are back
         await self._confirm(first)
         log.info("reconciled", channels=len(self._channels), lost=len(missed), differences=len(first))
-        while self._every_s:
-            await asyncio.sleep(self._every_s)
-            await self._confirm(await self._looked())
+        await self._goes_on()
 
     async def look(self) -> list[Difference]:
         """Where the two differ at this moment; changes nothing. Raises LinkEnded, BadInput."""
@@ -109,19 +99,6 @@ class Audit:
         """Every channel of FreeSWITCH by its id. Raises LinkEnded, BadInput."""
         said = await self._esl.api("show", "channels", "as", "json")
         return await asyncio.to_thread(_read, said)  # of a busy PBX it is megabytes
-
-    async def report(self) -> dict[str, Any]:
-        """For people: what FreeSWITCH says that is different, now and again after `CONFIRM_S`."""
-        try:
-            found = await self.look()
-            if found:
-                await asyncio.sleep(CONFIRM_S)
-                again = await self.look()
-                found = [one for one in found if one in again]
-        except (LinkEnded, BadInput) as exc:
-            return {"asked": False, "why": str(exc), "differences": [], "mended": self.mended}
-        told = [{"kind": one.kind, "call_id": one.call_id, "channel": one.channel, "why": one.told()} for one in found]
-        return {"asked": True, "why": "", "differences": told, "mended": self.mended}
 
     async def left_over(self) -> int:
         """How many channels there are that an earlier daemon of this installation had made. Raises Refused
@@ -143,32 +120,8 @@ class Audit:
             return Difference("ringing", one.uuid, channel=one.name)
         return Difference("stray", one.uuid, channel=one.name) if one.application == _PARKED else None
 
-    async def _looked(self) -> list[Difference]:
-        """As `look`; nothing where FreeSWITCH can't be asked: nobody is given up because of that."""
-        try:
-            found = await self.look()
-        except (LinkEnded, BadInput) as exc:
-            log.warning("reconciliation_failed", why=str(exc))
-            return []
-        strays = [one.channel for one in found if one.kind != "gone"]
-        self.unknown = len(strays)
-        if strays:
-            log.warning("unknown_channels", channels=strays[:_SHOWN], count=len(strays))
-        return found
-
-    async def _confirm(self, found: Sequence[Difference]) -> None:
-        """Look again a moment later, and mend what is there still."""
-        if not found:
-            return
-        await asyncio.sleep(CONFIRM_S)
-        for one in await self._looked():
-            if one in found:
-                log.warning("audit_mends", kind=one.kind, why=one.told())
-                self.mended += 1
-                await self._mend(one)
-
     async def _mend(self, one: Difference) -> None:
-        if one.kind == "gone":
+        if one.kind == GONE:
             self._channels.end(one.uuid, "")
             return
         try:
