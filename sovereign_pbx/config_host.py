@@ -24,8 +24,18 @@ _ACCOUNT = re.compile(r"\[providers\.([^\]]+)\]")
 
 def port_findings(config: Config, file: Path) -> list[Finding]:
     """Addresses that can't be listened on. A daemon of ours that holds them already is no finding."""
-    problems = [problem for table, host, port in tcp_listeners(config) if (problem := _try_port(table, host, port))]
-    return _placed(problems, file)
+    return _placed([problem for wanted in _sockets(config) if (problem := _try_port(*wanted))], file)
+
+
+def _sockets(config: Config) -> Iterator[tuple[KeyPath, str, int, socket.SocketKind]]:
+    """Every socket that the daemon will listen on."""
+    for table, host, port in tcp_listeners(config):
+        yield table, host, port, socket.SOCK_STREAM
+    sip = config.sip
+    if sip.enabled and "udp" in sip.transports:
+        yield ("sip",), sip.host, sip.port, socket.SOCK_DGRAM
+    if sip.enabled and "tls" in sip.transports:
+        yield ("sip",), sip.host, sip.port + 1, socket.SOCK_STREAM
 
 
 def folder_findings(config: Config, file: Path) -> list[Finding]:
@@ -103,31 +113,34 @@ def _try_folder(key: KeyPath, folder: Path) -> Problem | None:
 # --- ports
 
 
-def _try_port(table: KeyPath, host: str, port: int) -> Problem | None:
+def _try_port(table: KeyPath, host: str, port: int, kind: socket.SocketKind) -> Problem | None:
     try:
-        addresses = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host.strip("[]"), port, type=kind, flags=socket.AI_PASSIVE)
     except OSError as exc:
         return Problem((*table, "host"), f"{host} is no address of this machine: {exc.strerror}")
-    for family, kind, protocol, _, address in addresses:
+    for family, _, protocol, _, address in addresses:
         try:
             with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if kind is socket.SOCK_STREAM:  # an earlier connection that is not forgotten yet is no owner
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
-                probe.listen()
+                if kind is socket.SOCK_STREAM:
+                    probe.listen()
         except OSError as exc:
-            return _why_not(table, host, port, exc)
+            return _why_not(table, host, port, kind, exc)
     return None
 
 
-def _why_not(table: KeyPath, host: str, port: int, error: OSError) -> Problem | None:
+def _why_not(table: KeyPath, host: str, port: int, kind: socket.SocketKind, error: OSError) -> Problem | None:
+    shown = f"port {port}" if kind is socket.SOCK_STREAM else f"UDP port {port}"
     if error.errno == errno.EADDRNOTAVAIL:
         return Problem((*table, "host"), f"{host} is no address of this machine")
     if error.errno != errno.EADDRINUSE:
         return Problem((*table, "port"), f"can't listen on {host}:{port}: {error.strerror}")
-    owner = owner_of(port)
+    owner = owner_of(port, kind=kind)
     if owner is None:
         remedy = "run check as root to see whose it is; if it is this daemon's, all is well"
-        return Problem((*table, "port"), f"port {port} is taken by a process of another user", remedy, "warning")
+        return Problem((*table, "port"), f"{shown} is taken by a process of another user", remedy, "warning")
     if owner.is_ours:
         return None
-    return Problem((*table, "port"), f"port {port} is taken by {owner}", "stop that, or choose another port")
+    return Problem((*table, "port"), f"{shown} is taken by {owner}", "stop that, or choose another port")

@@ -1,16 +1,18 @@
-"""Which process listens on a TCP port, as far as /proc tells this user (proc_pid_net(5), proc_pid_fd(5))."""
+"""Which process has a TCP or UDP port, as far as /proc tells this user (proc_pid_net(5), proc_pid_fd(5))."""
 
 import contextlib
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-_LISTEN = "0A"
+# The kernel's tables of a kind of socket, and the state of one that whoever wants may reach
+_TABLES = {socket.SOCK_STREAM: (("tcp", "tcp6"), "0A"), socket.SOCK_DGRAM: (("udp", "udp6"), "07")}
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process that listens."""
+    """A process that has a port."""
 
     pid: int
     command: str
@@ -25,9 +27,10 @@ class Owner:
         return f"process {self.pid} ({name})"
 
 
-def owner_of(port: int, proc: Path = Path("/proc")) -> Owner | None:
-    """Who listens on `port`; None when nobody does, or when the process belongs to somebody else."""
-    inodes = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listening(proc / "net" / name, port)}
+def owner_of(port: int, proc: Path = Path("/proc"), *, kind: socket.SocketKind = socket.SOCK_STREAM) -> Owner | None:
+    """Who has `port`; None when nobody does, or when the process belongs to somebody else."""
+    names, state = _TABLES[kind]
+    inodes = {f"socket:[{inode}]" for name in names for inode in _listening(proc / "net" / name, port, state)}
     if not inodes:
         return None
     for entry in proc.iterdir():
@@ -36,12 +39,12 @@ def owner_of(port: int, proc: Path = Path("/proc")) -> Owner | None:
     return None
 
 
-def _listening(table: Path, port: int) -> list[str]:
+def _listening(table: Path, port: int, state: str) -> list[str]:
     try:
         rows = [line.split() for line in table.read_text().splitlines()[1:]]
     except OSError:
         return []
-    return [row[9] for row in rows if len(row) > 9 and row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port]
+    return [row[9] for row in rows if len(row) > 9 and row[3] == state and int(row[1].rpartition(":")[2], 16) == port]
 
 
 def _holds(folder: Path, inodes: set[str]) -> bool:

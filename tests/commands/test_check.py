@@ -84,10 +84,23 @@ def test_a_missing_file_is_a_finding(tmp_path: Path) -> None:
     assert result.exit_code == 1 and "does not exist" in result.output
 
 
-def test_a_port_that_is_taken_names_the_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "section", "told"),
+    [
+        ("STREAM", "[http]\n", "5:1: error: http.port: port"),
+        (
+            "DGRAM",
+            '[http]\nenabled = false\n[sip]\nenabled = true\nhost = "127.0.0.1"\ntransports = ["udp"]\n',
+            "10:1: error: sip.port: UDP port",
+        ),
+    ],
+)
+def test_a_port_that_is_taken_names_the_process(tmp_path: Path, kind: str, section: str, told: str) -> None:
     code = (
         "import socket, sys\n"
-        "with socket.create_server(('127.0.0.1', 0)) as server:\n"
+        f"with socket.socket(type=socket.SOCK_{kind}) as server:\n"
+        "    server.bind(('127.0.0.1', 0))\n"
+        "    server.type == socket.SOCK_STREAM and server.listen()\n"
         "    print(server.getsockname()[1], flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -96,12 +109,10 @@ def test_a_port_that_is_taken_names_the_process(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         port = int(other.stdout.readline())
-        text = SOUND.replace("[http]\nenabled = false", f"[http]\nport = {port}")
+        text = SOUND.replace("[http]\nenabled = false", f"{section}port = {port}")
         result = checked(tmp_path, text)
         assert result.exit_code == 1
-        assert (
-            f"config.toml:5:1: error: http.port: port {port} is taken by process {other.pid} (python" in result.output
-        )
+        assert f"config.toml:{told} {port} is taken by process {other.pid} (python" in result.output
         assert checked(tmp_path, text, "--no-ports").exit_code == 0
         other.communicate()
 
