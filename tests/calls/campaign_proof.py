@@ -149,7 +149,7 @@ class Proof:
             await asyncio.gather(troubles, living, return_exceptions=True)
         if troubles.done() and not troubles.cancelled() and troubles.exception() is not None:
             raise RuntimeError("a kill or a restart went wrong") from troubles.exception()
-        return self._judged(leads, loop.time() - began)
+        return await self._judged(leads, loop.time() - began)
 
     async def _make(self) -> None:
         start, end = hour_from(datetime.now(UTC), HOME)
@@ -253,7 +253,7 @@ class Proof:
 
     # --- judging
 
-    def _judged(self, leads: list[dict[str, Any]], seconds: float) -> Outcome:
+    async def _judged(self, leads: list[dict[str, Any]], seconds: float) -> Outcome:
         plan, street, told = self.plan, self.street, Outcome(seconds=seconds)
         told.add(
             "kills of the daemon, of Asterisk",
@@ -287,11 +287,20 @@ class Proof:
             f"≤ {plan.at_once * (plan.kills + plan.restarts)}",
             len(fewer) <= plan.at_once * (plan.kills + plan.restarts) and lost >= 0,
         )
-        strange = self._strange(leads, told)
+        strange = [await self._called(one) for one in self._strange(leads, told)]
         told.add("ends that are not explained", f"{len(strange)} {strange[:5] if strange else ''}", 0, not strange)
         return told
 
-    def _strange(self, leads: list[dict[str, Any]], told: Outcome) -> list[str]:
+    async def _called(self, lead: dict[str, Any]) -> str:
+        """A lead with what was said in its call."""
+        said = []
+        if lead["call_id"]:
+            call = await self.api("GET", f"/calls/{lead['call_id']}")
+            said = [f"{one['role']}: {one['content']}" for one in call["messages"]]
+        kind = self.kinds[lead["phone_number"]]
+        return f"{lead['phone_number']} {kind}: {lead['status']} {lead['outcome']} after {lead['attempts']}, {said}"
+
+    def _strange(self, leads: list[dict[str, Any]], told: Outcome) -> list[dict[str, Any]]:
         """Ends that are neither the manner's nor of a call that was under way when something was killed."""
         strange = []
         for one in leads:
@@ -303,7 +312,7 @@ class Proof:
                 (kind, "" if as_usual else "hit", f"{one['status']} {one['outcome']} after {one['attempts']}")
             ] += 1
             if not as_usual and not hit:
-                strange.append(f"{number} {kind}: {end}")
+                strange.append(one)
         return strange
 
 

@@ -26,6 +26,7 @@ AWAY: Final = "Asia/Kathmandu"  # four or five hours later
 _LOUD: Final = 300
 _GREETED: Final = 20  # loud packets: 0.4 s of greeting
 _LONGEST_S: Final = 12.0
+_PAUSE_BYTES: Final = 9600  # 0.6 s between two sentences
 _DEAD_S: Final = 1.5  # a line without a sound is put down
 
 
@@ -135,8 +136,8 @@ class Street:
             await call.hang_up()
 
     async def _records(self, call: SipCall) -> None:
-        """A mailbox: its words, its beep, and whatever comes then, until there is nothing more."""
-        call.say(QUESTION + beep())
+        """A mailbox: its words, about as long as they are, its beep, and whatever comes then, until there is no more."""
+        call.say(QUESTION + bytes(_PAUSE_BYTES) + QUESTION + beep())
         await _until_greeted(call, _LONGEST_S)
         deadline = asyncio.get_running_loop().time() + _LONGEST_S
         while call.end is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - an end has no event here
