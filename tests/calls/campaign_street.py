@@ -136,7 +136,7 @@ class Street:
             await call.hang_up()
 
     async def _records(self, call: SipCall) -> None:
-        """A mailbox: its words, about as long as they are, its beep, and whatever comes then, until there is no more."""
+        """A mailbox: words as long as theirs are, a beep, and whatever comes then, until there is nothing."""
         call.say(QUESTION + bytes(_PAUSE_BYTES) + QUESTION + beep())
         await _until_greeted(call, _LONGEST_S)
         deadline = asyncio.get_running_loop().time() + _LONGEST_S
