@@ -82,7 +82,7 @@ async def town(folder: Path, **sections: Any) -> AsyncIterator[Town]:
         address = f"127.0.0.1:{port}"
         printed = await asyncio.to_thread(render, sip=address)
         pbx.load(printed, address=address, legs=SipLegs(("127.0.0.1", port)))
-        await until(lambda: pbx.esl.logins == 1)
+        await until(lambda: made.daemon.pbx.health()["status"] == "ok")  # logged in, and told of calls from now on
         yield Town(made, pbx)
     pbx.check()
 

@@ -83,7 +83,7 @@ async def town(folder: Path, media: Media) -> AsyncIterator[Town]:
         )
         text = await asyncio.to_thread(render, media=media)
         switch.load(text, address="", legs=SipLegs(("127.0.0.1", 1)))
-        await until(lambda: switch.esl.logins == 1)
+        await until(lambda: made.daemon.pbx.health()["status"] == "ok")  # logged in, and told of calls from now on
         yield Town(made, switch)
     switch.check()
 
