@@ -43,8 +43,15 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     async def start(self) -> None:
         """Raises OSError."""
-        loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, local_addr=(self._host, self._port))
+        # Bound first: uvloop leaks an endpoint that it can't bind, and does not say why it could not
+        made = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            made.setblocking(False)
+            made.bind((self._host, self._port))
+        except OSError:
+            made.close()
+            raise
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=made)
 
     async def stop(self) -> None:
         if self._transport is not None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from sovereign_pbx.core.errors import ConfigError
 from sovereign_pbx.pbx.sip.endpoint import Endpoint
@@ -173,13 +175,24 @@ def test_on_all_addresses_the_one_towards_the_peer_is_named() -> None:
     asyncio.run(inside())
 
 
-def test_an_address_that_is_taken_is_a_config_error() -> None:
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_an_address_that_is_taken_is_a_config_error(
+    kind: socket.SocketKind, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def inside() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        with socket.socket(socket.AF_INET, kind) as taken:
             taken.bind((HERE, 0))
             endpoint = Endpoint(HERE, taken.getsockname()[1], ("udp", "tcp"), on_request=lambda transaction: None)
             with pytest.raises(ConfigError, match=r"can't listen on [0-9.:]+: Address already in use"):
                 await endpoint.start()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(inside())
+
+
+def test_what_can_never_listen_is_a_config_error() -> None:
+    async def inside() -> None:
         with pytest.raises(ConfigError, match="certificate"):
             await Endpoint(HERE, 0, ("tls",), on_request=lambda transaction: None).start()
         with pytest.raises(ConfigError, match="no network"):
