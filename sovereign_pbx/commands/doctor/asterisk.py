@@ -126,8 +126,8 @@ async def version(patient: Patient) -> Result:
     if not faults:
         return ok("; ".join((f"{shown}, no known fault of AudioSocket{tested}", *packaged)), **facts)
     if is_loopback(patient.config.asterisk.audiosocket.host):
-        return ok(f"{shown}{tested}; {faults[0]}", **facts)
-    return warning(f"{shown}{tested}; {' '.join(faults)}", "upgrade Asterisk", **facts)
+        return ok(f"{shown}{tested}; {' '.join((faults[0], *packaged))}", **facts)
+    return warning(f"{shown}{tested}; {' '.join(faults + packaged)}", "upgrade Asterisk", **facts)
 
 
 async def dialplan(patient: Patient) -> Result:
